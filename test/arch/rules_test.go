@@ -1,0 +1,131 @@
+package arch
+
+import "slices"
+
+const module = "github.com/belay-ha/belay"
+
+// A rule says what the packages that match pkg may import. Patterns are
+// path.Match patterns below the module. The first rule that matches a package
+// is the one in force, so special lines stand above general ones.
+type rule struct {
+	pkg     string
+	may     []string // packages of this module, as patterns
+	ban     []string // standard packages, exact; tests are free of it
+	third   []string // import paths from outside, as prefixes
+	planned bool     // no such package yet; the test fails when it appears, and this word goes
+	why     string   // what breaks without the rule; shown with each violation
+}
+
+// impure is what a core must not reach: with it a run could not be replayed
+// from a seed. Package time and math/rand/v2 stay, for their types; the linter
+// bans their clocks and the global generator.
+var impure = []string{
+	"context", "crypto/rand", "log", "log/slog", "math/rand", "net", "net/http", "os", "os/exec",
+	"os/signal", "sync", "sync/atomic", "syscall",
+}
+
+// noExec keeps programs from being started anywhere but in the few packages
+// which know about time-outs and process groups.
+var noExec = []string{"os/exec"}
+
+var nouns = []string{"engine/cib", "engine/event", "engine/graph", "engine/status", "engine/api"}
+
+var cores = []string{
+	"engine/membership", "engine/quorum", "engine/fencing", "engine/policy", "engine/transition",
+	"engine/lrm",
+}
+
+// frontEnd is what a program on the user's side of the engine's socket may know.
+var frontEnd = slices.Concat(nouns, []string{
+	"engine/client", "engine/policy", "engine/agent", "engine/pki", "audit",
+})
+
+// Modules from outside, each in the hands of few packages.
+const (
+	cbor       = "github.com/fxamacker/cbor/"
+	cobra      = "github.com/spf13/"
+	datadriven = "github.com/cockroachdb/datadriven"
+	dbus       = "github.com/godbus/dbus/"
+	etcd       = "go.etcd.io/"
+	grpc       = "google.golang.org/grpc"
+	jsonschema = "github.com/google/jsonschema-go/"
+	rapid      = "pgregory.net/rapid"
+	semver     = "golang.org/x/mod/semver"
+	systemd    = "github.com/coreos/go-systemd/"
+	testscript = "github.com/rogpeppe/go-internal/"
+	xsync      = "golang.org/x/sync/"
+	xsys       = "golang.org/x/sys/"
+	xterm      = "golang.org/x/term"
+	yaml       = "sigs.k8s.io/yaml"
+	zap        = "go.uber.org/zap"
+)
+
+// testThird may be imported by every _test.go file.
+var testThird = []string{datadriven, rapid, testscript, "github.com/google/go-cmp/"}
+
+// rules, from the bottom up. Data flows up, imports go down.
+var rules = []rule{
+	// Nouns: plain data that every layer shares.
+	{pkg: "engine/cib", ban: impure, why: "the vocabulary imports nothing: everyone imports it"},
+	{pkg: "engine/event", may: []string{"engine/cib"}, ban: impure, planned: true, why: "GUI, log, SNMP, CIM and audit render the same definition"},
+	{pkg: "engine/graph", may: []string{"engine/cib"}, ban: impure, planned: true, why: "a plan talks about CIB objects only"},
+	{pkg: "engine/status", may: []string{"engine/cib", "engine/event", "engine/graph"}, ban: impure, planned: true, why: "every state and count is computed once, from a snapshot alone"},
+	{pkg: "engine/api", may: []string{"engine/cib", "engine/event", "engine/graph", "engine/status"}, ban: impure, planned: true, why: "requests and answers are data; who carries them is not their business"},
+
+	// Cores: they decide. Pure, and strangers to each other.
+	{pkg: "engine/membership", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/quorum", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/fencing", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/policy", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/transition", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/lrm", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/node", may: slices.Concat(cores, nouns), ban: impure, planned: true, why: "the whole node runs in the simulator, from a seed"},
+
+	// Adapters: they act. Each knows one thing of the outside world.
+	{pkg: "engine/pki", may: []string{"engine/cib"}, ban: noExec, planned: true, why: "certificates are made and checked in one place"},
+	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, planned: true, why: "etcd is known in one place"},
+	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/pki"}), ban: noExec, third: []string{cbor, xsys}, planned: true, why: "a transport carries bytes, it decides nothing"},
+	{pkg: "engine/agent", may: nouns, third: []string{systemd, dbus, xsys}, planned: true, why: "runs programs, decides nothing; systemd is known in one place"},
+	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, planned: true, why: "the crm_* tools that agents call only ask the engine's socket"},
+	{pkg: "engine/watchdog", ban: noExec, third: []string{xsys}, planned: true, why: "feeds the device, decides nothing"},
+	{pkg: "engine/client", may: nouns, ban: noExec, planned: true, why: "front ends reach the engine over its socket only"},
+
+	// Shells: goroutines and clocks around the cores.
+	{pkg: "engine/quorumd", may: slices.Concat(nouns, []string{"engine/quorum", "engine/comm", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, planned: true, why: "an arbitrator knows votes, not resources"},
+	{pkg: "engine/daemon", may: []string{"engine/*", "audit"}, third: []string{systemd + "v22/daemon", yaml, semver, xsync, xsys}, planned: true, why: "the shell around the node"},
+	{pkg: "audit", ban: noExec, third: []string{xsys}, planned: true, why: "evidence depends on nothing that it reports on"},
+
+	// The management daemon and its faces.
+	{pkg: "mgmtd/authz", may: []string{"engine/cib"}, ban: impure, planned: true, why: "who may do what is a table, not a process"},
+	{pkg: "mgmtd/auth", may: []string{"audit"}, third: []string{"github.com/msteinert/pam/"}, planned: true, why: "PAM is known in one place"},
+	{pkg: "mgmtd/view", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, planned: true, why: "one snapshot, many readers"},
+	{pkg: "mgmtd/change", may: slices.Concat(nouns, []string{"engine/client", "mgmtd/authz", "audit"}), ban: noExec, planned: true, why: "one door for every change"},
+	{pkg: "mgmtd/api", may: slices.Concat(nouns, []string{"mgmtd/auth", "mgmtd/authz", "mgmtd/view", "mgmtd/change", "audit"}), ban: noExec, planned: true, why: "HTTP handlers decode, ask, encode"},
+	{pkg: "snmp/mib", may: nouns, ban: impure, planned: true, why: "a walk is a function of a snapshot"},
+	{pkg: "snmp/*", may: slices.Concat(nouns, []string{"snmp/mib"}), ban: noExec, third: []string{"github.com/gosnmp/"}, planned: true, why: "SNMP reads, it never changes the cluster"},
+	{pkg: "cim/model", may: nouns, ban: impure, planned: true, why: "instances are a function of a snapshot"},
+	{pkg: "cim/cimxml", ban: impure, planned: true, why: "a codec"},
+	{pkg: "cim/server", may: slices.Concat(nouns, []string{"cim/model", "cim/cimxml"}), ban: noExec, planned: true, why: "authentication and changes come in as functions from mgmtd"},
+	{pkg: "gui", ban: noExec, planned: true, why: "embeds files"},
+	{pkg: "mgmtd", may: slices.Concat(nouns, []string{"mgmtd/*", "snmp/*", "cim/*", "gui", "audit", "engine/client"}), ban: noExec, planned: true, why: "the one place where the daemon is put together"},
+
+	// Programs.
+	{pkg: "cmd/belayd", may: slices.Concat(nouns, []string{"engine/daemon", "engine/store", "engine/pki"}), third: []string{cobra}, planned: true, why: "mains are thin"},
+	{pkg: "cmd/belay", may: slices.Concat(frontEnd, []string{"cmd/belay/*"}), third: []string{cobra, yaml, xterm, jsonschema}, planned: true, why: "the CLI is a client; it shares the engine's vocabulary and its policy, not its daemon"},
+	{pkg: "cmd/belay-shim", may: []string{"engine/agent/shim"}, ban: noExec, planned: true, why: "mains are thin"},
+	{pkg: "cmd/belay-quorumd", may: []string{"engine/quorumd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
+	{pkg: "cmd/belay-mgmtd", may: []string{"mgmtd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
+	{pkg: "cmd/belay-mgmtd-pam", may: []string{"mgmtd/auth"}, planned: true, why: "the only program with cgo stays small"},
+	{pkg: "cmd/*/*", may: frontEnd, third: []string{cobra, yaml, xterm, xsys}, why: "a part of a program knows what the program may know"},
+
+	// Tests of the whole. Nothing outside test/ imports them.
+	{pkg: "test/arch", why: "reads source files, knows no package"},
+	{pkg: "test/bench", may: []string{"engine/*", "audit", "test/lab", "test/sim"}, third: []string{etcd, xsys}, planned: true, why: "measures any part"},
+	{pkg: "test/bench/*", may: []string{"engine/*", "audit", "test/bench", "test/lab", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
+	{pkg: "test/sim", may: slices.Concat([]string{"engine/node"}, cores, nouns), ban: []string{"os/exec", "net"}, planned: true, why: "the simulator is the world: everything around the nodes is invented from the seed"},
+	{pkg: "test/sim/*", may: slices.Concat([]string{"test/sim", "engine/node"}, cores, nouns), why: "tools of the simulator"},
+	{pkg: "test/compat", may: slices.Concat(nouns, []string{"engine/policy", "engine/transition"}), planned: true, why: "other clusters' scheduler cases, against the policy alone"},
+	{pkg: "test/lab", third: []string{xsys}, planned: true, why: "hosts know nothing of what runs on them"},
+	{pkg: "test/lab/cmd/*", may: []string{"test/lab"}, third: []string{xsys}, why: "mains are thin"},
+	{pkg: "test/e2e", may: slices.Concat(nouns, []string{"engine/client", "engine/pki", "test/lab"}), third: []string{etcd, yaml, xsys}, planned: true, why: "looks at the product from outside"},
+}
