@@ -1,0 +1,105 @@
+# "make" lists the targets. CI runs .ci/run, which runs "make ci".
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL: # tests measure time, and the machine is small
+
+GO ?= go
+TOOL := $(GO) tool -modfile=tools.mod
+VERSION := $(shell .ci/version)
+LDFLAGS := -X main.version=$(VERSION)
+
+SEEDS ?= 20000
+FUZZTIME ?= 30s
+BENCH ?= .
+RUN ?= .
+
+# Each test run leaves its results in dist/test for the summary of .ci/run.
+# Tests always run: what they test includes programs and kernels that the test
+# cache does not see.
+GOTEST = mkdir -p dist/test && $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg \
+	--jsonfile dist/test/$@.json -- -run '$(RUN)'
+
+# The simulator's seeds and the hosts of the lab take long and hold no data
+# races of their own: they run without the race detector.
+PLAIN := test/sim test/e2e
+RACE = $$($(GO) list ./... | grep -vE '/($(subst $() ,|,$(PLAIN)))(/|$$)')
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t16
+
+setup: ## install what the build and the tests need: Debian packages, Go tools
+	@.ci/setup
+
+build: ## build every program into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: build ## a cluster on this machine, to try
+	bin/belay dev
+
+test: setup test-race test-sim test-e2e ## every test
+
+test-race: ## unit tests, goldens and import rules, with the race detector
+	$(GOTEST) -race -timeout 20m $(RACE)
+
+test-sim: export SIM_SEEDS = $(SEEDS)
+test-sim: ## the simulator with CI's seeds
+	$(GOTEST) -count=1 -timeout 40m ./test/sim/...
+
+test-e2e: export BELAY_BIN = $(CURDIR)/bin
+test-e2e: build ## the product, between hosts of the lab (root)
+	$(GOTEST) -count=1 -timeout 45m ./test/e2e/...
+
+race: test-race ## the same as test-race
+e2e: setup test-e2e ## end-to-end tests only; RUN=pattern chooses
+sim: test-sim ## the simulator only; SEEDS=n chooses how many worlds
+
+sim-mutants: export SIM_MUTANTS = 1
+sim-mutants: ## break the engine on purpose; the simulator must notice each time
+	$(GOTEST) -count=1 -timeout 4h ./test/sim/...
+
+compat: ## other clusters' scheduler cases
+	$(GOTEST) -count=1 ./test/compat/...
+
+fuzz: ## run each fuzz target for FUZZTIME
+	GO=$(GO) FUZZTIME=$(FUZZTIME) .ci/fuzz
+
+bench: build ## measure; fails below a goal; BENCH=pattern chooses
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./engine/... ./audit/...
+	BELAY_BIN=$(CURDIR)/bin $(GO) run ./test/bench/run -run '$(BENCH)'
+
+lab: setup build ## hosts as namespaces with a cluster on them, and a shell (root)
+	$(GO) run ./test/lab/cmd/lab
+
+ci: lint tidy-check test ## what must pass
+
+lint: ## linters, dead code, shell scripts
+	$(TOOL) golangci-lint run ./...
+	@dead=$$($(TOOL) deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+	shellcheck $$(git grep -lE '^#!/(usr/)?bin/(env )?(ba)?sh' -- . ':!*.md')
+
+fmt: ## format
+	$(TOOL) golangci-lint fmt
+
+golden: ## rewrite the goldens; read the diff before you commit it
+	$(GO) test $$(git grep -l --untracked cockroachdb/datadriven -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,') -rewrite
+
+generate: ## rebuild generated files
+	$(GO) generate ./...
+
+tidy-check: ## go.mod and generated files are up to date
+	GO=$(GO) .ci/tidy-check
+
+docs: build ## man pages into dist/man
+	rm -rf dist/man && mkdir -p dist/man
+	bin/belay docs man dist/man
+
+deb: ## Debian package into dist/
+	GO=$(GO) deploy/deb/build
+
+clean: ## remove what was built
+	rm -rf bin dist coverage
+
+.PHONY: help setup build demo test test-race test-sim test-e2e race e2e sim sim-mutants compat fuzz \
+	bench lab ci lint fmt golden generate tidy-check docs deb clean
