@@ -1,0 +1,240 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// Version is the version of the socket API, in every path.
+const Version = 1
+
+// SocketPath is where the engine listens.
+const SocketPath = "/run/belay/belayd.sock"
+
+// BodyMaxBytes limits a request's body.
+const BodyMaxBytes = 16 << 20
+
+// Action is what a change does. The table is [Actions].
+type Action string
+
+// The actions of a change, with the object each is about.
+const (
+	ActionApply          Action = "apply"          // object "cluster"; value: the whole Config document, or the part to merge with Merge
+	ActionCreate         Action = "create"         // object kind/id; value: the document
+	ActionUpdate         Action = "update"         // object kind/id; value: the whole new document
+	ActionPatch          Action = "patch"          // object kind/id; value: a JSON merge patch (RFC 7396)
+	ActionDelete         Action = "delete"         // object kind/id
+	ActionRollback       Action = "rollback"       // object generation/N
+	ActionStart          Action = "start"          // object resource/id: target-role Started
+	ActionStop           Action = "stop"           // object resource/id: target-role Stopped
+	ActionMove           Action = "move"           // object resource/id; value {"node": "n2"}, or {} for "away from here"
+	ActionManage         Action = "manage"         // object resource/id
+	ActionUnmanage       Action = "unmanage"       // object resource/id
+	ActionMaintenanceOn  Action = "maintenance-on" // object cluster, node/name or resource/id
+	ActionMaintenanceOff Action = "maintenance-off"
+	ActionStandby        Action = "standby"       // object node/name
+	ActionOnline         Action = "online"        // object node/name: ends standby
+	ActionCleanup        Action = "cleanup"       // object resource/id or node/name: forget failures and probe again
+	ActionRefresh        Action = "refresh"       // object resource/id: forget everything known and probe again
+	ActionFence          Action = "fence"         // object node/name; value {"op": "reboot"}
+	ActionConfirm        Action = "fence-confirm" // object node/name: a named human says that it is dead
+	ActionRemoveNode     Action = "remove"        // object node/name
+	ActionDrain          Action = "drain"         // object node/name: move everything off and leave
+	ActionVoter          Action = "voter"         // object node/name; value {"voter": true}
+)
+
+// Actions lists every action of a change, with a text for people and whether it
+// is risky, so that policy may ask for a second person.
+var Actions = []struct {
+	Action Action
+	Text   string
+	Risky  bool
+}{
+	{ActionApply, "replace or merge the whole configuration", false},
+	{ActionCreate, "create one object", false},
+	{ActionUpdate, "replace one object", false},
+	{ActionPatch, "change fields of one object", false},
+	{ActionDelete, "delete one object", true},
+	{ActionRollback, "return to an earlier configuration", true},
+	{ActionStart, "want a resource started", false},
+	{ActionStop, "want a resource stopped", true},
+	{ActionMove, "move a resource once, leaving no constraint behind", false},
+	{ActionManage, "let the cluster manage a resource again", false},
+	{ActionUnmanage, "leave a resource as it is", false},
+	{ActionMaintenanceOn, "leave the cluster, a node or a resource alone", false},
+	{ActionMaintenanceOff, "end maintenance", false},
+	{ActionStandby, "move everything off a node", false},
+	{ActionOnline, "let a node host resources again", false},
+	{ActionCleanup, "forget failures and look again", false},
+	{ActionRefresh, "forget everything known and look again", false},
+	{ActionFence, "fence a node", true},
+	{ActionConfirm, "confirm by hand that a node is dead", true},
+	{ActionRemoveNode, "remove a node from the cluster", true},
+	{ActionDrain, "drain a node and let it leave", false},
+	{ActionVoter, "give a node a vote or take it", true},
+}
+
+// Actor says who asks. The daemon fills it from the socket's peer credentials and
+// the login uid; only the management daemon's uid may name another.
+type Actor struct {
+	User     string `json:"user"`
+	UID      uint32 `json:"uid"`
+	LoginUID string `json:"loginUid,omitempty"` // of /proc/PID/loginuid: the person behind sudo
+	Via      string `json:"via"`                // socket, rest, gui, cim, engine
+	Address  string `json:"address,omitempty"`  // where a remote caller comes from
+	Session  string `json:"session,omitempty"`
+}
+
+// Change is the one request that changes anything.
+type Change struct {
+	Actor  *Actor          `json:"actor,omitempty"` // only from the management daemon
+	Action Action          `json:"action"`
+	Object string          `json:"object"`          // "resource/web", "node/n1", "cluster", ...
+	Value  json.RawMessage `json:"value,omitempty"` // as the action says
+	Merge  bool            `json:"merge,omitempty"` // apply: keep what the document does not name
+	// ExpectedGeneration is the configuration generation the caller saw; 0 means any.
+	ExpectedGeneration uint64 `json:"expectedGeneration,omitempty"`
+	PlanToken          string `json:"planToken,omitempty"` // of a dry run: refused where its plan is no longer the one
+	DryRun             bool   `json:"dryRun,omitempty"`    // validate and simulate, change nothing
+	Force              bool   `json:"force,omitempty"`     // do it although a warning stands against it
+	RequestID          string `json:"requestId,omitempty"` // makes the request safe to repeat: the same id is done once
+	ChangeRef          string `json:"changeRef,omitempty"` // ticket number, for the audit log
+}
+
+// ChangeResult says what a change did, or with DryRun would do.
+type ChangeResult struct {
+	Generation uint64        `json:"generation"` // after the change
+	RequestID  string        `json:"requestId"`
+	Changes    []cib.Changed `json:"changes,omitempty"` // secrets left out
+	Plan       PlanSummary   `json:"plan"`
+	PlanToken  string        `json:"planToken,omitempty"`
+	Warnings   []Fault       `json:"warnings,omitempty"`
+}
+
+// PlanSummary is a plan for people and programs.
+type PlanSummary struct {
+	Steps    []Step   `json:"steps"`
+	Start    []string `json:"start,omitempty"` // resources that start, "web on n2"
+	Stop     []string `json:"stop,omitempty"`
+	Move     []string `json:"move,omitempty"`
+	Restart  []string `json:"restart,omitempty"`
+	Fence    []string `json:"fence,omitempty"`
+	Degraded []string `json:"degraded,omitempty"` // resources that lose redundancy
+	// Downtime is the sum of the recorded times of the operations that a stopped
+	// or moved resource waits for, at worst.
+	Downtime time.Duration `json:"downtimeNs,omitempty"`
+}
+
+// Step is one action of a plan.
+type Step struct {
+	Number int     `json:"number"`
+	Text   string  `json:"text"` // "start web on n2"
+	After  []int   `json:"after,omitempty"`
+	Why    cib.Why `json:"why"`
+	State  string  `json:"state,omitempty"` // waiting, asked, running
+}
+
+// Config is the configuration with its generation.
+type Config struct {
+	Generation uint64      `json:"generation"`
+	Config     *cib.Config `json:"config"`
+}
+
+// GenerationInfo is a line of the history.
+type GenerationInfo struct {
+	Generation uint64    `json:"generation"`
+	Time       time.Time `json:"time"`
+	Actor      string    `json:"actor"`
+	Action     string    `json:"action"`
+	Object     string    `json:"object,omitempty"`
+	Keys       []string  `json:"keys"`
+}
+
+// Attribute is one node attribute.
+type Attribute struct {
+	Node      string `json:"node,omitempty"` // "" is the local node
+	Name      string `json:"name"`
+	Value     string `json:"value,omitempty"`
+	Delete    bool   `json:"delete,omitempty"`
+	Permanent bool   `json:"permanent,omitempty"` // in the configuration; default: gone with the boot
+	DampenMs  int64  `json:"dampenMs,omitempty"`  // wait that long for further changes before it is written
+}
+
+// TokenRequest asks for a join token.
+type TokenRequest struct {
+	TTL   cib.Duration `json:"ttl,omitzero"`   // default 15m, at most 24h
+	Node  string       `json:"node,omitempty"` // only this node may use it
+	Voter *bool        `json:"voter,omitempty"`
+}
+
+// Token lets one machine join. It pins the cluster's CA.
+type Token struct {
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"`
+}
+
+// BackupRequest asks for a backup of the store, the CA and the secrets' key.
+type BackupRequest struct {
+	File string `json:"file,omitempty"` // on the node; default in /var/lib/belay/backup
+}
+
+// Backup is one backup.
+type Backup struct {
+	File      string `json:"file"`
+	Revision  int64  `json:"revision"`
+	SizeBytes int64  `json:"sizeBytes"`
+}
+
+// LogLevel sets the level of this node's log: debug, info, warn, error.
+type LogLevel struct {
+	Level string `json:"level"`
+}
+
+// Local is this node as its own engine sees it, without asking the store.
+type Local struct {
+	Node        string        `json:"node"`
+	Cluster     string        `json:"cluster"`
+	Version     string        `json:"version"`
+	Incarnation uint64        `json:"incarnation"`
+	BootID      string        `json:"bootId"`
+	Valid       bool          `json:"valid"`
+	ValidFor    time.Duration `json:"validForNs"`
+	Quorate     bool          `json:"quorate"`
+	Quorum      string        `json:"quorum"` // the reason in words
+	DC          string        `json:"dc,omitempty"`
+	Revision    int64         `json:"revision"`      // of the newest snapshot
+	SnapshotAge time.Duration `json:"snapshotAgeNs"` // since the store was last known to answer
+	StoreOK     bool          `json:"storeOk"`
+	Alive       []string      `json:"alive"` // nodes heard
+	LogLevel    string        `json:"logLevel"`
+}
+
+// Fault is one thing that is wrong with an input, or a warning about it.
+type Fault struct {
+	Path string `json:"path"` // "resources.web.parameters.ip"
+	Text string `json:"text"`
+}
+
+// Problem is an error answer (RFC 9457) with a stable code and what to do.
+type Problem struct {
+	Code   string  `json:"code"` // BLYnnnn
+	Title  string  `json:"title"`
+	Detail string  `json:"detail"` // what happened and what it means for the cluster
+	Remedy string  `json:"remedy,omitempty"`
+	Status int     `json:"status"` // HTTP status
+	Faults []Fault `json:"faults,omitempty"`
+}
+
+// Error makes a Problem usable as an error.
+func (p *Problem) Error() string {
+	text := p.Code + ": " + p.Detail
+	for _, f := range p.Faults {
+		text += "\n  " + f.Path + ": " + f.Text
+	}
+	if p.Remedy != "" {
+		text += "\n" + p.Remedy
+	}
+	return text
+}
