@@ -1,6 +1,9 @@
 package cib
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Keys of the documents, relative to the cluster's prefix in the store. Each
 // comment names the writer.
@@ -32,7 +35,7 @@ const (
 	KeyReadiness     = "status/fencing/ready/"   // + node/device; the node
 	KeyStore         = "status/store/"           // + node; the node
 	KeyLinks         = "status/links/"           // + node; the node
-	KeyEvent         = "event/"                  // + sequence, 20 digits; any engine
+	KeyEvent         = "event/"                  // + see EventKey; any engine
 )
 
 // PendingKey is the key of the action in flight on an instance.
@@ -43,6 +46,14 @@ func HistoryKey(node, instance string) string { return KeyHistory + node + "/" +
 
 // ReadinessKey is the key of a node's check of a fence device.
 func ReadinessKey(node, device string) string { return KeyReadiness + node + "/" + device }
+
+// EventKey is the key of the n-th event that an engine's incarnation writes.
+func EventKey(node string, incarnation, n uint64) string {
+	return fmt.Sprintf("%s%s-%d-%08d", KeyEvent, node, incarnation, n)
+}
+
+// EventsPerTxn limits the events of one transaction, so that Seq stays unique.
+const EventsPerTxn = 64
 
 // Txn is one transaction: all of Put and Delete happen if all of If hold, else
 // nothing does.

@@ -1,6 +1,7 @@
 package cib
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -267,22 +268,10 @@ func (b *builder) event(kv KV) error {
 		b.copied["events"] = true
 		b.Status.Events = slices.Clone(b.Status.Events)
 	}
-	var seq uint64
-	if _, err := fmt.Sscanf(strings.TrimPrefix(kv.Key, KeyEvent), "%d", &seq); err != nil {
-		return fmt.Errorf("read %s: not a sequence number", kv.Key)
-	}
-	i, found := slices.BinarySearchFunc(b.Status.Events, seq, func(e *Event, seq uint64) int {
-		switch {
-		case e.Seq < seq:
-			return -1
-		case e.Seq > seq:
-			return 1
-		}
-		return 0
-	})
-	if kv.Value == nil {
-		if found {
-			b.Status.Events = slices.Delete(b.Status.Events, i, i+1)
+	events := b.Status.Events
+	if kv.Value == nil { // the oldest go first, so this looks at few
+		if i := slices.IndexFunc(events, func(e *Event) bool { return e.Key == kv.Key }); i >= 0 {
+			b.Status.Events = slices.Delete(events, i, i+1)
 		}
 		return nil
 	}
@@ -290,11 +279,12 @@ func (b *builder) event(kv KV) error {
 	if err != nil {
 		return err
 	}
-	v.Seq = seq
+	v.Key, v.Seq = kv.Key, uint64(max(0, kv.ModRev))*EventsPerTxn+v.Index%EventsPerTxn
+	i, found := slices.BinarySearchFunc(events, v.Seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 	if found {
-		b.Status.Events[i] = v
+		events[i] = v
 	} else {
-		b.Status.Events = slices.Insert(b.Status.Events, i, v)
+		b.Status.Events = slices.Insert(events, i, v)
 	}
 	return nil
 }

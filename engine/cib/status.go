@@ -353,9 +353,13 @@ type LinkPeer struct {
 	Changed  time.Time     `json:"changed"`  // when Up changed last
 }
 
-// Event is one entry of the event ring.
+// Event is one entry of the event ring. Events of one transaction differ in
+// Index, so that Seq orders all events of the cluster without a counter that every
+// writer would have to compare.
 type Event struct {
-	Seq      uint64            `json:"seq"`
+	Seq      uint64            `json:"seq"`   // store revision × 64 + Index; given by the store
+	Index    uint64            `json:"index"` // within its transaction, below 64
+	Key      string            `json:"-"`
 	Time     time.Time         `json:"time"`
 	Code     string            `json:"code"` // BLYnnnn, see engine/event
 	Severity Severity          `json:"severity"`
