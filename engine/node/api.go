@@ -1,0 +1,158 @@
+package node
+
+import (
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/membership"
+)
+
+// Event is something that happened to the node. The types below are all.
+type Event interface{ event() }
+
+type (
+	// Tick says that time passed. It comes when [Node.NextWake] asked for it, and at
+	// least once a second. Wall is the wall clock, for stamps in documents; the
+	// now of Step is a steady clock that goes on while the machine is suspended.
+	Tick struct{ Wall time.Time }
+	// Heard brings a message of another node that came over a link.
+	Heard struct {
+		Link    int
+		Message *membership.Message
+	}
+	// Changed brings a newer snapshot from the store.
+	Changed struct{ Snap *cib.Snapshot }
+	// Committed ends a [Commit].
+	Committed struct {
+		ID      uint64
+		Outcome Outcome
+		Rev     int64 // of the store after a done transaction
+	}
+	// AgentDone ends a [Run].
+	AgentDone struct {
+		Run    uint64
+		Result AgentResult
+	}
+	// FenceDone ends a [FenceCall].
+	FenceDone struct {
+		Run    uint64
+		Result FenceResult
+	}
+	// StoreState says whether the store answers this node.
+	StoreState struct {
+		OK     bool
+		Reason string
+	}
+	// Leave asks the node to leave: drained first, or only its engine for a
+	// restart that leaves resources running.
+	Leave struct{ Restart bool }
+)
+
+func (Tick) event()       {}
+func (Heard) event()      {}
+func (Changed) event()    {}
+func (Committed) event()  {}
+func (AgentDone) event()  {}
+func (FenceDone) event()  {}
+func (StoreState) event() {}
+func (Leave) event()      {}
+
+// Outcome is how a transaction ended.
+type Outcome uint8
+
+// The outcomes of a transaction.
+const (
+	Done    Outcome = iota + 1 // all of it happened
+	Refused                    // a compare failed, nothing happened
+	Unknown                    // no answer: it happened, will happen, or did not
+)
+
+// AgentResult is what came of running a resource agent.
+type AgentResult struct {
+	Status  cib.OpStatus
+	RC      int
+	Started time.Time // wall clock
+	Ended   time.Time
+	Exec    time.Duration
+	Reason  string
+	Output  string
+}
+
+// FenceResult is what came of one call of a fence agent.
+type FenceResult struct {
+	OK    bool // the call did what it says; for status: the state could be read
+	Off   bool // of a status call: the power is off
+	Error string
+}
+
+// Effect is something the node wants done. Effects of one Step are performed in
+// order, none waits for another.
+type Effect interface{ effect() }
+
+type (
+	// Send sends a message to a node over every link, or over one.
+	Send struct {
+		To      string
+		Message membership.Message
+	}
+	// Commit asks for a transaction. Exactly one [Committed] answers it.
+	Commit struct {
+		ID  uint64
+		Txn cib.Txn
+	}
+	// Run runs a resource agent. Immediately before it is started the clock is read
+	// again: from NotAfter on it is refused with status not-run. Exactly one
+	// [AgentDone] answers it.
+	Run struct {
+		Run      uint64
+		Action   cib.Action
+		NotAfter time.Time // steady clock; zero: always (a stop on a node that lost validity)
+	}
+	// Kill ends a running agent; its [AgentDone] says cancelled.
+	Kill struct{ Run uint64 }
+	// FenceCall calls a fence agent. The same holds for NotAfter; exactly one
+	// [FenceDone] answers it.
+	FenceCall struct {
+		Run      uint64
+		DeviceID string
+		Device   cib.FenceDevice
+		Op       FenceCallOp
+		Target   string
+		Plug     string // the target's name at the device
+		Timeout  time.Duration
+		NotAfter time.Time
+	}
+	// Feed keeps the watchdog quiet until the given time.
+	Feed struct{ Until time.Time }
+	// SelfFence resets this machine at once, by watchdog or reset.
+	SelfFence struct{ Reason string }
+	// Emit is an event for the ring, the log and every face.
+	Emit struct{ Event cib.Event }
+	// Journal writes a line to the node's fsynced journal: what it did without the
+	// store.
+	Journal struct{ Text string }
+	// Left says that the node has left, or may be restarted: the engine may end.
+	Left struct{}
+)
+
+func (Send) effect()      {}
+func (Commit) effect()    {}
+func (Run) effect()       {}
+func (Kill) effect()      {}
+func (FenceCall) effect() {}
+func (Feed) effect()      {}
+func (SelfFence) effect() {}
+func (Emit) effect()      {}
+func (Journal) effect()   {}
+func (Left) effect()      {}
+
+// FenceCallOp is what one call of a fence agent does.
+type FenceCallOp string
+
+// The calls of a fence agent (FenceAgentAPI.md of fence-agents).
+const (
+	FenceOff     FenceCallOp = "off"
+	FenceOn      FenceCallOp = "on"
+	FenceStatus  FenceCallOp = "status"
+	FenceMonitor FenceCallOp = "monitor"
+)
