@@ -83,7 +83,7 @@ fmt: ## format
 	$(TOOL) golangci-lint fmt
 
 golden: ## rewrite the goldens; read the diff before you commit it
-	$(GO) test $$(git grep -l --untracked cockroachdb/datadriven -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,') -rewrite
+	$(GO) test $$(git grep -lE --untracked '^\s+"github.com/cockroachdb/datadriven"$$' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,') -rewrite
 
 generate: ## rebuild generated files
 	$(GO) generate ./...
