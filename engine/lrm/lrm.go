@@ -1,0 +1,669 @@
+// Package lrm is the local resource manager's core: one node's share of the
+// work. It claims the actions that the DC recorded for the node, runs them one at
+// a time on each instance, repeats recurring monitors, keeps the history of
+// results, and ends the record together with its result.
+//
+// It is pure: [Manager] is told what happened and returns [Command]s. It knows
+// nothing of the cluster, only of pending records and validity.
+//
+// The promises (DESIGN.md, "The mechanics that keep it safe"):
+//
+//   - nothing runs before its record was claimed, in a transaction that compares
+//     the record's revision, by this engine, in the validity epoch it was asked in;
+//   - a claim of an earlier engine is never repeated: its result is "unknown", and
+//     the policy asks for a probe;
+//   - a result is written together with the end of the record, so that neither is
+//     seen without the other.
+package lrm
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+)
+
+// Result is what came of running a resource agent.
+type Result struct {
+	Status  cib.OpStatus
+	RC      int
+	Started time.Time // wall clock
+	Ended   time.Time
+	Exec    time.Duration
+	Reason  string
+	Output  string
+}
+
+// Command is something the manager wants done. The types below are all.
+type Command interface{ command() }
+
+type (
+	// Commit asks for a transaction; [Manager.Committed] answers with the same Tag.
+	Commit struct {
+		Tag    Tag
+		Txn    cib.Txn
+		Events []cib.Event // to be written in the same transaction
+	}
+	// Run runs an agent; [Manager.Done] answers. Direct marks a stop without the
+	// store on a node that lost validity: it has no end to its permission.
+	Run struct {
+		Run    uint64
+		Action cib.Action
+		Direct bool
+	}
+	// Kill ends a running agent; its Done says cancelled.
+	Kill struct{ Run uint64 }
+)
+
+func (Commit) command() {}
+func (Run) command()    {}
+func (Kill) command()   {}
+
+// Tag names a transaction of the manager.
+type Tag struct {
+	Kind     TagKind
+	Instance string
+	ActionID string
+}
+
+// TagKind is what a transaction of the manager is for.
+type TagKind uint8
+
+// The transactions of the manager.
+const (
+	Claim  TagKind = iota + 1 // asked → running
+	Finish                    // result written, record ended
+	Report                    // history written, without a record
+	Refuse                    // a record that can't be claimed is ended
+)
+
+// Outcome is how a transaction ended.
+type Outcome uint8
+
+// The outcomes of a transaction.
+const (
+	Done    Outcome = iota + 1 // all of it happened
+	Refused                    // a compare failed, nothing happened
+	Unknown                    // no answer
+)
+
+// retryPause is the time before a transaction without an answer is tried again.
+const retryPause = 500 * time.Millisecond
+
+// Manager is the local resource manager of one node.
+type Manager struct {
+	node        string
+	incarnation uint64
+	bootID      string
+
+	epoch     uint64 // validity epoch
+	valid     bool
+	limit     int           // agents of actions running at a time
+	wall      time.Duration // wall clock minus steady clock
+	seq       uint64
+	lastRun   uint64
+	instances map[string]*instance
+	runs      map[uint64]*instance
+	out       []Command
+}
+
+// New returns a manager that knows nothing. The validity epoch starts at 1.
+func New(node string, incarnation uint64, bootID string) *Manager {
+	return &Manager{node: node, incarnation: incarnation, bootID: bootID, epoch: 1, limit: 4,
+		instances: map[string]*instance{}, runs: map[uint64]*instance{}}
+}
+
+// instance is everything the manager knows of one instance.
+type instance struct {
+	id       string
+	job      *job
+	run      uint64 // the agent running now, of the job or of a monitor
+	monitor  *monitor
+	monitors map[string]*monitor // recurring ones, by action key
+	history  *cib.History        // nil: none
+	dirty    bool                // history differs from what is stored
+	writing  bool                // a Report is on its way
+	retryAt  time.Time
+	lastID   string // of the last action that ended here
+	events   []cib.Event // of recurring monitors, to go with the next Report
+}
+
+// job is one action of a pending record, or a direct one.
+type job struct {
+	action cib.Action
+	rev    int64 // of the record; 0: direct
+	asked  cib.Pending
+	phase  phase
+	seen   time.Time
+	events []cib.Event
+	drop   bool // it was not run: end the record without a result
+}
+
+type phase uint8
+
+const (
+	seen phase = iota
+	claiming
+	claimed
+	running
+	ended
+	finishing
+)
+
+// monitor is one recurring monitor.
+type monitor struct {
+	action cib.Action
+	due    time.Time
+	rc     int
+	status cib.OpStatus
+}
+
+// SetLimit bounds how many agents of actions run at a time.
+func (m *Manager) SetLimit(n int) { m.limit = max(1, n) }
+
+// SetWall tells the difference between wall clock and steady clock, for stamps.
+func (m *Manager) SetWall(offset time.Duration) { m.wall = offset }
+
+// Epoch returns the validity epoch.
+func (m *Manager) Epoch() uint64 { return m.epoch }
+
+// SetValid tells whether the node may act. Losing validity raises the epoch: what
+// was asked before is never executed. Running starts and promotions are killed:
+// they might end after the node's time.
+func (m *Manager) SetValid(now time.Time, valid bool) {
+	if m.valid == valid {
+		return
+	}
+	m.valid = valid
+	if valid {
+		return
+	}
+	m.epoch++
+	for _, in := range m.sorted() {
+		switch j := in.job; {
+		case j == nil:
+		case j.phase == seen || j.phase == claiming:
+			in.job = nil // its claim, should it still happen, is adopted and refused by the epoch
+		case j.phase == claimed:
+			j.phase, j.drop = ended, true
+		case j.phase == running && j.rev != 0 && (j.action.Op == cib.OpStart || j.action.Op == cib.OpPromote || j.action.Op == cib.OpMigrateFrom):
+			m.out = append(m.out, Kill{in.run})
+		}
+	}
+}
+
+// Sync takes what the store shows of this node: its pending records and its
+// histories, by instance.
+func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories map[string]*cib.History) {
+	for _, id := range slices.Sorted(maps.Keys(histories)) {
+		if in := m.instances[id]; in == nil && histories[id].BootID == m.bootID {
+			m.instance(id).history = histories[id]
+			m.seq = max(m.seq, lastSeq(histories[id]))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(pending)) {
+		m.record(now, m.instance(id), pending[id])
+	}
+	for _, in := range m.sorted() {
+		p := pending[in.id]
+		if j := in.job; j != nil && j.rev != 0 && j.phase <= claiming && (p == nil || p.ID != j.action.ID) && j.phase == seen {
+			in.job = nil // withdrawn
+		}
+	}
+}
+
+// record takes one pending record.
+func (m *Manager) record(now time.Time, in *instance, p *cib.Pending) {
+	j := in.job
+	switch {
+	case j != nil && j.action.ID == p.ID:
+		if j.phase == claiming && p.State == cib.ActionRunning && p.Incarnation == m.incarnation {
+			j.phase, j.rev = claimed, p.Rev // the answer was lost, the claim was not
+		}
+	case j != nil && j.phase > seen:
+		// An older action is still being ended; the new record waits.
+	case p.ID == in.lastID:
+		// Ended by us; the snapshot is older than that.
+	case p.State == cib.ActionAsked:
+		in.job = &job{action: p.Action, rev: p.Rev, asked: *p, phase: seen, seen: now}
+	case p.State == cib.ActionRunning && p.Incarnation == m.incarnation:
+		// Claimed by us, answer lost, and never run: it was not in memory any more.
+		in.job = &job{action: p.Action, rev: p.Rev, asked: *p, phase: claimed, seen: now, drop: p.ValidityEpoch != m.epoch}
+		if in.job.drop {
+			in.job.phase = ended
+		}
+	case p.State == cib.ActionRunning:
+		// Claimed by an engine that is gone: it may have run, wholly or in part.
+		in.job = &job{action: p.Action, rev: p.Rev, asked: *p, phase: ended, seen: now}
+		m.end(now, in, Result{Status: cib.OpUnknown, Started: now.Add(m.wall), Ended: now.Add(m.wall), Reason: "the engine that ran it ended before the result was written"})
+	}
+}
+
+// Direct queues an action without a record: what a node that lost validity does
+// on its own. It reports whether the instance was free for it.
+func (m *Manager) Direct(now time.Time, a cib.Action) bool {
+	in := m.instance(a.Instance)
+	if in.job != nil {
+		return false
+	}
+	in.job = &job{action: a, phase: claimed, seen: now}
+	return true
+}
+
+// Busy reports whether an action is in progress on the instance.
+func (m *Manager) Busy(instance string) bool {
+	in := m.instances[instance]
+	return in != nil && in.job != nil && in.job.phase < ended
+}
+
+// Idle reports whether no agent runs and nothing waits to be written.
+func (m *Manager) Idle() bool {
+	for _, in := range m.instances {
+		if in.job != nil || in.run != 0 || in.dirty || in.writing {
+			return false
+		}
+	}
+	return true
+}
+
+// Histories returns what is known of every instance, newer than the store where
+// it differs.
+func (m *Manager) Histories() map[string]*cib.History {
+	out := map[string]*cib.History{}
+	for id, in := range m.instances {
+		if in.history != nil {
+			out[id] = in.history
+		}
+	}
+	return out
+}
+
+// Next returns what is to be done now.
+func (m *Manager) Next(now time.Time) []Command {
+	active := 0
+	for _, in := range m.instances {
+		if in.job != nil && in.job.phase == running {
+			active++
+		}
+	}
+	for _, in := range m.sorted() {
+		m.advance(now, in, &active)
+	}
+	out := m.out
+	m.out = nil
+	return out
+}
+
+// NextWake returns when Next should be called again without anything else
+// having happened; zero: never.
+func (m *Manager) NextWake() time.Time {
+	var wake time.Time
+	earlier := func(t time.Time) {
+		if !t.IsZero() && (wake.IsZero() || t.Before(wake)) {
+			wake = t
+		}
+	}
+	for _, in := range m.instances {
+		earlier(in.retryAt)
+		if in.job == nil && in.run == 0 {
+			for _, mon := range in.monitors {
+				earlier(mon.due)
+			}
+		}
+	}
+	return wake
+}
+
+func (m *Manager) advance(now time.Time, in *instance, active *int) {
+	if !in.retryAt.IsZero() && now.Before(in.retryAt) {
+		return
+	}
+	in.retryAt = time.Time{}
+	if j := in.job; j != nil {
+		m.advanceJob(now, in, j, active)
+		return
+	}
+	if in.dirty && !in.writing {
+		m.report(in)
+	}
+	if in.run == 0 && m.valid {
+		m.repeat(now, in)
+	}
+}
+
+func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
+	switch j.phase {
+	case seen:
+		if !m.valid {
+			return
+		}
+		if j.asked.ValidityEpoch != m.epoch {
+			// Asked before we lost validity: whoever asked knew an older world.
+			j.phase, j.drop = finishing, true
+			m.commit(Refuse, in, j, cib.Txn{If: m.compare(in, j), Delete: []string{cib.PendingKey(m.node, in.id)}}, nil)
+			return
+		}
+		j.phase = claiming
+		p := j.asked
+		p.State, p.Incarnation, p.Claimed = cib.ActionRunning, m.incarnation, now.Add(m.wall)
+		m.commit(Claim, in, j, cib.Txn{If: m.compare(in, j), Put: []cib.Put{{Key: cib.PendingKey(m.node, in.id), Value: &p}}}, nil)
+	case claimed:
+		if in.run != 0 {
+			if in.monitor != nil && j.action.Op != cib.OpMonitor {
+				m.out = append(m.out, Kill{in.run}) // a hanging monitor must not delay a stop
+				in.monitor = nil
+			}
+			return
+		}
+		if j.rev != 0 && !m.valid || *active >= m.limit && j.rev != 0 {
+			return
+		}
+		if j.action.Op == cib.OpCleanup || j.action.Op == cib.OpCancel {
+			m.end(now, in, Result{Status: cib.OpDone, Started: now.Add(m.wall), Ended: now.Add(m.wall)})
+			m.finish(in, j)
+			return
+		}
+		j.phase = running
+		*active++
+		m.lastRun++
+		in.run = m.lastRun
+		m.runs[in.run] = in
+		m.out = append(m.out, Run{Run: in.run, Action: j.action, Direct: j.rev == 0})
+	case ended:
+		m.finish(in, j)
+	case claiming, running, finishing:
+	}
+}
+
+// repeat runs the recurring monitor that is due first.
+func (m *Manager) repeat(now time.Time, in *instance) {
+	var first *monitor
+	for _, key := range slices.Sorted(maps.Keys(in.monitors)) {
+		if mon := in.monitors[key]; !now.Before(mon.due) && (first == nil || mon.due.Before(first.due)) {
+			first = mon
+		}
+	}
+	if first == nil {
+		return
+	}
+	m.lastRun++
+	in.run, in.monitor = m.lastRun, first
+	m.runs[in.run] = in
+	m.out = append(m.out, Run{Run: in.run, Action: first.action})
+}
+
+// Done ends a Run.
+func (m *Manager) Done(now time.Time, run uint64, r Result) {
+	in := m.runs[run]
+	if in == nil {
+		return
+	}
+	delete(m.runs, run)
+	in.run = 0
+	if j := in.job; j != nil && j.phase == running {
+		if r.Status == cib.OpNotRun {
+			j.phase, j.drop = ended, true
+			return
+		}
+		if r.Status == cib.OpCancelled {
+			r.Status = cib.OpUnknown // killed half-way: only a probe can tell
+		}
+		m.end(now, in, r)
+		return
+	}
+	mon := in.monitor
+	in.monitor = nil
+	if mon == nil || in.monitors[mon.action.Key()] != mon || r.Status == cib.OpNotRun || r.Status == cib.OpCancelled {
+		return
+	}
+	mon.due = now.Add(mon.action.Interval.D())
+	if r.RC == mon.rc && r.Status == mon.status {
+		return // nothing new: the store is spared
+	}
+	mon.rc, mon.status = r.RC, r.Status
+	if op := m.keep(now, in, &mon.action, r); op.Failed {
+		in.events = append(in.events, m.eventsOf(&mon.action, op)...)
+	}
+	in.dirty = true
+}
+
+// Committed ends a Commit.
+func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) {
+	in := m.instances[tag.Instance]
+	if in == nil {
+		return
+	}
+	if tag.Kind == Report {
+		in.writing = false
+		if outcome != Done {
+			in.dirty, in.retryAt = true, now.Add(retryPause)
+		}
+		return
+	}
+	j := in.job
+	if j == nil || j.action.ID != tag.ActionID {
+		return // validity was lost meanwhile; the record shows the rest
+	}
+	switch {
+	case tag.Kind == Claim && outcome == Done:
+		j.phase, j.rev = claimed, rev
+	case tag.Kind == Claim && outcome == Refused:
+		in.job = nil // withdrawn, or claimed with a lost answer: the next snapshot tells
+	case tag.Kind == Claim:
+		j.phase, in.retryAt = seen, now.Add(retryPause)
+	case outcome == Done:
+		in.lastID, in.job = j.action.ID, nil
+	case outcome == Refused:
+		// The record is gone (the DC ended it, or our own lost answer did).
+		in.lastID, in.job = j.action.ID, nil
+		in.dirty = in.dirty || !j.drop
+	default:
+		j.phase, in.retryAt = ended, now.Add(retryPause)
+	}
+}
+
+func (m *Manager) compare(in *instance, j *job) []cib.Compare {
+	return []cib.Compare{{Key: cib.PendingKey(m.node, in.id), ModRev: j.rev}}
+}
+
+func (m *Manager) commit(kind TagKind, in *instance, j *job, txn cib.Txn, events []cib.Event) {
+	m.out = append(m.out, Commit{Tag: Tag{Kind: kind, Instance: in.id, ActionID: j.action.ID}, Txn: txn, Events: events})
+}
+
+// finish writes the result and ends the record.
+func (m *Manager) finish(in *instance, j *job) {
+	j.phase = finishing
+	if j.rev == 0 { // direct: there is no record
+		in.job = nil
+		in.dirty = true
+		return
+	}
+	txn := cib.Txn{If: m.compare(in, j), Delete: []string{cib.PendingKey(m.node, in.id)}}
+	if !j.drop {
+		m.addHistory(in, &txn)
+		in.dirty = false
+	}
+	m.commit(Finish, in, j, txn, j.events)
+}
+
+// report writes the history alone.
+func (m *Manager) report(in *instance) {
+	in.writing, in.dirty = true, false
+	var txn cib.Txn
+	m.addHistory(in, &txn)
+	m.out = append(m.out, Commit{Tag: Tag{Kind: Report, Instance: in.id}, Txn: txn, Events: in.events})
+	in.events = nil
+}
+
+func (m *Manager) addHistory(in *instance, txn *cib.Txn) {
+	if in.history == nil {
+		txn.Delete = append(txn.Delete, cib.HistoryKey(m.node, in.id))
+		return
+	}
+	txn.Put = append(txn.Put, cib.Put{Key: cib.HistoryKey(m.node, in.id), Value: in.history})
+}
+
+func (m *Manager) instance(id string) *instance {
+	in := m.instances[id]
+	if in == nil {
+		in = &instance{id: id, monitors: map[string]*monitor{}}
+		m.instances[id] = in
+	}
+	return in
+}
+
+func (m *Manager) sorted() []*instance {
+	out := make([]*instance, 0, len(m.instances))
+	for _, id := range slices.Sorted(maps.Keys(m.instances)) {
+		out = append(out, m.instances[id])
+	}
+	return out
+}
+
+func lastSeq(h *cib.History) uint64 {
+	var last uint64
+	for i := range h.Ops {
+		last = max(last, h.Ops[i].Seq)
+	}
+	return last
+}
+
+// end takes the result of the job's action into the history and prepares the
+// events that go with it.
+func (m *Manager) end(now time.Time, in *instance, r Result) {
+	j := in.job
+	j.phase = ended
+	a := &j.action
+	switch a.Op {
+	case cib.OpCleanup:
+		in.history = nil
+		clear(in.monitors)
+		return
+	case cib.OpCancel:
+		key := (&cib.Action{Instance: a.Instance, Op: cib.OpMonitor, Interval: a.Interval}).Key()
+		delete(in.monitors, key)
+		if in.history != nil {
+			h := m.own(in, a)
+			h.Ops = slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool { return o.Op == cib.OpMonitor && o.Interval == a.Interval })
+		}
+		return
+	}
+	op := m.keep(now, in, a, r)
+	switch {
+	case a.Op == cib.OpMonitor && a.Interval > 0:
+		in.monitors[a.Key()] = &monitor{action: *a, due: now.Add(a.Interval.D()), rc: r.RC, status: r.Status}
+	case a.Op == cib.OpStop && !op.Failed:
+		clear(in.monitors)
+	}
+	j.events = m.eventsOf(a, op)
+}
+
+// keep adds a result to the history.
+func (m *Manager) keep(now time.Time, in *instance, a *cib.Action, r Result) *cib.OpResult {
+	h := m.own(in, a)
+	m.seq++
+	op := cib.OpResult{
+		ActionID: a.ID, Seq: m.seq, Op: a.Op, Interval: a.Interval, Role: a.Role, RC: r.RC, Expected: a.Expected, Probe: a.Probe,
+		Status: r.Status, Started: r.Started, Ended: r.Ended, Exec: r.Exec, Reason: r.Reason, Output: r.Output,
+		Digest: cib.Digest(a.Parameters), Why: a.Why,
+	}
+	op.Failed = Failed(a, r)
+	if op.Failed {
+		h.FailCount = h.FailCount.Add(1)
+		h.LastFailure = r.Ended
+	}
+	if a.Op == cib.OpStart {
+		h.Parameters = a.Parameters
+		h.Agent = a.Agent
+	}
+	h.Ops = append(slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool {
+		switch {
+		case o.Op != op.Op || o.Interval != op.Interval:
+			// A stop ends every recurring monitor.
+			return op.Op == cib.OpStop && !op.Failed && o.Interval > 0
+		case o.Failed && !op.Failed:
+			return false // the last failure stays until it is cleaned up
+		}
+		return true
+	}), op)
+	return &h.Ops[len(h.Ops)-1]
+}
+
+// own returns a history of our own to change: snapshots share the stored one.
+func (m *Manager) own(in *instance, a *cib.Action) *cib.History {
+	h := &cib.History{Instance: a.Instance, Resource: a.Resource, Agent: a.Agent}
+	if in.history != nil {
+		c := *in.history
+		h = &c
+		h.Ops = slices.Clone(h.Ops)
+	}
+	if h.Incarnation != m.incarnation {
+		// Recurring monitors ended with the engine that ran them.
+		h.Ops = slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool { return o.Interval > 0 && !o.Failed })
+	}
+	h.BootID, h.Incarnation = m.bootID, m.incarnation
+	in.history = h
+	return h
+}
+
+// Failed reports whether a result is a failure. A probe that finds the instance
+// in any clean state has succeeded (OCF Resource Agent API, "monitor");
+// degraded is still success.
+func Failed(a *cib.Action, r Result) bool {
+	if r.Status != cib.OpDone {
+		return r.Status != cib.OpUnknown && r.Status != cib.OpCancelled
+	}
+	switch {
+	case r.RC == a.Expected:
+		return false
+	case a.Op == cib.OpMonitor && a.Probe:
+		return r.RC != cib.OK && r.RC != cib.NotRunning && r.RC != cib.RunningPromoted && r.RC != cib.Degraded && r.RC != cib.DegradedPromoted &&
+			r.RC != cib.NotInstalled
+	case a.Op == cib.OpMonitor && r.RC == cib.Degraded:
+		return a.Expected != cib.OK
+	case a.Op == cib.OpMonitor && r.RC == cib.DegradedPromoted:
+		return a.Expected != cib.RunningPromoted
+	}
+	return true
+}
+
+// eventsOf returns what an operator is told of a result.
+func (m *Manager) eventsOf(a *cib.Action, op *cib.OpResult) []cib.Event {
+	var out []cib.Event
+	add := func(number int, args ...string) {
+		out = append(out, event.New(number, append(args, "node", m.node, "resource", a.Instance, "cause", a.Why.ID)...))
+	}
+	switch {
+	case op.Status == cib.OpTimeout:
+		add(event.ActionTimedOut, "op", a.Op, "timeout", a.Timeout.String())
+		add(event.ResourceFailed, "op", a.Op, "reason", "timed out after "+a.Timeout.String())
+	case op.Failed:
+		add(event.ResourceFailed, "op", a.Op, "reason", Words(op))
+	case a.Op == cib.OpStart && op.Status == cib.OpDone:
+		add(event.ResourceStarted)
+	case a.Op == cib.OpStop && op.Status == cib.OpDone:
+		add(event.ResourceStopped)
+	}
+	return out
+}
+
+// Words says in words how an operation failed.
+func Words(op *cib.OpResult) string {
+	text := map[int]string{
+		cib.GenericError: "generic error", cib.InvalidParameter: "invalid parameter", cib.Unimplemented: "not implemented by the agent",
+		cib.Insufficient: "insufficient permissions", cib.NotInstalled: "not installed", cib.NotConfigured: "not configured",
+		cib.NotRunning: "not running", cib.RunningPromoted: "running promoted", cib.FailedPromoted: "failed in the promoted role", cib.OK: "running",
+	}[op.RC]
+	switch {
+	case op.Status != cib.OpDone:
+		text = cib.OpStatuses.Text(op.Status)
+	case text == "":
+		text = "an exit code that no agent may use"
+	}
+	if op.Reason != "" {
+		text += " (" + op.Reason + ")"
+	}
+	return text
+}
