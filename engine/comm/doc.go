@@ -1,0 +1,2 @@
+// Package comm carries messages between nodes over redundant UDP links.
+package comm
