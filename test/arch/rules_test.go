@@ -73,8 +73,8 @@ var rules = []rule{
 	{pkg: "engine/api", may: []string{"engine/cib", "engine/event", "engine/graph", "engine/status"}, ban: slices.DeleteFunc(slices.Clone(impure), func(s string) bool { return s == "net/http" }), why: "requests and answers are data; net/http is there for its status codes"},
 
 	// Cores: they decide. Pure, and strangers to each other.
-	{pkg: "engine/membership", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
-	{pkg: "engine/quorum", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/membership", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
+	{pkg: "engine/quorum", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/fencing", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/policy", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
 	{pkg: "engine/transition", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
@@ -84,7 +84,7 @@ var rules = []rule{
 	// Adapters: they act. Each knows one thing of the outside world.
 	{pkg: "engine/pki", may: []string{"engine/cib"}, ban: noExec, why: "certificates are made and checked in one place"},
 	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, planned: true, why: "etcd is known in one place"},
-	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/pki"}), ban: noExec, third: []string{cbor, xsys}, planned: true, why: "a transport carries bytes, it decides nothing"},
+	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/membership", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, why: "a transport carries bytes, it decides nothing; it knows the heartbeat only to encode it"},
 	{pkg: "engine/agent/meta", may: []string{"engine/cib"}, ban: impure, why: "reads what agents say of themselves, runs none"},
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
 	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, planned: true, why: "the crm_* tools that agents call only ask the engine's socket"},
