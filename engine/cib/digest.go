@@ -7,13 +7,17 @@ import (
 	"slices"
 )
 
-// Digest is a short name for a set of parameters: where it differs from that of the
-// last start, the resource has to be restarted or reloaded. 16 hexadecimal digits
-// of SHA-256 over the sorted pairs, each ended by a zero byte.
+// Digest is a short fingerprint of an action's parameters. The node that ran an
+// action records it; a later one that differs means that the parameters were
+// changed since. Names and values are length-delimited by a zero byte, which
+// neither can contain. Sealed values are taken as they are.
 func Digest(parameters map[string]string) string {
 	h := sha256.New()
-	for _, k := range slices.Sorted(maps.Keys(parameters)) {
-		h.Write([]byte(k + "\x00" + parameters[k] + "\x00"))
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		h.Write([]byte(name))
+		h.Write([]byte{0})
+		h.Write([]byte(parameters[name]))
+		h.Write([]byte{0})
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
