@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/lrm"
 	"github.com/belay-ha/belay/engine/membership"
 )
 
@@ -68,15 +69,7 @@ const (
 )
 
 // AgentResult is what came of running a resource agent.
-type AgentResult struct {
-	Status  cib.OpStatus
-	RC      int
-	Started time.Time // wall clock
-	Ended   time.Time
-	Exec    time.Duration
-	Reason  string
-	Output  string
-}
+type AgentResult = lrm.Result
 
 // FenceResult is what came of one call of a fence agent.
 type FenceResult struct {
@@ -131,6 +124,8 @@ type (
 	// Journal writes a line to the node's fsynced journal: what it did without the
 	// store.
 	Journal struct{ Text string }
+	// Remove deletes a constraint from the configuration, as a change by the engine.
+	Remove struct{ Constraint, Reason string }
 	// Left says that the node has left, or may be restarted: the engine may end.
 	Left struct{}
 )
@@ -144,6 +139,7 @@ func (Feed) effect()      {}
 func (SelfFence) effect() {}
 func (Emit) effect()      {}
 func (Journal) effect()   {}
+func (Remove) effect()    {}
 func (Left) effect()      {}
 
 // FenceCallOp is what one call of a fence agent does.

@@ -1,0 +1,76 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/policy"
+	"github.com/belay-ha/belay/engine/transition"
+)
+
+// drive leads the cluster from where it is to where the policy says: it asks for
+// what may run now and withdraws what is no longer wanted. All in one transaction
+// that compares the DC's key and the configuration's generation: nothing is asked
+// for on the ground of a configuration that has changed.
+func (n *Node) drive(now time.Time) {
+	if n.planned == n.snap && (n.replanAt.IsZero() || now.Before(n.replanAt)) {
+		return
+	}
+	n.planned = n.snap
+	wall := n.wallNow()
+	n.replanAt = time.Time{}
+	if at := policy.NextChange(n.snap, wall); !at.IsZero() {
+		n.replanAt = now.Add(at.Sub(wall))
+	}
+	place := policy.Place(n.snap, wall)
+	plan := policy.Plan(n.snap, place, wall)
+	if err := policy.Check(n.snap, place, plan); err != nil {
+		if n.refused != err.Error() {
+			n.refused = err.Error()
+			n.emit(event.New(event.PlanRefused, "reason", n.refused))
+		}
+		return
+	}
+	n.refused = ""
+	o := &n.snap.Config.Cluster.Options
+	ask, withdraw := transition.Next(plan, n.snap.Status.Pending, transition.Limits{
+		Cluster: o.Batch(), Ask: n.online,
+		Node: func(node string) int { return o.NodeActions(n.snap.Status.Members[node].Cores) },
+	})
+	var c viewChange
+	for _, p := range withdraw {
+		key := cib.PendingKey(p.Node, p.Instance)
+		c.txn.If = append(c.txn.If, cib.Compare{Key: key, ModRev: p.Rev})
+		c.txn.Delete = append(c.txn.Delete, key)
+		c.any = true
+	}
+	gated := false
+	for i := range ask {
+		a := ask[i].Action
+		if a.Op == cib.OpFence {
+			before := c.any
+			c.any = false
+			n.requestOf(now, &a, &c)
+			gated = gated || !c.any
+			c.any = c.any || before
+			continue
+		}
+		a.ID = fmt.Sprintf("%d.%d", n.snap.Revision, i)
+		key := cib.PendingKey(a.Node, a.Instance)
+		c.txn.If = append(c.txn.If, cib.Compare{Key: key})
+		c.put(key, &cib.Pending{Action: a, State: cib.ActionAsked, ValidityEpoch: n.snap.Status.Members[a.Node].ValidityEpoch, Asked: wall})
+	}
+	if gated { // a fence that waits for the start-up wait
+		if at := now.Add(time.Second); n.replanAt.IsZero() || at.Before(n.replanAt) {
+			n.replanAt = at
+		}
+	}
+	n.reached(place)
+	if !c.any {
+		return
+	}
+	c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyConfigGen, ModRev: n.snap.ConfigGen.Rev})
+	n.asDC(c.txn, c.events, nil)
+}

@@ -1,0 +1,116 @@
+package node
+
+import (
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/policy"
+)
+
+// actInvalid is what the node does on its own when its validity ended: the
+// no-quorum-policy, on its own clock, from the last configuration it knows, by the
+// same policy that the DC uses. Nobody else may be able to tell it to.
+func (n *Node) actInvalid(now time.Time) {
+	o := &n.snap.Config.Cluster.Options
+	if n.valid || n.invalidFrom.IsZero() || n.leaving != nil && n.leaving.Restart {
+		return
+	}
+	if n.invalidFrom.Equal(n.started) && now.Before(n.started.Add(startGrace(o))) {
+		return // the engine has just started: the first echoes may still come
+	}
+	active := n.activeHere()
+	if len(active) == 0 {
+		n.invalidOver = false
+		return
+	}
+	switch o.NoQuorum() {
+	case cib.NoQuorumFreeze, cib.NoQuorumIgnore:
+		return
+	case cib.NoQuorumFence:
+		n.selfFence("validity ended and no-quorum-policy is fence")
+		return
+	case cib.NoQuorumStop, cib.NoQuorumDemote:
+	}
+	if !now.Before(n.invalidFrom.Add(o.StopGraceTime() + startGrace(o))) {
+		n.selfFence("resources could not be stopped within stop-grace after validity ended")
+		return
+	}
+	local := n.alone(active)
+	place := policy.Place(local, n.wallNow())
+	plan := policy.Plan(local, place, n.wallNow())
+	for i := range plan.Actions {
+		a := plan.Actions[i].Action
+		if len(plan.Actions[i].After) > 0 || plan.Actions[i].InFlight != "" || a.Node != n.self.Name || a.Op != cib.OpStop && a.Op != cib.OpDemote {
+			continue
+		}
+		a.ID = "local"
+		a.Why = cib.Why{Cause: "this node may not act any more: " + n.quorum.Reason, Rule: "no-quorum-policy"}
+		if n.lrm.Direct(now, a) {
+			n.out = append(n.out, Journal{Text: a.String() + ": " + a.Why.Cause})
+		}
+	}
+}
+
+// startGrace is how long a node that has not been valid yet waits before the
+// no-quorum-policy acts on what an earlier engine left running: long enough for
+// the store to elect, the DC to be elected and the first echoes to come.
+func startGrace(o *cib.Options) time.Duration { return 10*time.Second + o.ValidityTime() }
+
+// activeHere returns the instances that run, or may run, on this node.
+func (n *Node) activeHere() map[string]*cib.History {
+	out := map[string]*cib.History{}
+	for id, h := range n.lrm.Histories() {
+		if h.BootID == n.self.BootID && (h.Role().Active() || h.Role() == cib.RoleUnknown) || n.lrm.Busy(id) {
+			out[id] = h
+		}
+	}
+	return out
+}
+
+// alone returns the snapshot of a cluster of this node only, in which everything
+// is to be stopped (or demoted).
+func (n *Node) alone(active map[string]*cib.History) *cib.Snapshot {
+	s := *n.snap
+	c := *s.Config
+	s.Config = &c
+	no := false
+	c.Cluster.Options.FencingRequired = &no
+	if c.Cluster.Options.NoQuorum() == cib.NoQuorumDemote {
+		c.Resources = map[string]*cib.Resource{}
+		for id, r := range s.Config.Resources {
+			if r.Kind() == cib.KindPromotable {
+				d := *r
+				d.Meta.TargetRole = cib.RoleUnpromoted
+				r = &d
+			}
+			c.Resources[id] = r
+		}
+	} else {
+		c.Cluster.Options.StopAllResources = true
+	}
+	me := cib.ViewMember{Node: n.self.Name, Incarnation: n.self.Incarnation, BootID: n.self.BootID}
+	s.Status.View = &cib.View{Number: 1, Members: []cib.ViewMember{me}}
+	s.Status.Nodes = map[string]*cib.NodeStatus{n.self.Name: {State: cib.NodeOnline, BootID: n.self.BootID}}
+	s.Status.Members = map[string]*cib.Member{n.self.Name: {Node: n.self.Name, Incarnation: n.self.Incarnation, BootID: n.self.BootID}}
+	histories, pending := map[string]*cib.History{}, map[string]*cib.Pending{}
+	for id, h := range active {
+		current := *h
+		current.Incarnation = n.self.Incarnation // no probes now: what may run is stopped
+		histories[id] = &current
+		if n.lrm.Busy(id) {
+			pending[id] = &cib.Pending{Action: cib.Action{ID: "local-" + id, Op: cib.OpMonitor, Instance: id, Resource: h.Resource, Node: n.self.Name}, State: cib.ActionRunning}
+		}
+	}
+	s.Status.Histories = map[string]map[string]*cib.History{n.self.Name: histories}
+	s.Status.Pending = map[string]map[string]*cib.Pending{n.self.Name: pending}
+	s.Status.Requests = nil
+	return &s
+}
+
+func (n *Node) selfFence(reason string) {
+	if n.invalidOver {
+		return
+	}
+	n.invalidOver = true // the watchdog is not fed any more
+	n.out = append(n.out, Journal{Text: "self-fencing: " + reason}, SelfFence{Reason: reason})
+}

@@ -1,0 +1,63 @@
+package node
+
+import (
+	"time"
+
+	"github.com/belay-ha/belay/engine/graph"
+	"github.com/belay-ha/belay/engine/lrm"
+)
+
+// local does this node's share: it passes on what the local resource manager
+// wants done.
+func (n *Node) local(now time.Time) {
+	for _, c := range n.lrm.Next(now) {
+		switch c := c.(type) {
+		case lrm.Commit:
+			n.commit(c.Txn, c.Events, func(now time.Time, outcome Outcome, rev int64) {
+				n.lrm.Committed(now, c.Tag, lrm.Outcome(outcome), rev)
+			})
+		case lrm.Run:
+			run := Run{Run: c.Run << 1, Action: c.Action}
+			if !c.Direct {
+				run.NotAfter = n.tracker.ValidUntil()
+			}
+			n.out = append(n.out, run)
+		case lrm.Kill:
+			n.out = append(n.out, Kill{Run: c.Run << 1})
+		}
+	}
+}
+
+// reached asks for the removal of moves that have arrived: "belay move" leaves
+// nothing behind.
+func (n *Node) reached(p *graph.Placement) {
+	for _, id := range sortedKeys(n.snap.Config.Constraints) {
+		l := n.snap.Config.Constraints[id].Location
+		if l == nil || !l.UntilReached || n.removing[id] == n.snap.ConfigGen.Number {
+			continue
+		}
+		for i := range p.Instances {
+			a := &p.Instances[i]
+			if a.Resource != l.Resource && n.groupOf(a.Resource) != l.Resource {
+				continue
+			}
+			if h := n.snap.Status.Histories[l.Node][a.Instance]; a.Node == l.Node && h != nil && h.Role().Active() {
+				n.removing[id] = n.snap.ConfigGen.Number
+				n.out = append(n.out, Remove{Constraint: id, Reason: "the move has arrived"})
+				break
+			}
+		}
+	}
+}
+
+// groupOf returns the group that a primitive is a member of, or "".
+func (n *Node) groupOf(primitive string) string {
+	for _, id := range sortedKeys(n.snap.Config.Resources) {
+		for _, m := range n.snap.Config.Resources[id].Group {
+			if m == primitive {
+				return id
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,414 @@
+package node
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/lrm"
+	"github.com/belay-ha/belay/engine/membership"
+	"github.com/belay-ha/belay/engine/quorum"
+)
+
+// Setup is what a node knows when its engine starts.
+type Setup struct {
+	Name        string
+	Incarnation uint64 // rises with every start of the engine; drawn from the wall clock
+	BootID      string // of the machine
+	Version     string
+	Cores       int
+	Rand        *rand.Rand
+	Watchdog    *cib.Watchdog // the armed one, or nil
+	Snapshot    *cib.Snapshot // the last one kept on disk, or nil
+}
+
+// Node decides for one cluster node. See the package comment.
+type Node struct {
+	self    Setup
+	tracker *membership.Tracker
+	lrm     *lrm.Manager
+	snap    *cib.Snapshot // nil: nothing known yet
+	fresh   bool          // snap came from the store, not from disk
+	started time.Time
+	now     time.Time     // of the present Step
+	wall    time.Duration // wall clock minus steady clock
+	out     []Effect
+
+	// The store.
+	storeOK    bool
+	nextCommit uint64
+	commits    map[uint64]func(now time.Time, outcome Outcome, rev int64)
+	eventN     uint64
+
+	// What judge found.
+	quorum  quorum.Result
+	valid   bool
+	allSeen bool // wait-for-all is satisfied
+
+	// The DC's business.
+	electing  bool
+	electFrom time.Time // since when the DC's key may be taken
+	dcBusy    bool      // a transaction of the DC is on its way
+	dcAfter   int64     // decide again from a snapshot at least this new
+	dcRetry   time.Time
+	dcSince   time.Time // since when this engine is the DC
+	everHeard map[string]bool
+	planned   *cib.Snapshot     // the snapshot of the last plan
+	replanAt  time.Time         // when time alone changes the decision
+	removing  map[string]uint64 // moves that have arrived, by constraint, with the generation
+	refused   string            // why the plan checker refused the last plan
+
+	// Registration and leaving.
+	registering bool
+	registerAt  time.Time
+	leaving     *Leave
+	left        bool
+	invalidFrom time.Time // since when the node is not valid; zero while it is
+	invalidSaid bool
+	invalidOver bool // the grace to stop by itself has passed
+
+	// Fencing executed here.
+	fences  map[string]*execution // by target
+	fenceOf map[uint64]string     // run to target
+	checks  map[string]*check     // readiness of fence devices, by id
+	checkOf map[uint64]string
+	nextRun uint64
+}
+
+// New returns the node of an engine that has just started.
+func New(s Setup, now time.Time) *Node {
+	return &Node{
+		self: s, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
+		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
+		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
+		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, removing: map[string]uint64{},
+		fences: map[string]*execution{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
+	}
+}
+
+// Step takes one event and returns what to do about it. Now is a steady clock.
+func (n *Node) Step(now time.Time, ev Event) []Effect {
+	n.out, n.now = nil, now
+	switch ev := ev.(type) {
+	case Heard:
+		answers, news := n.tracker.Receive(now, ev.Link, ev.Message)
+		n.send(answers)
+		n.everHeard[ev.Message.From] = true
+		if len(news) == 0 && n.valid == n.mayAct(now) {
+			return n.out // the common case, many times a second
+		}
+		n.newsOf(news)
+	case Tick:
+		if !ev.Wall.IsZero() {
+			n.wall = ev.Wall.Sub(now)
+			n.lrm.SetWall(n.wall)
+		}
+		n.newsOf(n.tracker.Tick(now))
+	case Changed:
+		if !n.newer(ev.Snap) {
+			return nil // news can overtake each other; time must not run backwards
+		}
+		n.snap, n.fresh = ev.Snap, true
+		n.configure(now)
+		n.lrm.Sync(now, n.snap.Status.Pending[n.self.Name], n.snap.Status.Histories[n.self.Name])
+	case Committed:
+		if f := n.commits[ev.ID]; f != nil {
+			delete(n.commits, ev.ID)
+			f(now, ev.Outcome, ev.Rev)
+		}
+	case AgentDone:
+		n.lrm.Done(now, ev.Run, lrm.Result(ev.Result))
+	case FenceDone:
+		n.fenceDone(now, ev)
+	case StoreState:
+		n.storeState(ev)
+	case Leave:
+		n.leaving = &ev
+		n.know()
+	}
+	n.decide(now)
+	return n.out
+}
+
+// decide is the one place that says in which order the cores are asked.
+func (n *Node) decide(now time.Time) {
+	n.send(n.tracker.Beat(now))
+	if n.snap == nil {
+		return
+	}
+	n.judge(now)
+	n.register(now)
+	n.elect(now)
+	if n.isDC() {
+		n.coordinate(now)
+	}
+	n.executeFencing(now)
+	n.checkDevices(now)
+	n.actInvalid(now)
+	n.local(now)
+	n.leave()
+	n.feed(now)
+}
+
+// NextWake returns when a Tick should come at the latest.
+func (n *Node) NextWake(now time.Time) time.Time {
+	wake := n.tracker.NextWake(now)
+	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now)} {
+		if !t.IsZero() && t.Before(wake) {
+			wake = t
+		}
+	}
+	if v := n.tracker.ValidUntil(); n.valid && v.Before(wake) {
+		wake = v // the end of validity is acted on when it comes
+	}
+	return wake
+}
+
+// newer orders snapshots by data generation, then by revision.
+func (n *Node) newer(s *cib.Snapshot) bool {
+	if n.snap == nil {
+		return true
+	}
+	old, gen := n.snap.Status.Generation.Number, s.Status.Generation.Number
+	if gen != old {
+		return gen > old
+	}
+	return s.Revision > n.snap.Revision || !n.fresh && s.Revision == n.snap.Revision
+}
+
+// configure passes what the snapshot says of the cluster on to the cores.
+func (n *Node) configure(now time.Time) {
+	o := &n.snap.Config.Cluster.Options
+	voters, epoch := n.voters()
+	links := 0
+	if me := n.snap.Config.Nodes[n.self.Name]; me != nil {
+		links = len(me.Addresses)
+	}
+	n.tracker.Configure(now, membership.Setup{
+		Nodes: sortedKeys(n.snap.Config.Nodes), Voters: voters, VoterEpoch: epoch,
+		Detection: o.DetectionTime(), Interval: o.HeartbeatInterval(), Validity: o.ValidityTime(), Links: links,
+	})
+	n.lrm.SetLimit(o.NodeActions(n.self.Cores))
+	n.know()
+}
+
+// know tells the tracker what its messages should say.
+func (n *Node) know() {
+	if n.snap == nil {
+		return
+	}
+	st := &n.snap.Status
+	k := membership.Knowledge{
+		Generation: st.Generation, View: st.View, ConfigGen: n.snap.ConfigGen.Number, Wall: n.wallNow(),
+		FeatureLevel: cib.FeatureLevel, Version: n.self.Version,
+	}
+	if st.DC != nil {
+		k.DC = st.DC.Node
+	}
+	if n.leaving != nil {
+		k.Leaving, k.Restarting = !n.leaving.Restart, n.leaving.Restart
+	}
+	n.tracker.Know(n.now, k)
+}
+
+// voters returns the voters and the epoch of their set. Before the store knows a
+// set, the configuration's voters count.
+func (n *Node) voters() ([]string, uint64) {
+	if v := n.snap.Status.Voters; v != nil {
+		return v.Voters, v.Epoch
+	}
+	var out []string
+	for _, name := range sortedKeys(n.snap.Config.Nodes) {
+		if n.snap.Config.Nodes[name].Voter {
+			out = append(out, name)
+		}
+	}
+	return out, 0
+}
+
+// isVoter reports whether the node has a vote.
+func (n *Node) isVoter(name string) bool {
+	v, _ := n.voters()
+	return slices.Contains(v, name)
+}
+
+// mayAct reports whether the node's validity holds at now.
+func (n *Node) mayAct(now time.Time) bool { return n.fresh && now.Before(n.tracker.ValidUntil()) }
+
+// judge finds out whether this node has quorum and is valid.
+func (n *Node) judge(now time.Time) {
+	voters, _ := n.voters()
+	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll && !n.allSeen}
+	for _, m := range n.tracker.Alive(now) {
+		if slices.Contains(voters, m.Node) {
+			in.Present = append(in.Present, m.Node)
+		}
+	}
+	n.allSeen = n.allSeen || len(in.Present) == len(voters)
+	was := n.quorum
+	n.quorum = quorum.Evaluate(in)
+	if was.Reason != "" && was.Quorate != n.quorum.Quorate {
+		number := event.QuorumLost
+		if n.quorum.Quorate {
+			number = event.QuorumGained
+		}
+		n.emit(event.New(number, "node", n.self.Name, "reason", n.quorum.Reason))
+	}
+	valid := n.mayAct(now)
+	if valid == n.valid {
+		return
+	}
+	n.valid = valid
+	n.lrm.SetValid(now, valid)
+	if valid {
+		n.invalidFrom, n.invalidOver = time.Time{}, false
+		if n.invalidSaid {
+			n.invalidSaid = false
+			n.emit(event.New(event.ValidityGained, "node", n.self.Name))
+		}
+		return
+	}
+	n.invalidFrom = now
+	if n.leaving == nil {
+		n.invalidSaid = true
+		n.emit(event.New(event.ValidityLost, "node", n.self.Name, "reason", n.quorum.Reason,
+			"policy", n.snap.Config.Cluster.Options.NoQuorum().String()))
+	}
+}
+
+// register writes what this node says of itself, once for each incarnation and
+// whenever it changes.
+func (n *Node) register(now time.Time) {
+	if n.registering || !n.fresh || now.Before(n.registerAt) || n.snap.Config.Nodes[n.self.Name] == nil {
+		return
+	}
+	want := cib.Member{
+		Node: n.self.Name, Incarnation: n.self.Incarnation, BootID: n.self.BootID, ValidityEpoch: n.lrm.Epoch(),
+		Version: n.self.Version, FeatureLevel: cib.FeatureLevel, Cores: n.self.Cores, Started: n.started.Add(n.wall).UTC(), Watchdog: n.self.Watchdog,
+	}
+	if n.leaving != nil {
+		want.Shutdown, want.Restart = !n.leaving.Restart, n.leaving.Restart
+	}
+	have := n.snap.Status.Members[n.self.Name]
+	if have != nil && have.Incarnation == want.Incarnation && have.ValidityEpoch == want.ValidityEpoch &&
+		have.Shutdown == want.Shutdown && have.Restart == want.Restart {
+		return
+	}
+	txn := cib.Txn{Put: []cib.Put{{Key: cib.KeyMember + n.self.Name, Value: &want}}}
+	var rev int64
+	if have != nil {
+		rev = have.Rev
+	}
+	txn.If = []cib.Compare{{Key: cib.KeyMember + n.self.Name, ModRev: rev}}
+	if have == nil || have.BootID != n.self.BootID {
+		// What an earlier boot did is over. What it left of history would only
+		// be skipped again and again.
+		for _, id := range sortedKeys(n.snap.Status.Histories[n.self.Name]) {
+			if n.snap.Status.Histories[n.self.Name][id].BootID != n.self.BootID {
+				txn.Delete = append(txn.Delete, cib.HistoryKey(n.self.Name, id))
+			}
+		}
+		if a := n.snap.Status.Attributes[n.self.Name]; a != nil && a.BootID != n.self.BootID {
+			txn.Delete = append(txn.Delete, cib.KeyAttributes+n.self.Name)
+		}
+	}
+	var events []cib.Event
+	if have == nil || have.Incarnation != want.Incarnation {
+		events = append(events, event.New(event.EngineStarted, "node", n.self.Name, "version", n.self.Version))
+	}
+	n.registering = true
+	n.commit(txn, events, func(now time.Time, _ Outcome, _ int64) {
+		n.registering, n.registerAt = false, now.Add(500*time.Millisecond)
+	})
+}
+
+// leave ends the engine when the cluster no longer needs it.
+func (n *Node) leave() {
+	if n.leaving == nil || n.left {
+		return
+	}
+	m, st := n.snap.Status.Members[n.self.Name], n.snap.Status.Nodes[n.self.Name]
+	if m == nil || m.Incarnation != n.self.Incarnation || len(n.snap.Status.Pending[n.self.Name]) > 0 || !n.lrm.Idle() {
+		return
+	}
+	if n.leaving.Restart && m.Restart || m.Shutdown && st != nil && st.State == cib.NodeOffline {
+		n.left = true
+		n.out = append(n.out, Left{})
+	}
+}
+
+// feed keeps the watchdog quiet while the node may act, or has nothing running.
+func (n *Node) feed(now time.Time) {
+	if n.self.Watchdog == nil {
+		return
+	}
+	until := n.tracker.ValidUntil()
+	if !n.valid && !n.invalidOver {
+		// The no-quorum-policy is at work within its grace; after it the
+		// watchdog decides.
+		until = now.Add(n.self.Watchdog.Timeout.D())
+	}
+	if until.After(now) {
+		n.out = append(n.out, Feed{Until: until})
+	}
+}
+
+// newsOf turns what the tracker noticed into events for the operator.
+func (n *Node) newsOf(news membership.News) {
+	for _, it := range news {
+		switch it.Kind {
+		case membership.LinkDown:
+			n.emit(event.New(event.LinkDown, "node", n.self.Name, "peer", it.Node, "link", fmt.Sprint(it.Link)))
+		case membership.LinkUp:
+			n.emit(event.New(event.LinkUp, "node", n.self.Name, "peer", it.Node, "link", fmt.Sprint(it.Link)))
+		case membership.Stalled:
+			n.emit(event.New(event.NodeStalled, "node", n.self.Name, "gap", it.For.Round(time.Millisecond).String()))
+		case membership.GenerationConflict:
+			n.emit(event.New(event.GenerationConflict, "node", it.Node, "number", fmt.Sprint(n.snap.Status.Generation.Number)))
+		case membership.PeerUp, membership.PeerDown, membership.PeerOneWay, membership.PeerRestarting, membership.PeerLeft,
+			membership.PeerRestarted, membership.PeerRebooted, membership.GenerationHigher, membership.ReportChanged, membership.PeerChanged:
+			// These lead to decisions below, and those to events.
+		}
+	}
+}
+
+func (n *Node) storeState(ev StoreState) {
+	if n.storeOK == ev.OK {
+		return
+	}
+	n.storeOK = ev.OK
+	if ev.OK {
+		n.emit(event.New(event.StoreBack, "node", n.self.Name))
+	} else {
+		n.emit(event.New(event.StoreStalled, "node", n.self.Name, "reason", ev.Reason))
+	}
+}
+
+func (n *Node) send(msgs []membership.Outgoing) {
+	for i := range msgs {
+		n.out = append(n.out, Send{To: msgs[i].To, Message: msgs[i].Msg})
+	}
+}
+
+// wallNow is the wall clock of the present Step, for stamps in documents.
+func (n *Node) wallNow() time.Time { return n.now.Add(n.wall).UTC() }
+
+func (n *Node) emit(ev cib.Event) { n.out = append(n.out, Emit{ev}) }
+
+// commit asks for a transaction that also writes events; then is called with its
+// outcome.
+func (n *Node) commit(txn cib.Txn, events []cib.Event, then func(now time.Time, outcome Outcome, rev int64)) {
+	for i := range events[:min(len(events), cib.EventsPerTxn)] {
+		ev := events[i]
+		n.eventN++
+		ev.Index, ev.Source = uint64(i), n.self.Name
+		ev.Time = n.wallNow()
+		txn.Put = append(txn.Put, cib.Put{Key: cib.EventKey(n.self.Name, n.self.Incarnation, n.eventN), Value: &ev})
+	}
+	n.nextCommit++
+	n.commits[n.nextCommit] = then
+	n.out = append(n.out, Commit{ID: n.nextCommit, Txn: txn})
+}

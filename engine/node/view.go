@@ -1,0 +1,290 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/membership"
+)
+
+// viewChange collects what the DC writes when membership or the state of a node
+// changes: one transaction, so that a view and its node states are never seen
+// apart.
+type viewChange struct {
+	txn    cib.Txn
+	events []cib.Event
+	any    bool
+}
+
+// formView compares who should be a member with the stored view and the stored
+// node states, and writes what differs. It reports whether it wrote.
+func (n *Node) formView(now time.Time) bool {
+	st := &n.snap.Status
+	chosen, reason := n.choose(now)
+	if !slices.ContainsFunc(chosen, func(m cib.ViewMember) bool { return m.Node == n.self.Name }) {
+		// The others hear each other and not this node: it is not for this node
+		// to say who is a member.
+		n.asDC(cib.Txn{Delete: []string{cib.KeyDC}}, nil, nil)
+		return true
+	}
+	var c viewChange
+	members := []cib.ViewMember{}
+	for _, name := range sortedKeys(n.snap.Config.Nodes) {
+		i := slices.IndexFunc(chosen, func(m cib.ViewMember) bool { return m.Node == name })
+		if i >= 0 && n.admit(now, &c, name, chosen[i]) {
+			members = append(members, chosen[i])
+			continue
+		}
+		if m, stay := n.absent(now, &c, name); stay {
+			members = append(members, m)
+		}
+	}
+	number := uint64(1)
+	if st.View != nil {
+		number = st.View.Number + 1
+	}
+	if st.View == nil || !slices.Equal(st.View.Members, members) {
+		names := make([]string, len(members))
+		for i, m := range members {
+			names[i] = m.Node
+		}
+		c.put(cib.KeyView, &cib.View{Number: number, Members: members, DC: n.self.Name, Reason: reason, Formed: n.wallNow()})
+		c.event(event.ViewChanged, "view", fmt.Sprint(number), "members", strings.Join(names, " "), "reason", reason)
+	}
+	if !c.any {
+		return false
+	}
+	n.asDC(c.txn, c.events, nil)
+	return true
+}
+
+// choose returns the nodes that should be members: registered, and chosen by
+// who hears whom.
+func (n *Node) choose(now time.Time) ([]cib.ViewMember, string) {
+	st := &n.snap.Status
+	voters, _ := n.voters()
+	var exclude []string
+	for _, m := range n.tracker.Alive(now) {
+		// Heard but not registered in this incarnation: it can't take actions.
+		if doc := st.Members[m.Node]; doc == nil || doc.Incarnation != m.Incarnation || doc.BootID != m.BootID {
+			exclude = append(exclude, m.Node)
+		}
+	}
+	return membership.Choose(n.tracker.Hearing(now), membership.ChooseInput{
+		Nodes: sortedKeys(n.snap.Config.Nodes), Voters: voters, Current: st.View, DC: n.self.Name,
+		TieBreaker: n.snap.Config.Cluster.Options.ViewTieBreaker, Exclude: exclude,
+	})
+}
+
+// admit decides on a node that is heard and registered: it reports whether it is
+// a member.
+func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember) bool {
+	st := &n.snap.Status
+	doc, cur := st.Members[name], st.Nodes[name]
+	want := cib.NodeStatus{State: cib.NodeOnline, BootID: m.BootID}
+	if cur != nil {
+		want.FailStandby = cur.FailStandby && cur.BootID == m.BootID
+	}
+	if doc.Shutdown {
+		want.State = cib.NodeLeaving
+		if cur != nil && cur.State == cib.NodeOffline && cur.BootID == m.BootID || n.drained(name) {
+			return false // see absent
+		}
+	}
+	switch {
+	case cur == nil:
+	case cur.BootID != m.BootID:
+		// A new boot answers: whatever ran in the old one is over.
+		if cur.BootID != "" && cur.State != cib.NodeFenced && cur.State != cib.NodeOffline {
+			n.cleared(c, name, cur)
+		}
+		n.forget(c, name)
+	case cur.State != cib.NodeUnclean && cur.State != cib.NodeFenced:
+	case cur.State == cib.NodeFenced:
+		n.voidProof(c, name, cur)
+		return false
+	default:
+		if r := st.Requests[name]; r != nil && r.State == cib.FenceExecuting {
+			return false // somebody is at the power switch right now
+		} else if r != nil && r.BootID == m.BootID {
+			n.withdraw(c, r, "node "+name+" is back")
+		}
+	}
+	if cur == nil || cur.State != want.State || cur.BootID != want.BootID || cur.FailStandby != want.FailStandby {
+		want.Since, want.Reason = n.wallNow(), "heard by the voters"
+		c.put(cib.KeyNodeStatus+name, &want)
+		if cur == nil || cur.State != cib.NodeLeaving && want.State == cib.NodeOnline {
+			number := uint64(1)
+			if st.View != nil {
+				number = st.View.Number + 1
+			}
+			c.event(event.NodeOnline, "node", name, "view", fmt.Sprint(number))
+		}
+	}
+	return true
+}
+
+// absent decides on a node that is not chosen. It stays a member only while its
+// engine restarts.
+func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember, bool) {
+	st := &n.snap.Status
+	doc, cur := st.Members[name], st.Nodes[name]
+	state := cib.NodeUnknown
+	var boot string
+	if cur != nil {
+		state, boot = cur.State, cur.BootID
+	} else if doc != nil {
+		boot = doc.BootID
+	}
+	to := func(s cib.NodeState, reason, proof string) {
+		c.put(cib.KeyNodeStatus+name, &cib.NodeStatus{State: s, BootID: boot, Since: n.wallNow(), Reason: reason, Proof: proof})
+	}
+	switch state {
+	case cib.NodeOffline, cib.NodeFenced:
+		return cib.ViewMember{}, false
+	case cib.NodeUnclean:
+		if p := n.proofFor(name, boot); p != nil {
+			to(cib.NodeFenced, "confirmed by "+p.By, p.ID)
+			n.forget(c, name)
+			c.event(event.NodeFenced, "node", name, "by", p.By, "proof", p.ID, "cause", p.Request)
+		}
+		return cib.ViewMember{}, false
+	}
+	switch {
+	case doc == nil:
+		if cur == nil {
+			to(cib.NodeOffline, "never joined", "")
+		}
+		return cib.ViewMember{}, false
+	case doc.Shutdown && n.drained(name):
+		to(cib.NodeOffline, "left cleanly", "")
+		n.forget(c, name)
+		c.event(event.NodeLeft, "node", name)
+		return cib.ViewMember{}, false
+	}
+	old, member := st.View.Member(name)
+	if member && n.restarting(now, name, doc) {
+		if state != cib.NodeRestarting {
+			to(cib.NodeRestarting, "its engine restarts", "")
+			c.event(event.NodeRestarting, "node", name)
+		}
+		if cur == nil || state != cib.NodeRestarting || n.wallNow().Before(cur.Since.Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
+			return old, true
+		}
+	}
+	silence := "not since this DC started"
+	if t, ok := n.tracker.SilentSince(name); ok {
+		silence = now.Sub(t).Round(time.Millisecond).String()
+	}
+	to(cib.NodeUnclean, "silent: "+silence, "")
+	c.event(event.NodeLost, "node", name, "silence", silence)
+	return cib.ViewMember{}, false
+}
+
+// restarting reports whether the absence of a member is that of its engine only:
+// it said so before, or a new engine of the same boot is heard already.
+func (n *Node) restarting(now time.Time, name string, doc *cib.Member) bool {
+	if doc.Restart {
+		return true
+	}
+	for _, m := range n.tracker.Alive(now) {
+		if m.Node == name {
+			return m.BootID == doc.BootID && m.Incarnation != doc.Incarnation
+		}
+	}
+	return false
+}
+
+// drained reports whether nothing runs on a node and nothing is in flight there.
+func (n *Node) drained(name string) bool {
+	if len(n.snap.Status.Pending[name]) > 0 {
+		return false
+	}
+	doc := n.snap.Status.Members[name]
+	for _, h := range n.snap.Status.Histories[name] {
+		if doc != nil && h.BootID == doc.BootID && h.Role().Active() && !n.unmanaged(h.Resource) {
+			return false
+		}
+	}
+	return true
+}
+
+// unmanaged reports whether a resource is left alone, so that a leaving node does
+// not wait for it.
+func (n *Node) unmanaged(resource string) bool {
+	r := n.snap.Config.Resources[resource]
+	return n.snap.Config.Cluster.Options.MaintenanceMode ||
+		r != nil && (r.Meta.Managed != nil && !*r.Meta.Managed || r.Meta.Maintenance != nil && *r.Meta.Maintenance)
+}
+
+// proofFor returns the newest proof that confirms the end of a boot.
+func (n *Node) proofFor(name, boot string) *cib.Proof {
+	var newest *cib.Proof
+	for _, id := range sortedKeys(n.snap.Status.Proofs) {
+		p := n.snap.Status.Proofs[id]
+		if p.Target == name && p.BootID == boot && p.Void == "" && len(p.Scope) == 0 && (newest == nil || p.Time.After(newest.Time)) {
+			newest = p
+		}
+	}
+	return newest
+}
+
+// cleared records that a lost boot is over because a newer one answers.
+func (n *Node) cleared(c *viewChange, name string, cur *cib.NodeStatus) {
+	id := fmt.Sprintf("p%d-%s", n.snap.Revision, name)
+	c.put(cib.KeyProof+id, &cib.Proof{
+		ID: id, Kind: cib.ProofCleared, Target: name, BootID: cur.BootID, By: n.self.Name, Time: n.wallNow(),
+	})
+	if r := n.snap.Status.Requests[name]; r != nil && r.BootID == cur.BootID {
+		n.withdraw(c, r, "node "+name+" was booted anew")
+	}
+}
+
+// withdraw ends a fencing request that is no longer needed.
+func (n *Node) withdraw(c *viewChange, r *cib.FenceRequest, why string) {
+	ended := *r
+	ended.State, ended.Ended, ended.Error = cib.FenceWithdrawn, n.wallNow(), why
+	key := cib.KeyFenceRequest + r.Target
+	c.txn.If = append(c.txn.If, cib.Compare{Key: key, ModRev: r.Rev})
+	c.txn.Delete = append(c.txn.Delete, key)
+	c.put(cib.KeyFenceHistory+r.ID, &ended)
+}
+
+// voidProof takes back a proof: its target is heard in the boot that it called
+// over. The node must be fenced again.
+func (n *Node) voidProof(c *viewChange, name string, cur *cib.NodeStatus) {
+	by := "an unknown proof"
+	if p := n.snap.Status.Proofs[cur.Proof]; p != nil {
+		void := *p
+		void.Void = "heard again at " + n.wallNow().Format(time.RFC3339)
+		c.put(cib.KeyProof+p.ID, &void)
+		by = cmp.Or(p.Device, p.By)
+	}
+	c.put(cib.KeyNodeStatus+name, &cib.NodeStatus{State: cib.NodeUnclean, BootID: cur.BootID, Since: n.wallNow(), Reason: "heard after its death was confirmed"})
+	c.event(event.ProofVoid, "node", name, "by", by)
+}
+
+// forget deletes the records in flight of a boot that is over.
+func (n *Node) forget(c *viewChange, name string) {
+	for _, id := range sortedKeys(n.snap.Status.Pending[name]) {
+		c.txn.Delete = append(c.txn.Delete, cib.PendingKey(name, id))
+		c.any = true
+	}
+}
+
+func (c *viewChange) put(key string, v any) {
+	c.txn.Put = append(c.txn.Put, cib.Put{Key: key, Value: v})
+	c.any = true
+}
+
+func (c *viewChange) event(number int, args ...string) {
+	c.events = append(c.events, event.New(number, args...))
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
