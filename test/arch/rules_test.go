@@ -78,7 +78,7 @@ var rules = []rule{
 	{pkg: "engine/fencing", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/policy", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
 	{pkg: "engine/transition", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
-	{pkg: "engine/lrm", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/lrm", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/node", may: slices.Concat(cores, nouns), ban: impure, why: "the whole node runs in the simulator, from a seed"},
 
 	// Adapters: they act. Each knows one thing of the outside world.
