@@ -241,13 +241,14 @@ func (n *Node) mayAct(now time.Time) bool { return n.fresh && now.Before(n.track
 // judge finds out whether this node has quorum and is valid.
 func (n *Node) judge(now time.Time) {
 	voters, _ := n.voters()
-	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll && !n.allSeen}
+	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll, Complete: n.allSeen}
 	for _, m := range n.tracker.Alive(now) {
 		if slices.Contains(voters, m.Node) {
 			in.Present = append(in.Present, m.Node)
 		}
 	}
 	n.allSeen = n.allSeen || len(in.Present) == len(voters)
+	in.SeenAll, in.Standalone = n.allSeen, n.standalone(voters)
 	was := n.quorum
 	n.quorum = quorum.Evaluate(in)
 	if was.Reason != "" && was.Quorate != n.quorum.Quorate {
@@ -277,6 +278,18 @@ func (n *Node) judge(now time.Time) {
 		n.emit(event.New(event.ValidityLost, "node", n.self.Name, "reason", n.quorum.Reason,
 			"policy", n.snap.Config.Cluster.Options.NoQuorum().String()))
 	}
+}
+
+// standalone reports whether every other voter is recorded as cleanly left or
+// proven dead, so that nobody need be waited for.
+func (n *Node) standalone(voters []string) bool {
+	for _, v := range voters {
+		st := n.snap.Status.Nodes[v]
+		if v != n.self.Name && (st == nil || st.State != cib.NodeOffline && st.State != cib.NodeFenced) {
+			return false
+		}
+	}
+	return true
 }
 
 // register writes what this node says of itself, once for each incarnation and
