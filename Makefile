@@ -75,6 +75,7 @@ lab: setup build ## hosts as namespaces with a cluster on them, and a shell (roo
 ci: lint tidy-check test ## what must pass
 
 lint: ## linters, dead code, shell scripts
+	$(TOOL) golangci-lint config verify
 	$(TOOL) golangci-lint run ./...
 	@dead=$$($(TOOL) deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
 	shellcheck $$(git grep -lE '^#!/(usr/)?bin/(env )?(ba)?sh' -- . ':!*.md')
