@@ -15,9 +15,8 @@ FUZZTIME ?= 30s
 BENCH ?= .
 RUN ?= .
 
-# Each test run leaves its results in dist/test for the summary of .ci/run.
-# Tests always run: what they test includes programs and kernels that the test
-# cache does not see.
+# Each test run leaves its results in dist/test for the summary of .ci/run. Tests
+# of what the test cache does not see (seeds, programs, kernels) have -count=1.
 GOTEST = mkdir -p dist/test && $(TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg \
 	--jsonfile dist/test/$@.json -- -run '$(RUN)'
 
