@@ -126,7 +126,7 @@ type instance struct {
 	dirty    bool                // history differs from what is stored
 	writing  bool                // a Report is on its way
 	retryAt  time.Time
-	lastID   string // of the last action that ended here
+	lastID   string      // of the last action that ended here
 	events   []cib.Event // of recurring monitors, to go with the next Report
 }
 
