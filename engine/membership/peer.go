@@ -1,0 +1,184 @@
+package membership
+
+import (
+	"math/bits"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// peer is everything known of one configured node.
+type peer struct {
+	name    string
+	voter   bool   // of the newest voter set: gets heartbeats, the others get answers only
+	viewInc uint64 // its incarnation in the newest view we know; 0: not in it
+
+	// What it said last, from its newest message.
+	incarnation uint64 // 0: never heard
+	bootID      string
+	since       time.Time // when this incarnation was heard first
+	said        Message   // without Hears
+	heard       time.Time // when its newest message arrived
+	nonce       uint64    // of that message
+	seqMax      uint64    // of that message
+	seqFirst    uint64    // the first one heard of this incarnation
+
+	// acked is our own send time of the newest nonce that it echoed.
+	acked  time.Time
+	rtt    time.Duration // smoothed, of the copy of a message that came first
+	jitter time.Duration // smoothed excess of the gap between messages over the interval
+
+	heardBy, ackedBy deadline
+	state            peerState
+	first            time.Time // when state was up the first time in this incarnation
+
+	links [MaxLinks]link
+
+	// Messages to it.
+	seqOut    uint64
+	sentNonce uint64 // of the newest one
+	sentAt    time.Time
+
+	// Its report, a table kept up by the changes in its messages.
+	hears     []Heard // sorted by node
+	hearsHeld uint64
+	hearsTop  uint64
+
+	// Our verdict about it for the others, and which of ours it holds.
+	verdict    Heard
+	verdictRev uint64 // 0: never given
+	hearsAcked uint64
+
+	// Its newest echo for our validity.
+	echo echo
+
+	offset    time.Duration // its wall clock minus ours, smoothed
+	hasOffset bool
+}
+
+type peerState uint8
+
+const (
+	silent peerState = iota
+	oneWay           // heard, does not hear us
+	up               // heard mutually
+)
+
+// deadline is when a peer is given up.
+type deadline struct {
+	at   time.Time
+	used time.Duration // of what stalls of ours may add; see stall
+}
+
+// stall moves the deadline by what we slept through between before and now: a
+// starved node distrusts its own verdicts first. What stalls may add until the
+// next sign of life is bounded by limit, or a node that is starved all the time
+// would never notice that a peer is gone.
+func (d *deadline) stall(before, now time.Time, limit time.Duration) {
+	left := min(d.at.Sub(before), limit-d.used)
+	if left > 0 && now.Add(left).After(d.at) {
+		d.at = now.Add(left)
+	}
+	d.used = min(limit, d.used+now.Sub(before))
+}
+
+// echo is what a voter confirmed for a nonce of ours.
+type echo struct {
+	sent   time.Time // when we sent the nonce; zero: nothing
+	gen    cib.DataGeneration
+	epoch  uint64
+	view   uint64
+	inView bool
+}
+
+// link is one link to a peer.
+type link struct {
+	down    deadline // when silence makes it one
+	nonce   uint64   // newest on this link
+	nonceAt time.Time
+	seen    [2]uint64 // bit n: message seqMax-n arrived here
+	rtt     time.Duration
+	exact   bool // rtt was measured with the same link both ways
+	up      bool
+	told    bool // LinkDown was reported
+	changed time.Time
+}
+
+// restart forgets what another incarnation said.
+func (p *peer) restart(now time.Time, m *Message) {
+	p.incarnation, p.bootID, p.since = m.Incarnation, m.BootID, now
+	p.seqMax, p.seqFirst, p.nonce = m.Seq-1, m.Seq, 0
+	p.acked, p.heard = time.Time{}, time.Time{}
+	p.rtt, p.jitter, p.heardBy, p.ackedBy = 0, 0, deadline{}, deadline{}
+	p.hears, p.hearsHeld, p.hearsTop, p.hearsAcked = nil, 0, 0, 0
+	p.echo, p.first, p.hasOffset = echo{}, time.Time{}, false
+	p.said = Message{}
+	for i := range p.links {
+		l := &p.links[i]
+		*l = link{up: l.up, told: l.told, changed: l.changed}
+	}
+}
+
+// mark notes message seq on a link. It reports whether the link has not
+// carried it before.
+func (p *peer) mark(l *link, seq uint64) bool {
+	d := p.seqMax - seq // seq is at most seqMax
+	if d >= 128 {
+		return false
+	}
+	bit := uint64(1) << (d % 64)
+	if l.seen[d/64]&bit != 0 {
+		return false
+	}
+	l.seen[d/64] |= bit
+	return true
+}
+
+// advance makes seq the newest message.
+func (p *peer) advance(seq uint64) {
+	d := seq - p.seqMax
+	p.seqMax = seq
+	for i := range p.links {
+		s := &p.links[i].seen
+		switch {
+		case d >= 128:
+			s[0], s[1] = 0, 0
+		case d >= 64:
+			s[1], s[0] = s[0]<<(d-64), 0
+		default:
+			s[1] = s[1]<<d | s[0]>>(64-d)
+			s[0] <<= d
+		}
+	}
+}
+
+// loss is the share of the last hundred messages that did not come on a link.
+func (p *peer) loss(l *link) float64 {
+	n := min(p.seqMax-p.seqFirst+1, 100)
+	got := 0
+	if n >= 64 {
+		got = bits.OnesCount64(l.seen[0]) + bits.OnesCount64(l.seen[1]&(1<<(n-64)-1))
+	} else {
+		got = bits.OnesCount64(l.seen[0] & (1<<n - 1))
+	}
+	return 1 - float64(got)/float64(n)
+}
+
+// applyHears takes the changes to the report of a voter. It reports whether the
+// report is another one now.
+func (p *peer) applyHears(m *Message) bool {
+	if m.HearsTop == 0 || m.HearsFrom > p.hearsHeld || m.HearsRev < p.hearsHeld || m.HearsRev > m.HearsTop {
+		return false // nothing, or changes to what we do not have: our echo makes it send them again
+	}
+	before := p.hearsHeld == p.hearsTop && p.hearsTop != 0
+	changed := m.HearsRev != p.hearsHeld
+	p.hearsTop = m.HearsTop
+	if changed {
+		p.hearsHeld = m.HearsRev
+		if m.HearsFrom == 0 {
+			p.hears = nil
+		}
+		p.hears = merge(p.hears, m.Hears)
+	}
+	return changed || before != (p.hearsHeld == p.hearsTop)
+}
