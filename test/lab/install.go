@@ -7,15 +7,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 )
 
 // FenceAgent is where InstallFenceAgent puts the agent for the lab's power switches.
 const FenceAgent = "/usr/sbin/fence_lab"
 
+var building sync.Mutex
+
 // Build builds a program of this module for use in hosts and returns its path on the machine. The
 // working directory must be in the module, as it is in a test.
 func (l *Lab) Build(ctx context.Context, pkg string) (string, error) {
-	out := filepath.Join(l.dir, "bin", filepath.Base(pkg))
+	building.Lock() // labs share the result, and the go command is quick when it is up to date
+	defer building.Unlock()
+	out := filepath.Join(run.path, "bin", filepath.Base(pkg))
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg) //nolint:gosec // a package of ours
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
