@@ -32,7 +32,7 @@ func (h *History) Role() Role { return h.State(time.Time{}, 0).Role }
 
 // Active says whether the role means that the instance runs, or must be taken
 // to run.
-func (r Role) Active() bool { return r == RoleStarted || r == RoleUnpromoted || r == RolePromoted }
+func (v Role) Active() bool { return v == RoleStarted || v == RoleUnpromoted || v == RolePromoted }
 
 // State derives what is known of the instance. The results are taken in the
 // order of their sequence numbers and each changes what the ones before said,
