@@ -141,8 +141,8 @@ func TestRedact(t *testing.T) {
 // TestSeal: secrets are sealed once, and stay sealed as they are.
 func TestSeal(t *testing.T) {
 	n := 0
-	seal := func(plain string) (string, error) { n++; return fmt.Sprintf("%s%d:%s", SealedPrefix, n, plain), nil }
-	open := func(sealed string) (string, error) {
+	seal := func(_, plain string) (string, error) { n++; return fmt.Sprintf("%s%d:%s", SealedPrefix, n, plain), nil }
+	open := func(_, sealed string) (string, error) {
 		_, plain, _ := strings.Cut(strings.TrimPrefix(sealed, SealedPrefix), ":")
 		return plain, nil
 	}
@@ -155,7 +155,7 @@ func TestSeal(t *testing.T) {
 	if err != nil || len(Diff(first, second)) > 0 {
 		t.Errorf("%v, %s", err, showChanges(Diff(first, second)))
 	}
-	if _, err := Seal(c, nil, nil, func(string) (string, error) { return "", errors.New("no key") }, open); err == nil || !strings.Contains(err.Error(), "fence-devices.ipmi.parameters.password") {
+	if _, err := Seal(c, nil, nil, func(_, _ string) (string, error) { return "", errors.New("no key") }, open); err == nil || !strings.Contains(err.Error(), "fence-devices.ipmi.parameters.password") {
 		t.Error(err)
 	}
 }

@@ -63,18 +63,18 @@ func Redact(c *Config, secret Secret) *Config {
 
 // Seal returns the configuration with every secret sealed. Where old has the same
 // secret at the same place, its sealed value is kept: a new one would look like a
-// change.
-func Seal(c, old *Config, secret Secret, seal, open func(string) (string, error)) (*Config, error) {
+// change. seal and open are told what the value belongs to, see [SealObject].
+func Seal(c, old *Config, secret Secret, seal, open func(object, value string) (string, error)) (*Config, error) {
 	return mapSecrets(c, secret, func(at place, value string) (string, error) {
 		if Sealed(value) {
 			return value, nil
 		}
 		if before, ok := at.in(old); ok && Sealed(before) {
-			if plain, err := open(before); err == nil && plain == value {
+			if plain, err := open(at.object(), before); err == nil && plain == value {
 				return before, nil
 			}
 		}
-		return seal(value)
+		return seal(at.object(), value)
 	})
 }
 
@@ -111,6 +111,16 @@ func (p place) path() string {
 	}
 	return join(at+".parameters", p.name, false)
 }
+
+// object names what the parameter belongs to.
+func (p place) object() string {
+	prefix := map[string]string{"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice}[p.section]
+	return SealObject(prefix+p.id, p.name)
+}
+
+// SealObject names what a sealed value belongs to: the key of the document and
+// the parameter. A value opens only for the same object.
+func SealObject(key, parameter string) string { return key + "#" + parameter }
 
 // in returns the value at the same place of another configuration.
 func (p place) in(c *Config) (string, bool) {
