@@ -2,6 +2,7 @@ package cib
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 )
@@ -46,7 +47,7 @@ func (h *History) State(now time.Time, failureTimeout time.Duration) InstanceSta
 	if h == nil {
 		return s
 	}
-	for _, r := range h.bySeq() {
+	for r := range h.bySeq() {
 		if r.Failure() && failureTimeout > 0 && r.Op != OpStop && !r.lost() && !now.Before(r.Ended.Add(failureTimeout)) {
 			s.Expired = true
 			continue
@@ -56,20 +57,24 @@ func (h *History) State(now time.Time, failureTimeout time.Duration) InstanceSta
 	return s
 }
 
-// bySeq returns the results in the order in which they were obtained. The local
+// bySeq yields the results in the order in which they were obtained. The local
 // resource manager writes them so; another order costs a copy, not a wrong role.
-func (h *History) bySeq() []*OpResult {
-	out := make([]*OpResult, len(h.Ops))
-	for i := range h.Ops {
-		out[i] = &h.Ops[i]
+func (h *History) bySeq() iter.Seq[*OpResult] {
+	ops := h.Ops
+	if !slices.IsSortedFunc(ops, compareSeq) {
+		ops = slices.Clone(ops)
+		slices.SortStableFunc(ops, compareSeq)
 	}
-	if !slices.IsSortedFunc(out, bySeq) {
-		slices.SortStableFunc(out, bySeq)
+	return func(yield func(*OpResult) bool) {
+		for i := range ops {
+			if !yield(&ops[i]) {
+				return
+			}
+		}
 	}
-	return out
 }
 
-func bySeq(a, b *OpResult) int { return cmp.Compare(a.Seq, b.Seq) }
+func compareSeq(a, b OpResult) int { return cmp.Compare(a.Seq, b.Seq) }
 
 // lost says that the result of the operation is not known: the engine that ran
 // it ended before it could record it.
