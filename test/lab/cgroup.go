@@ -25,7 +25,7 @@ func makeRunCgroup(path string) string {
 	if err != nil {
 		return ""
 	}
-	cgroup := filepath.Join(own, "belay-lab-"+filepath.Base(path))
+	cgroup := filepath.Join(own, filepath.Base(path))
 	if err := os.Mkdir(cgroup, 0o755); err != nil { //nolint:gosec // the usual mode of control groups
 		return ""
 	}

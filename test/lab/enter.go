@@ -109,12 +109,9 @@ func enterInner(path string) error {
 }
 
 func enterOuter() (int, error) {
-	base, err := baseDir()
-	if err != nil {
-		return 0, err
-	}
+	base := baseDir()
 	sweep(base)
-	path, err := os.MkdirTemp(base, "run-")
+	path, err := os.MkdirTemp(base, runPattern())
 	if err != nil {
 		return 0, fmt.Errorf("lab: %w", err)
 	}
@@ -202,22 +199,19 @@ func runInner(path, cgroup string, lock *os.File) (int, error) {
 	}
 }
 
+// runPattern is how run directories are named: by user, so that a user sweeps only their own.
+func runPattern() string { return fmt.Sprintf("belay-lab-%d-*", os.Getuid()) }
+
 // baseDir is where runs have their directories. It must be on a file system that an overlay can
 // write to, which another overlay (a container's root) is not.
-func baseDir() (string, error) {
-	base := os.Getenv("BELAY_LAB_DIR")
-	if base == "" {
-		base = filepath.Join(os.TempDir(), fmt.Sprintf("belay-lab-%d", os.Getuid()))
+func baseDir() string {
+	if dir := os.Getenv("BELAY_LAB_DIR"); dir != "" {
+		return dir
 	}
-	if err := os.MkdirAll(base, 0o755); err != nil { //nolint:gosec // hosts' daemons run as other users below it
-		return "", fmt.Errorf("lab: %w", err)
-	}
+	dir := os.TempDir()
 	var fs unix.Statfs_t
-	if err := unix.Statfs(base, &fs); err == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC {
-		base = filepath.Join("/dev/shm", fmt.Sprintf("belay-lab-%d", os.Getuid()))
-		if err := os.MkdirAll(base, 0o755); err != nil { //nolint:gosec // as above
-			return "", fmt.Errorf("lab: %w", err)
-		}
+	if err := unix.Statfs(dir, &fs); err == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC {
+		dir = "/dev/shm"
 	}
-	return base, nil
+	return dir
 }

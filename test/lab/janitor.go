@@ -32,9 +32,13 @@ func janitor() {
 
 // lockDir marks a run directory as used by this process and those that inherit the descriptor.
 func lockDir(path string) (*os.File, error) {
-	f, err := os.Open(path) //nolint:gosec // a directory of ours
+	f, err := os.OpenFile(path, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || int(st.Uid) != os.Getuid() {
+		return nil, errors.Join(fmt.Errorf("lab: %s is another user's", path), err, f.Close())
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("lab: lock %s: %w", path, err), f.Close())
@@ -44,7 +48,7 @@ func lockDir(path string) (*os.File, error) {
 
 // sweep removes the runs whose program and janitor were both killed.
 func sweep(base string) {
-	runs, _ := filepath.Glob(filepath.Join(base, "run-*"))
+	runs, _ := filepath.Glob(filepath.Join(base, runPattern()))
 	for _, path := range runs {
 		lock, err := lockDir(path)
 		if err != nil {

@@ -126,6 +126,7 @@ func TestHostCannotHarmMachine(t *testing.T) {
 
 // Labs with the same addresses do not meet.
 func TestLabsSideBySide(t *testing.T) {
+	t.Parallel()
 	one, two := start(t, Config{Hosts: 2}), start(t, Config{Hosts: 1})
 	if !pings(t, one.Host(1), one.Host(2).Addr(0)) {
 		t.Error("n1 does not reach n2 of its lab")

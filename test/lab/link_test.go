@@ -19,6 +19,7 @@ func received(t *testing.T, h *Host) int {
 
 // A cut in one direction lets the other through: the deaf host's requests arrive, the answers do not.
 func TestDropIsOneWay(t *testing.T) {
+	t.Parallel()
 	l := start(t, Config{Hosts: 3})
 	deaf, heard := l.Host(1), l.Host(2)
 	if !pings(t, deaf, heard.Addr(0)) || !pings(t, heard, deaf.Addr(0)) {
@@ -52,6 +53,7 @@ func TestDropIsOneWay(t *testing.T) {
 }
 
 func TestPartition(t *testing.T) {
+	t.Parallel()
 	l := start(t, Config{Hosts: 3})
 	a, b, c := l.Host(1), l.Host(2), l.Host(3)
 	must(t, l.Partition([]*Host{a}, []*Host{b, c}))
@@ -76,6 +78,7 @@ func TestPartition(t *testing.T) {
 }
 
 func TestIsolateAndUnplug(t *testing.T) {
+	t.Parallel()
 	l := start(t, Config{Hosts: 2})
 	a, b := l.Host(1), l.Host(2)
 	must(t, a.Isolate(0))
@@ -106,6 +109,7 @@ func TestIsolateAndUnplug(t *testing.T) {
 
 // Each direction loses its part.
 func TestLoss(t *testing.T) {
+	t.Parallel()
 	l := start(t, Config{Hosts: 2})
 	a, b := l.Host(1), l.Host(2)
 	if !pings(t, a, b.Addr(0)) { // so that the addresses are resolved before

@@ -39,6 +39,7 @@ func TestPowerTimes(t *testing.T) {
 
 // Power-off takes everything but the disk.
 func TestPowerOffKeepsDiskOnly(t *testing.T) {
+	t.Parallel()
 	l := start(t, Config{Hosts: 2})
 	h := l.Host(1)
 	sh(t, h, "for d in /var/lib /run /tmp /dev/shm; do echo kept >$d/file; done; ip addr add 10.77.0.99/24 dev eth0")

@@ -79,6 +79,7 @@ func TestWatches(t *testing.T) {
 
 // An address that moves to another host answers from there as soon as it is announced.
 func TestWatchMovedAddress(t *testing.T) {
+	t.Parallel()
 	l := start(t, Config{Hosts: 2, Boot: bootWeb})
 	vip := l.addr(0, 100).String()
 	take := fmt.Sprintf("ip addr add %s/24 dev eth0 && arping -q -U -c 1 -I eth0 %s", vip, vip)
