@@ -1,0 +1,371 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/pkg/v3/featuregate"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// Limits of a member.
+const (
+	QuotaDefault    = 2 << 30  // bytes of the data file; beyond it every write is refused
+	RequestMaxBytes = 16 << 20 // of one transaction
+	TxnMaxOps       = 65536
+)
+
+// ServerConfig says how a member runs. It is read from a file by [ServeChild].
+// All members of a cluster must have the same Detection, Quota and Token.
+type ServerConfig struct {
+	Name string `json:"name"` // the node's name
+	Dir  string `json:"dir"`  // data directory
+	// Listen and advertise addresses, one a link: https://10.0.0.1:7402. The
+	// engine on this node comes in through Socket and needs no link.
+	ListenPeers      []string `json:"listenPeers"`
+	AdvertisePeers   []string `json:"advertisePeers,omitempty"` // default: ListenPeers
+	ListenClients    []string `json:"listenClients"`
+	AdvertiseClients []string `json:"advertiseClients,omitempty"` // default: ListenClients
+	Socket           string   `json:"socket"`                     // unix socket, at most 100 characters; TLS as elsewhere
+	// Initial are the peer addresses of all members at the first start of this
+	// one, by name; later starts take them from the data.
+	Initial map[string][]string `json:"initial"`
+	Token   string              `json:"token"` // of the cluster: members with another are refused
+	// Existing: Initial is a cluster that runs, and this member was added to it.
+	Existing bool `json:"existing,omitempty"`
+	// ForceNew makes this member the only one, keeping its data. It loses writes
+	// when used without the procedure of forced recovery.
+	ForceNew bool `json:"forceNew,omitempty"`
+
+	CA      string `json:"ca"`   // PEM file
+	Cert    string `json:"cert"` // PEM file; read again for every connection
+	Key     string `json:"key"`  // PEM file
+	Revoked string `json:"revoked,omitempty"`
+
+	Detection  cib.Duration `json:"detection,omitzero"` // see [Timing]; default 1s
+	QuotaBytes int64        `json:"quotaBytes,omitempty"`
+	LogLevel   string       `json:"logLevel,omitempty"` // default warn
+}
+
+// Timing derives the heartbeat interval and the election timeout of the members
+// from the detection time of the cluster: the election timeout is half of it, from
+// 100ms to 5s, and ten heartbeats fit in. etcd waits one to two election timeouts
+// before it elects, so that the store has a leader again when membership has
+// decided that the old leader's node is lost.
+func Timing(detection time.Duration) (heartbeat, election time.Duration) {
+	if detection <= 0 {
+		detection = time.Second
+	}
+	election = min(max(detection/2, 100*time.Millisecond), 5*time.Second).Truncate(10 * time.Millisecond)
+	return election / 10, election
+}
+
+// PeerURLs returns the peer addresses of a node, one a link.
+func PeerURLs(n *cib.Node) []string { return urls(n.Addresses, n.Ports.WithDefaults().StorePeer) }
+
+// ClientURLs returns the client addresses of a node, one a link.
+func ClientURLs(n *cib.Node) []string { return urls(n.Addresses, n.Ports.WithDefaults().Store) }
+
+func urls(addresses []string, port int) []string {
+	out := make([]string, len(addresses))
+	for i, a := range addresses {
+		out[i] = "https://" + net.JoinHostPort(a, strconv.Itoa(port))
+	}
+	return out
+}
+
+// write stores the configuration for [ServeChild].
+func (c *ServerConfig) write(file string) error {
+	data, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the configuration of the store's member: %w", err)
+	}
+	return writeFile(file, append(data, '\n'))
+}
+
+func readServerConfig(file string) (*ServerConfig, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of the store's member: %w", err)
+	}
+	c := &ServerConfig{}
+	if err := json.Unmarshal(data, c); err != nil {
+		return nil, fmt.Errorf("read the configuration of the store's member from %s: %w", file, err)
+	}
+	return c, nil
+}
+
+// embed translates the configuration into etcd's own.
+func (c *ServerConfig) embed() (*embed.Config, error) {
+	out := embed.NewConfig()
+	out.Name, out.Dir = c.Name, c.Dir
+	var err error
+	parse := func(list []string) []url.URL {
+		var us []url.URL
+		for _, s := range list {
+			u, e := url.Parse(s)
+			if e != nil {
+				err = errors.Join(err, e)
+				continue
+			}
+			us = append(us, *u)
+		}
+		return us
+	}
+	out.ListenPeerUrls = parse(bindable(c.ListenPeers))
+	out.AdvertisePeerUrls = parse(orElse(c.AdvertisePeers, c.ListenPeers))
+	out.ListenClientUrls = parse(append(bindable(c.ListenClients), "unixs://"+c.Socket))
+	out.AdvertiseClientUrls = parse(orElse(c.AdvertiseClients, c.ListenClients))
+	// A listener of its own for HTTP, which nobody needs, makes the others speak
+	// gRPC natively instead of through net/http, which costs time and memory.
+	out.ListenClientHttpUrls = parse([]string{"unixs://" + c.Socket + ".http"})
+	if err != nil {
+		return nil, fmt.Errorf("addresses of the store's member: %w", err)
+	}
+	out.InitialCluster = initialCluster(c.Initial)
+	out.InitialClusterToken = c.Token
+	out.ClusterState = embed.ClusterStateFlagNew
+	if c.Existing {
+		out.ClusterState = embed.ClusterStateFlagExisting
+	}
+	out.ForceNewCluster = c.ForceNew
+
+	tlsInfo := transport.TLSInfo{
+		CertFile: c.Cert, KeyFile: c.Key, TrustedCAFile: c.CA, CRLFile: c.Revoked, ClientCertAuth: true,
+		// A peer's packets may come from any of its addresses, also from a virtual
+		// one that it carries now and that no certificate can name.
+		SkipClientSANVerify: true,
+	}
+	out.ClientTLSInfo, out.PeerTLSInfo = tlsInfo, tlsInfo
+	out.TlsMinVersion = "TLS1.3"
+
+	heartbeat, election := Timing(c.Detection.D())
+	out.TickMs, out.ElectionMs = uint(heartbeat.Milliseconds()), uint(election.Milliseconds())
+	out.QuotaBackendBytes = c.QuotaBytes
+	if c.QuotaBytes <= 0 {
+		out.QuotaBackendBytes = QuotaDefault
+	}
+	out.MaxRequestBytes, out.MaxTxnOps = RequestMaxBytes, TxnMaxOps
+	// History of the configuration is kept as documents; old revisions serve only
+	// a watcher that was away, and one that was away longer reads everything again.
+	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, "10m"
+	out.SnapshotCount, out.SnapshotCatchUpEntries = 5000, 2000
+	out.MaxSnapFiles, out.MaxWalFiles = 3, 3
+	out.BootstrapDefragThresholdMegabytes = 64
+	out.GRPCKeepAliveMinTime = 200 * time.Millisecond
+	out.GRPCKeepAliveInterval, out.GRPCKeepAliveTimeout = 5*time.Second, 3*time.Second
+	out.EnableGRPCGateway = false
+	out.StrictReconfigCheck = true
+	out.CompactHashCheckTime = time.Minute
+	gate, ok := out.ServerFeatureGate.(featuregate.MutableFeatureGate)
+	if !ok {
+		return nil, errors.New("etcd's features cannot be set")
+	}
+	// The leader compares its peers' data after every compaction. etcd can also do
+	// it before a member serves, but then all members of a cold start wait for
+	// each other until their patience ends.
+	if err := gate.Set("CompactHashCheck=true"); err != nil {
+		return nil, fmt.Errorf("set etcd's features: %w", err)
+	}
+	return out, nil
+}
+
+func orElse(list, def []string) []string {
+	if len(list) == 0 {
+		return slices.Clone(def)
+	}
+	return list
+}
+
+func initialCluster(members map[string][]string) string {
+	var parts []string
+	for name, us := range members {
+		for _, u := range us {
+			parts = append(parts, name+"="+u)
+		}
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, ",")
+}
+
+// bindable returns the addresses, or one for all of the machine where one of them
+// is not there now: a link that is missing at boot must not keep the member down.
+func bindable(list []string) []string {
+	for _, s := range list {
+		u, err := url.Parse(s)
+		if err != nil {
+			return list
+		}
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(u.Hostname(), "0"))
+		if err == nil {
+			_ = l.Close()
+			continue
+		}
+		all := "::"
+		if ip := net.ParseIP(u.Hostname()); ip != nil && ip.To4() != nil {
+			all = "0.0.0.0"
+		}
+		return []string{u.Scheme + "://" + net.JoinHostPort(all, u.Port())}
+	}
+	return slices.Clone(list)
+}
+
+// ErrRemoved says that the cluster has removed this member: its data are void.
+var ErrRemoved = errors.New("this member was removed from the store")
+
+// textRemoved is what etcd logs when it learns that it was removed.
+const textRemoved = "permanently removed from the cluster"
+
+// ServeChild runs a member until the context ends, or in ends: it is the other
+// side of [Supervisor]. It writes "ready" to out when the member takes part in
+// the cluster, and logs to stderr, as JSON.
+func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) error {
+	c, err := readServerConfig(file)
+	if err != nil {
+		return err
+	}
+	// The heap of an idle member is a few MB: let it not double before it is
+	// collected. The file of the database is mapped and does not count.
+	debug.SetGCPercent(50)
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory of the store: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(c.Socket), 0o700); err != nil {
+		return fmt.Errorf("make the directory of the store's socket: %w", err)
+	}
+	for _, s := range []string{c.Socket, c.Socket + ".http"} {
+		if err := os.Remove(s); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the old socket of the store: %w", err)
+		}
+	}
+	cfg, err := c.embed()
+	if err != nil {
+		return err
+	}
+	removed := make(chan struct{}, 1)
+	logger, err := childLogger(c.LogLevel, removed)
+	if err != nil {
+		return err
+	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
+
+	// Orders are taken from the beginning, so that the end of in ends also a
+	// member that waits for its peers.
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		readOrders(in)
+		stop()
+	}()
+
+	etcd, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return fmt.Errorf("start the store's member: %w", err)
+	}
+	ready := etcd.Server.ReadyNotify()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			if _, err := io.WriteString(out, "ready\n"); err != nil {
+				return errors.Join(fmt.Errorf("report that the store's member is ready: %w", err), closeEtcd(etcd))
+			}
+		case <-etcd.Server.StopNotify():
+			err := errors.New("the store's member stopped by itself")
+			select {
+			case <-removed:
+				err = ErrRemoved
+			default:
+			}
+			return err
+		case err := <-etcd.Err():
+			return errors.Join(fmt.Errorf("the store's member serves no longer: %w", err), closeEtcd(etcd))
+		case <-ctx.Done():
+			return closeEtcd(etcd)
+		}
+	}
+}
+
+// stopMax bounds an orderly stop. etcd's data is safe without one.
+const stopMax = 5 * time.Second
+
+func closeEtcd(etcd *embed.Etcd) error {
+	done := make(chan struct{})
+	go func() {
+		etcd.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(stopMax):
+		return errors.New("the store's member did not stop in time")
+	}
+}
+
+// childLogger logs to stderr and notes when etcd says that it was removed, which
+// it tells nobody otherwise.
+func childLogger(level string, removed chan<- struct{}) (*zap.Logger, error) {
+	l := zap.WarnLevel
+	if level != "" {
+		if err := l.Set(level); err != nil {
+			return nil, fmt.Errorf("log level of the store's member: %w", err)
+		}
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(os.Stderr), l)
+	return zap.New(noticing{core, func(text string) {
+		if strings.Contains(text, textRemoved) {
+			select {
+			case removed <- struct{}{}:
+			default:
+			}
+		}
+	}}), nil
+}
+
+// noticing is a log core that shows errors to a function.
+type noticing struct {
+	zapcore.Core
+	see func(text string)
+}
+
+func (n noticing) With(f []zapcore.Field) zapcore.Core { return noticing{n.Core.With(f), n.see} }
+
+func (n noticing) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if n.Enabled(e.Level) || e.Level >= zap.WarnLevel {
+		return ce.AddCore(e, n)
+	}
+	return ce
+}
+
+func (n noticing) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	n.see(e.Message)
+	for _, f := range fields {
+		if err, ok := f.Interface.(error); ok && f.Type == zapcore.ErrorType {
+			n.see(err.Error())
+		}
+	}
+	if !n.Enabled(e.Level) {
+		return nil
+	}
+	return n.Core.Write(e, fields)
+}
