@@ -69,21 +69,21 @@ var rules = []rule{
 	{pkg: "engine/cib", ban: impure, why: "the vocabulary imports nothing: everyone imports it"},
 	{pkg: "engine/event", may: []string{"engine/cib"}, ban: impure, why: "GUI, log, SNMP, CIM and audit render the same definition"},
 	{pkg: "engine/graph", may: []string{"engine/cib"}, ban: impure, why: "a plan talks about CIB objects only"},
-	{pkg: "engine/status", may: []string{"engine/cib", "engine/event", "engine/graph"}, ban: impure, planned: true, why: "every state and count is computed once, from a snapshot alone"},
+	{pkg: "engine/status", may: []string{"engine/cib", "engine/event", "engine/graph"}, ban: impure, why: "every state and count is computed once, from a snapshot alone"},
 	{pkg: "engine/api", may: []string{"engine/cib", "engine/event", "engine/graph", "engine/status"}, ban: slices.DeleteFunc(slices.Clone(impure), func(s string) bool { return s == "net/http" }), why: "requests and answers are data; net/http is there for its status codes"},
 
 	// Cores: they decide. Pure, and strangers to each other.
 	{pkg: "engine/membership", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/quorum", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/fencing", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
-	{pkg: "engine/policy", may: nouns, ban: impure, planned: true, why: "cores are pure and do not know each other"},
+	{pkg: "engine/policy", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/transition", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/lrm", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/node", may: slices.Concat(cores, nouns), ban: impure, why: "the whole node runs in the simulator, from a seed"},
 
 	// Adapters: they act. Each knows one thing of the outside world.
 	{pkg: "engine/pki", may: []string{"engine/cib"}, ban: noExec, why: "certificates are made and checked in one place"},
-	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, planned: true, why: "etcd is known in one place"},
+	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, why: "etcd is known in one place"},
 	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/membership", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, why: "a transport carries bytes, it decides nothing; it knows the heartbeat only to encode it"},
 	{pkg: "engine/agent/meta", may: []string{"engine/cib"}, ban: impure, why: "reads what agents say of themselves, runs none"},
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
@@ -93,8 +93,8 @@ var rules = []rule{
 
 	// Shells: goroutines and clocks around the cores.
 	{pkg: "engine/quorumd", may: slices.Concat(nouns, []string{"engine/quorum", "engine/comm", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, planned: true, why: "an arbitrator knows votes, not resources"},
-	{pkg: "engine/daemon", may: []string{"engine/*", "engine/agent/meta", "audit"}, third: []string{systemd + "v22/daemon", yaml, semver, xsync, xsys}, planned: true, why: "the shell around the node"},
-	{pkg: "audit", ban: noExec, third: []string{xsys}, planned: true, why: "evidence depends on nothing that it reports on"},
+	{pkg: "engine/daemon", may: []string{"engine/*", "engine/agent/meta", "audit"}, third: []string{systemd + "v22/daemon", yaml, semver, xsync, xsys}, why: "the shell around the node"},
+	{pkg: "audit", ban: noExec, third: []string{xsys}, why: "evidence depends on nothing that it reports on"},
 
 	// The management daemon and its faces.
 	{pkg: "mgmtd/authz", may: []string{"engine/cib"}, ban: impure, planned: true, why: "who may do what is a table, not a process"},
@@ -124,7 +124,7 @@ var rules = []rule{
 	{pkg: "test/docs", why: "reads documents, knows no package"},
 	{pkg: "test/bench", may: []string{"engine/*", "audit", "test/lab", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
 	{pkg: "test/bench/*", may: []string{"engine/*", "audit", "test/bench", "test/lab", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
-	{pkg: "test/sim", may: slices.Concat([]string{"engine/node"}, cores, nouns), ban: []string{"os/exec", "net"}, planned: true, why: "the simulator is the world: everything around the nodes is invented from the seed"},
+	{pkg: "test/sim", may: slices.Concat([]string{"engine/node"}, cores, nouns), ban: []string{"os/exec", "net"}, why: "the simulator is the world: everything around the nodes is invented from the seed"},
 	{pkg: "test/sim/*", may: slices.Concat([]string{"test/sim", "engine/node"}, cores, nouns), why: "tools of the simulator"},
 	{pkg: "test/compat", may: slices.Concat(nouns, []string{"engine/policy", "engine/transition"}), planned: true, why: "other clusters' scheduler cases, against the policy alone"},
 	{pkg: "test/lab", third: []string{xsys}, why: "hosts know nothing of what runs on them"},
