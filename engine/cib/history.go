@@ -112,7 +112,7 @@ func (r *OpResult) Failure() bool {
 		return r.RC != OK && r.RC != NotRunning
 	case r.Probe:
 		switch r.RC {
-		case OK, NotRunning, RunningPromoted, Degraded, DegradedPromoted, NotInstalled:
+		case OK, NotRunning, RunningPromoted, Degraded, DegradedPromoted, NotInstalled, NotConfigured:
 			return false
 		}
 		return true
@@ -202,11 +202,11 @@ func (r *OpResult) roleAfter(before Role) Role {
 	if before.Active() {
 		return before
 	}
-	return RoleStopped // of a probe: not installed
+	return RoleStopped // of a probe: not installed, or not configured
 }
 
 // roleAfterFailure is the role that must be assumed after a failure: active,
-// unless the operation cannot have made it so.
+// until a stop or a look says otherwise.
 func (r *OpResult) roleAfterFailure(before Role) Role {
 	done := r.Status == OpDone
 	switch {
@@ -222,8 +222,6 @@ func (r *OpResult) roleAfterFailure(before Role) Role {
 		return RoleUnpromoted
 	case before.Active():
 		return before
-	case r.Status == OpNotInstalled:
-		return RoleStopped
 	}
 	return RoleStarted
 }
