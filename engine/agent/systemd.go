@@ -171,7 +171,7 @@ func (u *units) list(ctx context.Context) []string {
 	var names []string
 	for _, f := range files {
 		name := strings.TrimSuffix(f.Path[strings.LastIndexByte(f.Path, '/')+1:], ".service")
-		if !strings.HasSuffix(name, "@") && f.Type != "masked" {
+		if !strings.HasSuffix(name, "@") && !strings.HasPrefix(f.Type, "masked") {
 			names = append(names, name)
 		}
 	}
