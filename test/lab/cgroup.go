@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ func makeRunCgroup(path string) string {
 		return ""
 	}
 	cgroup := filepath.Join(own, filepath.Base(path))
-	if err := os.Mkdir(cgroup, 0o755); err != nil { //nolint:gosec // the usual mode of control groups
+	if err := os.Mkdir(cgroup, 0o755); err != nil {
 		return ""
 	}
 	if _, err := os.Stat(filepath.Join(cgroup, "cgroup.kill")); err != nil { // before Linux 5.14
@@ -71,10 +72,10 @@ func ownCgroup() (string, error) {
 
 // openCgroup makes a control group and opens it, for processes to be started in.
 func openCgroup(path string) (*os.File, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil { //nolint:gosec // the usual mode of control groups
+	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("lab: make control group: %w", err)
 	}
-	f, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0) //nolint:gosec // a directory of ours
+	f, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("lab: open control group: %w", err)
 	}
@@ -99,9 +100,9 @@ func removeCgroup(path string) error {
 	if err != nil {
 		return fmt.Errorf("list control groups: %w", err)
 	}
-	for i := len(dirs) - 1; i >= 0; i-- { // parents come first in the walk
-		if err := unix.Rmdir(dirs[i]); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("remove control group %s: %w", dirs[i], err)
+	for _, dir := range slices.Backward(dirs) { // parents come first in the walk
+		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("remove control group %s: %w", dir, err)
 		}
 	}
 	return nil
@@ -118,7 +119,7 @@ func freezeCgroup(path string, frozen bool) error {
 	}
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		events, err := os.ReadFile(filepath.Join(path, "cgroup.events")) //nolint:gosec // a file of ours
+		events, err := os.ReadFile(filepath.Join(path, "cgroup.events"))
 		if err != nil {
 			return fmt.Errorf("freeze: %w", err)
 		}

@@ -119,7 +119,7 @@ func enterOuter() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer lock.Close() //nolint:errcheck // read-only descriptor
+	defer lock.Close()
 	cgroup := makeRunCgroup(path)
 
 	// The write end of this pipe is open in this process only: when it closes, this process is gone.
@@ -137,8 +137,8 @@ func enterOuter() (int, error) {
 	}
 	code, err := runInner(path, cgroup, lock)
 	// The janitor waits for the lock: it must not be held here.
-	lock.Close()  //nolint:errcheck,gosec // read-only descriptor
-	alive.Close() //nolint:errcheck,gosec // closing is the message
+	lock.Close()
+	alive.Close() // closing is the message
 	if werr := cleaner.Wait(); err == nil && werr != nil {
 		err = fmt.Errorf("lab: clean up %s: %w", path, werr)
 	}
@@ -169,7 +169,7 @@ func runInner(path, cgroup string, lock *os.File) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer dir.Close() //nolint:errcheck // read-only descriptor
+		defer dir.Close()
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
 	signals := make(chan os.Signal, 16)

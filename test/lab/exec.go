@@ -86,7 +86,7 @@ func (c *Cmd) start(path string, in func(func() error) error) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	cmd := exec.CommandContext(ctx, path, c.Args[1:]...) //nolint:gosec // running what the test names is the purpose
+	cmd := exec.CommandContext(ctx, path, c.Args[1:]...)
 	cmd.Args[0] = c.Args[0]
 	cmd.Env = append([]string{"PATH=" + hostPath, "HOME=/root", "LANG=C.UTF-8", "TERM=dumb"}, c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Stdin, c.Stdout, c.Stderr
@@ -97,13 +97,13 @@ func (c *Cmd) start(path string, in func(func() error) error) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	cmd.WaitDelay = outputWait
-	if c.host != nil && c.host.cgroup() != "" {
+	if c.host != nil && c.host.ExecCgroup() != "" {
 		// Not the group of init itself: systemd may have made it one that holds only groups.
-		group, err := openCgroup(filepath.Join(c.host.cgroup(), "exec"))
+		group, err := openCgroup(c.host.ExecCgroup())
 		if err != nil {
 			return err
 		}
-		defer group.Close() //nolint:errcheck // read only
+		defer group.Close()
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
 	}
 	if err := in(cmd.Start); err != nil {
@@ -207,8 +207,12 @@ func (c *Cmd) Output() ([]byte, error) {
 // Pid is the process id in the namespace of this program.
 func (c *Cmd) Pid() int { return c.cmd.Process.Pid }
 
-// Signal sends a signal to the process group of the command.
-func (c *Cmd) Signal(sig syscall.Signal) error { return unix.Kill(-c.Pid(), sig) }
+// Signal sends a signal to the process of the command.
+func (c *Cmd) Signal(sig syscall.Signal) error { return c.cmd.Process.Signal(sig) }
+
+// SignalGroup sends a signal to the command and everything that it started and that has not left its
+// process group.
+func (c *Cmd) SignalGroup(sig syscall.Signal) error { return unix.Kill(-c.Pid(), sig) }
 
 // ExitCode is the exit code in the error of a command: 0 for nil, -1 when it did not exit by itself.
 func ExitCode(err error) int {
@@ -242,11 +246,16 @@ type Service struct {
 // Log is the file of the machine with the output of the service, of this start and earlier ones.
 func (s *Service) Log() string { return s.log }
 
-// Kill ends the service and everything in its process group with SIGKILL, and waits.
-func (s *Service) Kill() error {
+// Kill ends the process of the service with SIGKILL, and waits. What it started lives on.
+func (s *Service) Kill() {
 	_ = s.Signal(unix.SIGKILL) // it may have ended
 	<-s.Done()
-	return nil
+}
+
+// KillGroup ends the service and everything in its process group with SIGKILL, and waits.
+func (s *Service) KillGroup() {
+	_ = s.SignalGroup(unix.SIGKILL) // it may have ended
+	<-s.Done()
 }
 
 // Start starts a background service. Its output goes to a file named after it.
@@ -261,7 +270,7 @@ func (h *Host) StartCommand(name string, c *Cmd) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // the child has its own
+	defer f.Close()
 	c.Stdout, c.Stderr = f, f
 	if err := c.Start(); err != nil {
 		return nil, err

@@ -3,6 +3,9 @@ package lab
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,8 +60,11 @@ func TestServiceLogs(t *testing.T) {
 		b, _ := os.ReadFile(svc.Log())
 		return string(b) == "out\nerr\n"
 	})
-	must(t, svc.Kill())
-	must(t, svc.Kill())
+	svc.KillGroup()
+	svc.KillGroup() // what is dead stays dead
+	if got := sh(t, h, "pgrep -fx 'sleep 1000' | wc -l"); got != "0" {
+		t.Errorf("%s processes of the service are left", got)
+	}
 	svc, err = h.StartCommand("talker", h.Command(t.Context(), "echo", "again"))
 	must(t, err)
 	must(t, svc.Wait())
@@ -92,5 +98,59 @@ func TestFiles(t *testing.T) {
 	}
 	if _, err := os.Stat("/run/real"); err == nil {
 		t.Error("the machine has the file")
+	}
+}
+
+// A program outside reaches services of the host: over its networks, its loopback and its sockets.
+func TestReachServices(t *testing.T) {
+	l := start(t, Config{Hosts: 1, Boot: bootWeb})
+	h := l.Host(1)
+	var web net.Conn
+	eventually(t, 5*time.Second, "the server listens", func() bool {
+		var err error
+		web, err = h.DialContext(t.Context(), "tcp", "127.0.0.1:80")
+		return err == nil
+	})
+	must(t, web.Close())
+	for _, addr := range []netip.Addr{h.Addr(0), h.Addr(1)} {
+		resp, err := l.HTTPClient().Get("http://" + addr.String())
+		must(t, err)
+		body, err := io.ReadAll(resp.Body)
+		must(t, errors.Join(err, resp.Body.Close()))
+		if string(body) != "n1" {
+			t.Errorf("%s answers %q", addr, body)
+		}
+	}
+	conn, err := l.DialContext(t.Context(), "tcp", h.Addr(1).String()+":80")
+	must(t, err)
+	must(t, conn.Close())
+
+	_, err = h.Start("python3", "-c", "import socket; s=socket.socket(socket.AF_UNIX); s.bind('/run/test.sock'); s.listen(); c,_=s.accept(); c.send(b'hello')")
+	must(t, err)
+	socket, err := h.Path("/run/test.sock")
+	must(t, err)
+	var unixConn net.Conn
+	eventually(t, 5*time.Second, "the socket is there", func() bool {
+		unixConn, err = net.Dial("unix", socket)
+		return err == nil
+	})
+	if b, err := io.ReadAll(unixConn); err != nil || string(b) != "hello" {
+		t.Errorf("over the socket: %q, %v", b, err)
+	}
+	must(t, unixConn.Close())
+
+	// And hosts reach services of the lab.
+	listener, err := l.Listen(t.Context(), "tcp", l.Addr(1).String()+":0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		if c, err := listener.Accept(); err == nil {
+			_, _ = c.Write([]byte("from the lab"))
+			_ = c.Close()
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	if got := sh(t, h, "curl -s telnet://"+l.Addr(1).String()+":"+port+" </dev/null"); got != "from the lab" {
+		t.Errorf("the host got %q", got)
 	}
 }

@@ -63,6 +63,15 @@ func (h *Host) path(elem ...string) string {
 	return filepath.Join(append([]string{h.lab.dir, h.name}, elem...)...)
 }
 
+// ExecCgroup is the control group for processes that come into the host from outside, or "" where
+// there is none. A process that is not in it would not be hung with the host.
+func (h *Host) ExecCgroup() string {
+	if group := h.cgroup(); group != "" {
+		return filepath.Join(group, "exec")
+	}
+	return ""
+}
+
 // cgroup is the control group of all processes of the host, or "".
 func (h *Host) cgroup() string {
 	if h.lab.cgroup == "" {
@@ -78,11 +87,11 @@ func (h *Host) port(network int) string { return portName(network, h.index) }
 // this host's name.
 func (h *Host) makeDisk() error {
 	for _, d := range []string{"upper", "work", "root"} {
-		if err := os.MkdirAll(h.path(d), 0o755); err != nil { //nolint:gosec // a root directory is readable
+		if err := os.MkdirAll(h.path(d), 0o755); err != nil {
 			return fmt.Errorf("lab: %w", err)
 		}
 	}
-	if err := os.Chmod(h.Disk(), 0o755); err != nil { //nolint:gosec // whatever the umask was
+	if err := os.Chmod(h.Disk(), 0o755); err != nil { // whatever the umask was
 		return fmt.Errorf("lab: %w", err)
 	}
 	if rootless() {
@@ -123,11 +132,11 @@ func (h *Host) WriteFile(name string, data []byte, mode fs.FileMode) error {
 
 // CopyFile copies a file of the machine into the host, like WriteFile.
 func (h *Host) CopyFile(source, name string, mode fs.FileMode) error {
-	f, err := os.Open(source) //nolint:gosec // named by the test
+	f, err := os.Open(source)
 	if err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	return h.put(name, mode, func(w io.Writer) error {
 		_, err := io.Copy(w, f)
 		return err
@@ -141,7 +150,7 @@ func (h *Host) put(name string, mode fs.FileMode, write func(io.Writer) error) e
 	if err != nil {
 		return err
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	if err := root.mkdirAll(filepath.Dir(name)); err != nil {
 		return fmt.Errorf("lab: %s: %s: %w", h.name, name, err)
 	}
@@ -165,15 +174,15 @@ func (h *Host) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close() //nolint:errcheck // read only
+	defer root.Close()
 	f, err := root.open(name, unix.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) && h.boot == nil {
-		f, err = os.Open(name) //nolint:gosec // what the host did not change is the machine's
+		f, err = os.Open(name) // what the host did not change is the machine's
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lab: %s: %w", h.name, err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	b, err := io.ReadAll(f)
 	if err != nil {
 		return nil, fmt.Errorf("lab: %s: read %s: %w", h.name, name, err)
@@ -190,7 +199,7 @@ func (h *Host) openRoot() (hostRoot, error) {
 	if h.boot != nil {
 		dir = h.boot.root()
 	}
-	f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0) //nolint:gosec // a directory of ours
+	f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return hostRoot{}, fmt.Errorf("lab: %s: %w", h.name, err)
 	}
@@ -198,7 +207,7 @@ func (h *Host) openRoot() (hostRoot, error) {
 }
 
 func (r hostRoot) open(name string, flags int, mode fs.FileMode) (*os.File, error) {
-	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT} //nolint:gosec // flags are positive
+	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT}
 	if flags&unix.O_CREAT != 0 {
 		how.Mode = uint64(mode.Perm())
 	}
@@ -206,7 +215,7 @@ func (r hostRoot) open(name string, flags int, mode fs.FileMode) (*os.File, erro
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), name), nil //nolint:gosec // a descriptor is positive
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // mkdirAll makes a directory and those above it. What exists on the machine keeps its mode, since on
@@ -226,7 +235,7 @@ func (r hostRoot) mkdirAll(name string) error {
 	if err != nil {
 		return err
 	}
-	defer parent.Close() //nolint:errcheck // read only
+	defer parent.Close()
 	mode := uint32(0o755)
 	var st unix.Stat_t
 	if unix.Stat("/"+name, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -243,7 +252,7 @@ func (r hostRoot) rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // read only
+	defer dir.Close()
 	return unix.Renameat(int(dir.Fd()), filepath.Base(from), int(dir.Fd()), filepath.Base(to))
 }
 

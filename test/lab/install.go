@@ -21,7 +21,7 @@ func (l *Lab) Build(ctx context.Context, pkg string) (string, error) {
 	building.Lock() // labs share the result, and the go command is quick when it is up to date
 	defer building.Unlock()
 	out := filepath.Join(run.path, "bin", filepath.Base(pkg))
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg) //nolint:gosec // a package of ours
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if b, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("lab: build %s: %w: %s", pkg, err, b)

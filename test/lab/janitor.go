@@ -54,7 +54,7 @@ func sweep(base string) {
 		if err != nil {
 			continue // in use, or another user's
 		}
-		cgroup, _ := os.ReadFile(filepath.Join(path, "cgroup")) //nolint:gosec // a file of ours
+		cgroup, _ := os.ReadFile(filepath.Join(path, "cgroup"))
 		_ = lock.Close()
 		_ = cleanRun(path, string(cgroup), time.Second) // the next sweep tries again
 	}
@@ -77,7 +77,7 @@ func cleanRun(path, cgroup string, limit time.Duration) error {
 	for {
 		lock, err := lockDir(path)
 		if err == nil {
-			defer lock.Close() //nolint:errcheck // read-only descriptor
+			defer lock.Close()
 			break
 		}
 		if errors.Is(err, os.ErrNotExist) {

@@ -63,6 +63,9 @@ type Lab struct {
 	watchs []*Watch
 	closed bool
 
+	logMu  sync.Mutex
+	silent bool // after Close: a test must not log after its end
+
 	// life ends at Close; boots run under it.
 	life   context.Context //nolint:containedctx // the lifetime of background boots, not of a call
 	cancel context.CancelFunc
@@ -91,7 +94,7 @@ func New(cfg Config) (*Lab, error) {
 	}
 	l.shared = filepath.Join(l.dir, "shared")
 	for _, d := range []string{l.dir, l.shared, filepath.Join(l.dir, "log")} {
-		if err := os.MkdirAll(d, 0o755); err != nil { //nolint:gosec // hosts' daemons run as other users below it
+		if err := os.MkdirAll(d, 0o755); err != nil { // hosts' daemons run as other users below it
 			return nil, fmt.Errorf("lab: %w", err)
 		}
 	}
@@ -146,6 +149,7 @@ func (c *Config) complete() error {
 	if len(c.Networks) == 0 {
 		c.Networks = []netip.Prefix{netip.MustParsePrefix("10.77.0.0/24"), netip.MustParsePrefix("10.78.0.0/24")}
 	}
+	c.Networks = slices.Clone(c.Networks)
 	for i, n := range c.Networks {
 		if !n.Addr().Is4() || n.Bits() > 24 {
 			return fmt.Errorf("lab: network %s: an IPv4 network of at least /24 is needed", n)
@@ -238,8 +242,9 @@ func (l *Lab) Dir() string { return l.dir }
 // Shared is the directory of the machine that all hosts see as /shared, the lab's shared storage.
 func (l *Lab) Shared() string { return l.shared }
 
-// Cgroup is the control group of the lab, or "" where there is none.
-func (l *Lab) Cgroup() string { return l.cgroup }
+// Netns is the file of the switch's network namespace, as processes in this program's pid namespace
+// can open it.
+func (l *Lab) Netns() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.sw.file.Fd()) }
 
 // PowerOnAll powers all hosts on at once and waits for their boots.
 func (l *Lab) PowerOnAll(ctx context.Context) error {
@@ -298,7 +303,18 @@ func (l *Lab) Close() error {
 	if l.cfg.Dir == "" {
 		errs = append(errs, os.RemoveAll(l.dir))
 	}
+	l.logMu.Lock()
+	l.silent = true
+	l.logMu.Unlock()
 	return errors.Join(errs...)
+}
+
+func (l *Lab) logf(format string, args ...any) {
+	l.logMu.Lock()
+	defer l.logMu.Unlock()
+	if !l.silent {
+		l.cfg.Logf("lab: "+format, args...)
+	}
 }
 
 // dumpLogs writes the ends of all logs.
@@ -306,7 +322,7 @@ func (l *Lab) dumpLogs(logf func(string, ...any)) {
 	const endBytes = 4000
 	logs, _ := filepath.Glob(filepath.Join(l.dir, "log", "*"))
 	for _, name := range logs {
-		b, err := os.ReadFile(name) //nolint:gosec // a file of ours
+		b, err := os.ReadFile(name)
 		if err != nil || len(b) == 0 {
 			continue
 		}

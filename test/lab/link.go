@@ -102,6 +102,33 @@ func (l *Lab) Heal() error {
 	return errors.Join(errs...)
 }
 
+// Faults are the faults of all links in words.
+func (l *Lab) Faults() []string {
+	var found []string
+	for _, h := range l.hosts {
+		h.mu.RLock()
+		for n, out := range h.unplugged {
+			if out {
+				found = append(found, fmt.Sprintf("%s: the cable of eth%d is pulled", h.name, n))
+			}
+		}
+		h.mu.RUnlock()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range sortedPaths(l.faults) {
+		found = append(found, fmt.Sprintf("network %d: %s to %s: %g%% lost", p.network, l.endName(p.from), l.endName(p.to), l.faults[p]))
+	}
+	return found
+}
+
+func (l *Lab) endName(i int) string {
+	if i == controller {
+		return "lab"
+	}
+	return l.Host(i).name
+}
+
 func (l *Lab) setFaults(percent float64, paths []path) error {
 	if percent < 0 || percent > 100 {
 		return fmt.Errorf("lab: loss of %g%%", percent)

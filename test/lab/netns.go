@@ -105,7 +105,7 @@ func (ns netns) httpClient() *http.Client {
 // is the machine's.
 func (ns netns) run(input, name string, args ...string) error {
 	var out bytes.Buffer
-	cmd := exec.Command(name, args...) //nolint:noctx // ip and nft do not wait for anything
+	cmd := exec.Command(name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &out
 	err := ns.do(cmd.Start)
 	if err == nil {

@@ -79,7 +79,7 @@ func (l *Lab) NewPDU(cfg PDUConfig) (*PDU, error) {
 	}
 	p := &PDU{
 		lab: l, cfg: cfg, claims: map[string]string{}, done: make(chan struct{}),
-		addr: netip.AddrPortFrom(l.Addr(0), uint16(cfg.Port)), //nolint:gosec // a port
+		addr: netip.AddrPortFrom(l.Addr(0), uint16(cfg.Port)),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /outlets", p.handle(func(string) string { return "list" }))
@@ -158,7 +158,7 @@ func (p *PDU) handle(action func(string) string) http.HandlerFunc {
 		p.mu.Lock()
 		p.requests = append(p.requests, req)
 		p.mu.Unlock()
-		p.lab.cfg.Logf("lab: power switch: %s %s from %s: %d in %s", req.Action, req.Outlet, req.From, req.Status, req.Took.Round(time.Millisecond))
+		p.lab.logf("power switch: %s %s from %s: %d in %s", req.Action, req.Outlet, req.From, req.Status, req.Took.Round(time.Millisecond))
 		switch {
 		case req.Status == 0:
 			panic(http.ErrAbortHandler) // closes the connection without an answer

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -101,7 +102,7 @@ func (h *Host) PowerOnDetached() error {
 	}
 	h.lab.background(func(ctx context.Context) {
 		if err := h.lab.cfg.Boot(ctx, h); err != nil && ctx.Err() == nil {
-			h.lab.cfg.Logf("lab: boot %s: %v", h.name, err)
+			h.lab.logf("boot %s: %v", h.name, err)
 		}
 	})
 	return nil
@@ -165,7 +166,7 @@ func (h *Host) powerOn() (booted bool, err error) {
 	_ = goAhead.Close() // the end of its input tells init to go on
 	h.state.Store(int32(On))
 	h.count.Add(1)
-	h.lab.cfg.Logf("lab: %s on in %s", h.name, time.Since(began).Round(time.Millisecond))
+	h.lab.logf("%s on in %s", h.name, time.Since(began).Round(time.Millisecond))
 	return true, nil
 }
 
@@ -179,17 +180,17 @@ func (h *Host) startInit() (b *boot, goAhead, ready *os.File, err error) {
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("lab: %w", err)
 	}
-	defer console.Close() //nolint:errcheck // the child has its own
+	defer console.Close()
 	input, goAhead, err := os.Pipe()
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("lab: %w", err)
 	}
-	defer input.Close() //nolint:errcheck // the child has its own
+	defer input.Close()
 	ready, readyChild, err := os.Pipe()
 	if err != nil {
 		return nil, nil, nil, errors.Join(fmt.Errorf("lab: %w", err), goAhead.Close())
 	}
-	defer readyChild.Close() //nolint:errcheck // the child has its own
+	defer readyChild.Close()
 	cmd := &exec.Cmd{
 		Path: "/proc/self/exe", Args: []string{roleInit}, Dir: "/",
 		Env: []string{"GOMAXPROCS=1", "GOTRACEBACK=single"}, Stdin: input, Stdout: console, Stderr: console,
@@ -208,7 +209,7 @@ func (h *Host) startInit() (b *boot, goAhead, ready *os.File, err error) {
 		if err != nil {
 			return fail(err)
 		}
-		defer dir.Close() //nolint:errcheck // read only
+		defer dir.Close()
 		cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
 	}
 	if err := cmd.Start(); err != nil {
@@ -302,7 +303,7 @@ func (h *Host) powerOff() error {
 		return errors.Join(append(errs, fmt.Errorf("lab: power off %s: init is still there after %s", h.name, powerOffMax))...)
 	}
 	errs = append(errs, h.buried(b))
-	h.lab.cfg.Logf("lab: %s off in %s", h.name, time.Since(began).Round(100*time.Microsecond))
+	h.lab.logf("%s off in %s", h.name, time.Since(began).Round(100*time.Microsecond))
 	return errors.Join(errs...)
 }
 
@@ -336,12 +337,22 @@ func (h *Host) await(b *boot) {
 	h.mu.Unlock()
 	// reboot(2) in a pid namespace ends its init with one of two signals, see pid_namespaces(7).
 	reboot := b.status.Signaled() && b.status.Signal() == unix.SIGHUP
-	h.lab.cfg.Logf("lab: %s went down by itself: %v, reboot %v", h.name, b.cmd.ProcessState, reboot)
+	h.lab.logf("%s went down by itself: %v, reboot %v", h.name, b.cmd.ProcessState, reboot)
 	if reboot {
 		if err := h.PowerOnDetached(); err != nil {
-			h.lab.cfg.Logf("lab: reboot of %s: %v", h.name, err)
+			h.lab.logf("reboot of %s: %v", h.name, err)
 		}
 	}
+}
+
+// DialContext connects from inside the host, for example to a service on its loopback address.
+func (h *Host) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.boot == nil {
+		return nil, h.errOff()
+	}
+	return h.boot.ns.dial(ctx, network, addr)
 }
 
 // Hang stops all processes of the host at once, as when its kernel or its hypervisor is stuck. The
@@ -356,7 +367,7 @@ func (h *Host) Hang() error {
 		return err
 	}
 	h.state.Store(int32(Hung))
-	h.lab.cfg.Logf("lab: %s hung", h.name)
+	h.lab.logf("%s hung", h.name)
 	return nil
 }
 
@@ -371,7 +382,7 @@ func (h *Host) Thaw() error {
 		return err
 	}
 	h.state.Store(int32(On))
-	h.lab.cfg.Logf("lab: %s thawed", h.name)
+	h.lab.logf("%s thawed", h.name)
 	return nil
 }
 
@@ -423,7 +434,7 @@ func (h *Host) openSysrq() error {
 		return fmt.Errorf("lab: %w", err)
 	}
 	// Open for writing too, so that there is no end of file when a writer goes.
-	f, err := os.OpenFile(name, unix.O_RDWR|unix.O_NONBLOCK, 0) //nolint:gosec // a file of ours
+	f, err := os.OpenFile(name, unix.O_RDWR|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("lab: %w", err)
 	}
@@ -436,14 +447,14 @@ func (h *Host) openSysrq() error {
 			}
 			switch buf[0] {
 			case 'b':
-				h.lab.cfg.Logf("lab: %s resets itself", h.name)
+				h.lab.logf("%s resets itself", h.name)
 				if err := errors.Join(h.PowerOff(), h.PowerOnDetached()); err != nil {
-					h.lab.cfg.Logf("lab: reset of %s: %v", h.name, err)
+					h.lab.logf("reset of %s: %v", h.name, err)
 				}
 			case 'o', 'c':
-				h.lab.cfg.Logf("lab: %s switches itself off", h.name)
+				h.lab.logf("%s switches itself off", h.name)
 				if err := h.PowerOff(); err != nil {
-					h.lab.cfg.Logf("lab: %v", err)
+					h.lab.logf("%v", err)
 				}
 			}
 		}

@@ -76,7 +76,7 @@ func (l *Lab) WatchHTTP(url string) *Watch {
 		if err != nil {
 			return "", err
 		}
-		defer resp.Body.Close() //nolint:errcheck // read only
+		defer resp.Body.Close()
 		body, err := io.ReadAll(io.LimitReader(resp.Body, bodyMax))
 		if err == nil && resp.StatusCode >= 400 {
 			err = fmt.Errorf("status %s", resp.Status)
@@ -148,7 +148,7 @@ func (l *Lab) WatchPing(addr netip.Addr) (*Watch, error) {
 		return nil, fmt.Errorf("lab: ping %s: %w", addr, err)
 	}
 	w, ctx := l.newWatch("ping " + addr.String())
-	id, dst := uint16(rand.Uint32()), &net.IPAddr{IP: addr.AsSlice()} //nolint:gosec // a number to tell pings apart
+	id, dst := uint16(rand.Uint32()), &net.IPAddr{IP: addr.AsSlice()}
 	var asked [1 << 16]time.Time
 	var mu sync.Mutex // of asked
 	var seq uint16
@@ -197,7 +197,7 @@ func echoRequest(id, seq uint16) []byte {
 	sum := 0x0800 + uint32(id) + uint32(seq)
 	sum = sum&0xffff + sum>>16
 	sum = sum&0xffff + sum>>16
-	binary.BigEndian.PutUint16(p[2:], ^uint16(sum)) //nolint:gosec // folded to 16 bits
+	binary.BigEndian.PutUint16(p[2:], ^uint16(sum))
 	return p
 }
 

@@ -74,7 +74,7 @@ func (d *device) call(ctx context.Context, limit time.Duration, method, path str
 		}
 		return fmt.Errorf("%w: %w", errLogin, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // read only
+	defer resp.Body.Close()
 	const answerMax = 1 << 20
 	body, err := io.ReadAll(io.LimitReader(resp.Body, answerMax))
 	switch {

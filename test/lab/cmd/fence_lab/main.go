@@ -96,15 +96,15 @@ func act(ctx context.Context, o options, out io.Writer, warn func(string)) (int,
 	if err != nil {
 		return 0, err
 	}
-	switch {
-	case o["action"] == "status":
+	switch o["action"] {
+	case "status":
 		fmt.Fprintf(out, "Status: %s\n", strings.ToUpper(state))
 		if state == "off" {
 			return 2, nil
 		}
-	case o["action"] == state:
+	case state:
 		fmt.Fprintf(out, "Success: Already %s\n", strings.ToUpper(state))
-	case o["action"] == "reboot":
+	case "reboot":
 		if err := reboot(ctx, d, o, state, warn); err != nil {
 			return 0, err
 		}
@@ -198,7 +198,7 @@ func readPassword(ctx context.Context, o options) error {
 	if script == "" {
 		return nil
 	}
-	out, err := exec.CommandContext(ctx, script).Output() //nolint:gosec // the administrator names it
+	out, err := exec.CommandContext(ctx, script).Output()
 	if err != nil {
 		return fmt.Errorf("password script %s: %w", script, err)
 	}
