@@ -1,0 +1,188 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// applyInFlight compares the plan with what was asked for already. A step that
+// is in flight stays, and others on that instance and node wait for it. What is
+// in flight and not in the plan any more holds up everything on its instance and
+// node: what it does must be known first.
+func (b *planner) applyInFlight() {
+	var busy map[place][]int32
+	for i := range b.steps {
+		s := &b.steps[i]
+		if !b.real(s) || s.fact == nil || s.fact.pending == nil {
+			continue
+		}
+		if busy == nil {
+			busy = make(map[place][]int32)
+		}
+		key := place{s.rsc.ledger, s.node}
+		busy[key] = append(busy[key], int32(i))
+	}
+	if busy == nil {
+		return
+	}
+	for i := range b.steps { // in the order of steps, for the sake of determinism
+		s := &b.steps[i]
+		if s.rsc == nil || s.rsc.ledger == nil {
+			continue
+		}
+		key := place{s.rsc.ledger, s.node}
+		if list := busy[key]; list != nil {
+			delete(busy, key)
+			b.awaitPending(list)
+		}
+	}
+}
+
+// real reports whether somebody is to do the step.
+func (b *planner) real(s *step) bool {
+	return s.required && !s.point && s.stuck == "" && s.rsc != nil
+}
+
+// awaitPending handles the steps of one instance on one node on which something
+// is in flight.
+func (b *planner) awaitPending(list []int32) {
+	p := b.steps[list[0]].fact.pending
+	match := noStep
+	first := b.steps[list[0]].rank
+	for _, i := range list {
+		s := &b.steps[i]
+		first = min(first, s.rank)
+		if p.State != cib.ActionCancelled && s.op == p.Op && s.interval == p.Interval {
+			match = i
+		}
+	}
+	if match != noStep && b.steps[match].rank > first {
+		match = noStep // something must come before it: it runs too early
+	}
+	for _, i := range list {
+		switch {
+		case i == match:
+			b.steps[i].inFlight = p.ID
+		case match != noStep:
+			b.relate(match, i, before, "")
+		default:
+			b.steps[i].held = true
+		}
+	}
+}
+
+// emit turns the steps that can be done into actions, in an order in which they
+// could be done one by one.
+func (b *planner) emit() *graph.Graph {
+	g := &graph.Graph{Revision: b.s.Revision, ConfigGen: b.s.ConfigGen.Number}
+	any := false
+	for i := range b.steps {
+		any = any || b.steps[i].required && !b.steps[i].point
+	}
+	if !any {
+		return g
+	}
+	order := b.sort()
+	number := make([]int32, len(b.steps))  // of its action; noStep: none
+	reach := make([][]int32, len(b.steps)) // of points: the actions before them
+	for i := range number {
+		number[i] = noStep
+	}
+	for _, i := range order {
+		s := &b.steps[i]
+		after := b.actionsBefore(i, number, reach)
+		switch {
+		case s.held:
+		case s.point || !s.required || s.stuck != "":
+			reach[i] = after // others wait for what it would have waited for
+		default:
+			number[i] = int32(len(g.Actions))
+			a := graph.Action{Action: b.action(s), InFlight: s.inFlight}
+			if len(after) > 0 {
+				a.After = make([]int, len(after))
+				for k, n := range after {
+					a.After[k] = int(n)
+				}
+			}
+			g.Actions = append(g.Actions, a)
+		}
+	}
+	return g
+}
+
+// actionsBefore returns the actions that a step waits for, and marks it held
+// where one of them is.
+func (b *planner) actionsBefore(i int32, number []int32, reach [][]int32) []int32 {
+	var out []int32
+	for e := b.steps[i].in; e != noStep; e = b.edges[e].nextIn {
+		first := b.edges[e].first
+		if b.edges[e].relation&before == 0 || !b.live(first) {
+			continue
+		}
+		if b.steps[first].held {
+			b.steps[i].held = true
+		}
+		if number[first] != noStep {
+			out = append(out, number[first])
+		} else {
+			out = append(out, reach[first]...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// live reports whether a step takes part in the order: what is as it should be
+// does not keep others waiting, and waits for nobody.
+func (b *planner) live(i int32) bool { return b.steps[i].required || b.steps[i].point }
+
+// sort returns the steps in an order that respects the edges; steps of a circle
+// are marked stuck and come last. Among equals the order of making decides.
+func (b *planner) sort() []int32 {
+	waits := make([]int32, len(b.steps))
+	for i := range b.edges {
+		if b.edges[i].relation&before != 0 && b.live(b.edges[i].first) && b.live(b.edges[i].then) {
+			waits[b.edges[i].then]++
+		}
+	}
+	order := make([]int32, 0, len(b.steps))
+	done := make([]bool, len(b.steps))
+	// A step is taken as soon as it is free, which keeps what belongs together
+	// together; the rest is walked in the order of making.
+	var free []int32
+	take := func(i int32) {
+		free = append(free, i)
+		for len(free) > 0 {
+			i := free[len(free)-1]
+			free = free[:len(free)-1]
+			order = append(order, i)
+			done[i] = true
+			from := len(free)
+			for e := b.steps[i].out; e != noStep; e = b.edges[e].nextOut {
+				then := b.edges[e].then
+				if b.edges[e].relation&before == 0 || !b.live(i) || !b.live(then) {
+					continue
+				}
+				if waits[then]--; waits[then] == 0 {
+					free = append(free, then)
+				}
+			}
+			slices.Reverse(free[from:])
+			slices.SortFunc(free[from:], func(a, b int32) int { return int(b - a) })
+		}
+	}
+	for i := range b.steps {
+		if !done[i] && waits[i] == 0 {
+			take(int32(i))
+		}
+	}
+	for i := range b.steps {
+		if !done[i] {
+			b.steps[i].held = true
+			order = append(order, int32(i))
+		}
+	}
+	return order
+}

@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// recorder notes the parts of scores while they are added up.
+type recorder struct {
+	parts map[int32]map[int32][]graph.Part // by resource, by node
+}
+
+func (e *recorder) note(r *rsc, n int32, part graph.Part) {
+	m := e.parts[r.index]
+	if m == nil {
+		m = make(map[int32][]graph.Part)
+		e.parts[r.index] = m
+	}
+	m[n] = append(m[n], part)
+}
+
+// colocated notes what a colocation did to each node's score.
+func (e *recorder) colocated(r *rsc, c *colocation, places []int32, before, after []cib.Score) {
+	for i := range before {
+		if before[i] == after[i] {
+			continue
+		}
+		score := c.score
+		text := "where " + c.primary.base + " runs"
+		switch {
+		case len(places) == 0:
+			score, text = -c.score, c.primary.base+" runs nowhere"
+		case c.score >= cib.Infinity:
+			score, text = -c.score, "not where "+c.primary.base+" runs"
+		}
+		e.note(r, int32(i), graph.Part{Rule: c.id, Score: score, Text: text})
+	}
+}
+
+// Explain says why the instances of a resource are where they are, and why not
+// elsewhere. The resource is a primitive, group or clone, or one instance.
+func Explain(s *cib.Snapshot, resource string, now time.Time) (*graph.Explanation, error) {
+	u := unpack(s, now)
+	p := newPlacer(u)
+	p.explain = &recorder{parts: make(map[int32]map[int32][]graph.Part)}
+	placement := p.place()
+	out := &graph.Explanation{Resource: resource}
+	seen := make(map[string]bool)
+	for _, r := range u.rscs {
+		if r.kind != cib.KindPrimitive || !r.concerns(resource) {
+			continue
+		}
+		for _, a := range placement.Instances {
+			if !seen[a.Instance] && p.shownAs(r, &a) {
+				seen[a.Instance] = true
+				out.Instances = append(out.Instances, graph.InstanceExplanation{Assignment: a, Nodes: p.nodeScores(r)})
+				break
+			}
+		}
+	}
+	if len(out.Instances) == 0 {
+		if _, known := s.Config.Resources[resource]; known && s.Status.View == nil {
+			return nil, fmt.Errorf("explain %s: there is no membership view yet, so nothing is placed", resource)
+		}
+		if _, known := s.Config.Resources[resource]; known {
+			return out, nil // a clone without instances
+		}
+		return nil, fmt.Errorf("explain %s: there is no such resource", resource)
+	}
+	slices.SortFunc(out.Instances, func(a, b graph.InstanceExplanation) int { return compareInstances(a.Instance, b.Instance) })
+	return out, nil
+}
+
+// concerns reports whether a primitive is meant by a name: its own, or that of
+// something it is in.
+func (r *rsc) concerns(name string) bool {
+	for x := r; x != nil; x = x.parent {
+		if x.id == name || x.base == name {
+			return true
+		}
+	}
+	return false
+}
+
+// shownAs reports whether an assignment is that of the instance. Instances of an
+// anonymous clone are shown under the number of their node.
+func (p *placer) shownAs(r *rsc, a *graph.Assignment) bool {
+	if !r.anonymous() {
+		return a.Instance == r.id
+	}
+	name := ""
+	if n := p.assigned[r.index]; n >= 0 {
+		name = p.nodes[n].name
+	}
+	return a.Resource == r.base && a.Node == name
+}
+
+func (p *placer) nodeScores(r *rsc) []graph.NodeScore {
+	out := make([]graph.NodeScore, 0, len(p.nodes))
+	for i := range p.nodes {
+		n := &p.nodes[i]
+		s := graph.NodeScore{Node: n.name, Score: max(p.weights[r.index][i], -cib.Infinity), Parts: p.explain.parts[r.index][int32(i)]}
+		if !n.usable {
+			s.Score = -cib.Infinity
+			s.Parts = append([]graph.Part{{Rule: "node", Score: -cib.Infinity, Text: "node " + n.name + " " + n.why}}, s.Parts...)
+		}
+		if p.weights[r.index][i] == absent {
+			s.Parts = append(s.Parts, graph.Part{Rule: "symmetric-cluster", Score: -cib.Infinity, Text: "no location allows it in this opt-in cluster"})
+		}
+		out = append(out, s)
+	}
+	slices.SortStableFunc(out, func(a, b graph.NodeScore) int { return cmp.Compare(b.Score, a.Score) })
+	return out
+}

@@ -1,0 +1,219 @@
+package policy
+
+import (
+	"cmp"
+	"maps"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// planInstances makes the start and stop steps of every primitive, also of
+// those that are as they should be: something else may make them restart.
+func (b *planner) planInstances() {
+	for _, r := range b.rscs {
+		if r.kind == cib.KindPrimitive && r.ledger != nil {
+			b.planInstance(r)
+		}
+	}
+}
+
+func (b *planner) planInstance(r *rsc) {
+	i := r.index
+	t := b.target[i]
+	pin := ""
+	if b.left[i] {
+		pin = cmp.Or(b.pinReason(r), "the placement does not name it")
+	}
+	here := b.activeAt(r, t)
+	restart := b.restartReason(r, here)
+	if pin != "" {
+		restart = cib.Why{}
+	}
+	s := step{op: cib.OpStart, rank: rankStart, rsc: r, node: t, fact: b.factAt(r, t), stuck: pin}
+	switch {
+	case t == nowhere:
+		s.absent, s.stuck = true, cmp.Or(pin, r.base+" is to run nowhere")
+	case pin != "":
+		s.absent = here == nil
+		if here != nil {
+			s.stuck = "" // it is as it is
+		}
+	case here == nil:
+		s.required, s.why = true, b.why[i]
+	case restart.Cause != "":
+		s.required, s.why = true, restart
+	case isBusy(here, cib.OpStart):
+		s.required, s.why = true, here.pending.Why
+	}
+	b.start[i] = b.add(s)
+	b.started[i] = b.start[i]
+	for _, f := range r.active {
+		b.planStop(r, f, pin, restart)
+	}
+	b.awaitKnowledge(r)
+}
+
+// isBusy reports whether an operation of that kind is in flight.
+func isBusy(f *fact, op string) bool {
+	p := f.busy()
+	return p != nil && p.Op == op
+}
+
+// planStop makes the stop step of an instance on one node.
+func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
+	i := r.index
+	stays := f.node == b.target[i]
+	n := &b.nodes[f.node]
+	s := step{op: cib.OpStop, rank: rankStop, rsc: r, node: f.node, fact: f, stuck: pin}
+	switch {
+	case pin != "":
+	case !stays:
+		s.required, s.why = true, b.why[i]
+		if f.failed != nil && b.target[i] != nowhere {
+			s.why = cib.Why{Cause: describeFailure(f.failed, n.name)}
+		}
+	case restart.Cause != "":
+		s.required, s.why = true, restart
+	}
+	if n.lost {
+		s.point = true // the fencing stops it
+	}
+	stop := b.add(s)
+	b.stop[i] = append(b.stop[i], stop)
+	if n.lost {
+		b.relate(b.fence[f.node], stop, before|needs, "")
+	}
+	rel := before | needs
+	if stays && pin == "" && !isBusy(f, cib.OpStart) {
+		rel |= redoes | requires
+	}
+	b.relate(stop, b.start[i], rel, "")
+	b.relate(b.probeOf(r.ledger, f.node), stop, before|needs, "")
+}
+
+func (b *planner) probeOf(l *ledger, n int32) int32 {
+	if s, ok := b.probe[place{l, n}]; ok {
+		return s
+	}
+	return noStep
+}
+
+// awaitKnowledge lets the start wait until it is known where else the instance
+// may be active.
+func (b *planner) awaitKnowledge(r *rsc) {
+	s := b.start[r.index]
+	if b.target[r.index] == nowhere {
+		return
+	}
+	alone := r.anonymous() && b.cloneMax(r.clone) >= b.hosts() // others may run elsewhere anyway
+	if b.probe != nil {
+		for n := range b.nodes {
+			if !alone || int32(n) == b.target[r.index] {
+				b.relate(b.probeOf(r.ledger, int32(n)), s, before|needs, "")
+			}
+		}
+	}
+	if alone || r.settings.requires == "nothing" {
+		return
+	}
+	for n, f := range b.fence {
+		if f != noStep && !r.ledger.known[n] {
+			b.relate(f, s, before|needs, "requires")
+		}
+	}
+}
+
+// hosts counts the nodes that can host something.
+func (u *state) hosts() int {
+	n := 0
+	for i := range u.nodes {
+		if !u.nodes[i].cfg.Arbiter {
+			n++
+		}
+	}
+	return n
+}
+
+// activeAt returns what is known of an active instance on a node; nil if it is
+// not active there.
+func (b *planner) activeAt(r *rsc, n int32) *fact {
+	for _, f := range r.active {
+		if f.node == n {
+			return f
+		}
+	}
+	return nil
+}
+
+// factAt returns what is known of an instance on a node, active or not.
+func (b *planner) factAt(r *rsc, n int32) *fact {
+	if n == nowhere || r.ledger == nil {
+		return nil
+	}
+	return r.ledger.on(n)
+}
+
+// restartReason says why an instance must be stopped and started although it
+// stays where it is.
+func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
+	if here == nil {
+		return cib.Why{}
+	}
+	if here.failed != nil && here.onFail != cib.OnFailDemote {
+		return cib.Why{Cause: describeFailure(here.failed, b.nodes[here.node].name)}
+	}
+	if steady := b.steady(r); steady > 1 && r.settings.multiple == cib.MultipleActiveStopStart {
+		return cib.Why{Cause: "it is active on " + b.places(r), Rule: "multiple-active"}
+	}
+	if here.sure && b.parametersChanged(r, here) {
+		return cib.Why{Cause: "its parameters were changed"}
+	}
+	return cib.Why{}
+}
+
+// steady counts the places where an instance is known to run, on nodes that
+// live.
+func (u *state) steady(r *rsc) int {
+	n := 0
+	for _, f := range r.active {
+		if f.sure && !u.nodes[f.node].lost {
+			n++
+		}
+	}
+	return n
+}
+
+// parametersChanged reports whether an instance runs with other parameters than
+// the configured ones.
+func (b *planner) parametersChanged(r *rsc, f *fact) bool {
+	if r.orphan || f.since == nil || f.since.Digest == "" {
+		return false
+	}
+	op := r.operation(f.since.Op, 0)
+	plain := op == nil || len(op.Parameters) == 0
+	if plain && f.since.Op == cib.OpStart && f.history.Parameters != nil && maps.Equal(f.history.Parameters, r.cfg.Parameters) {
+		return false // the common case, without computing a digest
+	}
+	return cib.Digest(parametersOf(r, op)) != f.since.Digest
+}
+
+// operation returns the configuration of an operation; nil if there is none.
+func (r *rsc) operation(name string, interval cib.Duration) *cib.Operation {
+	for i := range r.cfg.Operations {
+		if o := &r.cfg.Operations[i]; o.Name == name && o.Interval == interval {
+			return o
+		}
+	}
+	return nil
+}
+
+// parametersOf are a resource's parameters with those of one operation.
+func parametersOf(r *rsc, op *cib.Operation) map[string]string {
+	if op == nil || len(op.Parameters) == 0 {
+		return r.cfg.Parameters
+	}
+	out := make(map[string]string, len(r.cfg.Parameters)+len(op.Parameters))
+	maps.Copy(out, r.cfg.Parameters)
+	maps.Copy(out, op.Parameters)
+	return out
+}

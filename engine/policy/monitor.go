@@ -1,0 +1,195 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// planMonitors starts the recurring monitors of what runs or is started, and
+// ends those that are not configured any more or not for the role.
+func (b *planner) planMonitors() {
+	if b.opt.MaintenanceMode {
+		b.cancelAll()
+		return
+	}
+	for _, r := range b.rscs {
+		if r.kind != cib.KindPrimitive || r.ledger == nil || r.orphan {
+			continue
+		}
+		i := r.index
+		t := b.target[i]
+		if t == nowhere || !b.nodes[t].member || b.nodes[t].lost {
+			continue
+		}
+		here := b.activeAt(r, t)
+		if b.start[i] == noStep || here == nil && !b.steps[b.start[i]].required {
+			continue
+		}
+		if r.settings.maintenance || b.nodes[t].maintenance {
+			b.cancelOn(r, here, nil)
+			continue
+		}
+		b.monitorsOf(r, t, here)
+	}
+}
+
+// monitorsOf plans the monitors of one instance.
+func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
+	i := r.index
+	role := b.role[i]
+	wanted := func(o *cib.Operation) bool {
+		return o.Name == cib.OpMonitor && o.Interval > 0 && (o.Enabled == nil || *o.Enabled) && runsInRole(o, role)
+	}
+	restarts := b.steps[b.start[i]].required
+	for k := range r.cfg.Operations {
+		o := &r.cfg.Operations[k]
+		if !wanted(o) || slices.ContainsFunc(r.cfg.Operations[:k], func(x cib.Operation) bool { return x.Interval == o.Interval && wanted(&x) }) {
+			continue
+		}
+		if !restarts && b.monitored(r, here, o) {
+			continue
+		}
+		cause := "monitor it every " + o.Interval.String()
+		m := b.add(step{
+			op: cib.OpMonitor, rank: rankMonitor, rsc: r, node: t, fact: b.factAt(r, t), interval: o.Interval, config: o,
+			required: true, why: cib.Why{Cause: cause},
+		})
+		b.relate(b.start[i], m, before|needs, "")
+		b.relate(b.promote[i], m, before, "")
+		for _, d := range b.demote[i] {
+			b.relate(d, m, before, "")
+		}
+		b.relate(b.probeOf(r.ledger, t), m, before|needs, "")
+		if b.steps[b.start[i]].blocks() {
+			b.steps[m].stuck = b.steps[b.start[i]].stuck
+		}
+	}
+	if !restarts {
+		b.cancelOn(r, here, wanted)
+	}
+}
+
+// runsInRole reports whether a monitor is for a role. One without a role is for
+// every active one.
+func runsInRole(o *cib.Operation, role cib.Role) bool {
+	switch o.Role {
+	case cib.RolePromoted:
+		return role == cib.RolePromoted
+	case cib.RoleStarted, cib.RoleUnpromoted:
+		return role == cib.RoleStarted || role == cib.RoleUnpromoted
+	case cib.RoleStopped:
+		return false
+	case cib.RoleUnknown:
+	}
+	return true
+}
+
+// monitored reports whether the node runs a recurring monitor with these
+// parameters already.
+func (b *planner) monitored(r *rsc, here *fact, o *cib.Operation) bool {
+	if here == nil || here.history == nil || !here.current {
+		return false
+	}
+	op := here.recurring(o.Interval)
+	if op == nil {
+		return false
+	}
+	return op.Digest == "" || len(o.Parameters) == 0 && here.since != nil && op.Digest == here.since.Digest ||
+		op.Digest == cib.Digest(parametersOf(r, o))
+}
+
+// recurring returns the newest result of a monitor that still runs: one asked
+// for after the last start, stop or probe.
+func (f *fact) recurring(interval cib.Duration) *cib.OpResult {
+	var last *cib.OpResult
+	var after uint64
+	for i := range f.history.Ops {
+		op := &f.history.Ops[i]
+		switch {
+		case op.Op == cib.OpMonitor && op.Interval == interval:
+			if last == nil || op.Seq > last.Seq {
+				last = op
+			}
+		case op.Op == cib.OpStart, op.Op == cib.OpStop, op.Op == cib.OpMonitor && op.Interval == 0:
+			after = max(after, op.Seq)
+		}
+	}
+	if last == nil || last.Seq < after || last.Status == cib.OpCancelled || last.Status == cib.OpNotRun || last.Status == cib.OpUnknown {
+		return nil
+	}
+	return last
+}
+
+// cancelOn ends the monitors of an instance that are not wanted; nil wants none.
+func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.Operation) bool) {
+	if here == nil || here.history == nil || !here.current || b.nodes[here.node].lost || !b.nodes[here.node].member {
+		return
+	}
+	for k := range here.history.Ops {
+		op := &here.history.Ops[k]
+		if op.Op != cib.OpMonitor || op.Interval == 0 || here.recurring(op.Interval) != op {
+			continue
+		}
+		keep := wanted != nil && slices.ContainsFunc(r.cfg.Operations, func(o cib.Operation) bool { return o.Interval == op.Interval && wanted(&o) })
+		if keep {
+			continue
+		}
+		cause := "the monitor every " + op.Interval.String() + " is not configured any more"
+		if wanted == nil {
+			cause = b.unmanaged(r)
+		}
+		b.add(step{
+			op: cib.OpCancel, rank: rankCancel, rsc: r, node: here.node, fact: here, interval: op.Interval, required: true,
+			why: cib.Why{Cause: cause},
+		})
+	}
+}
+
+// cancelAll ends every monitor: the cluster is in maintenance.
+func (b *planner) cancelAll() {
+	for _, r := range b.rscs {
+		for _, f := range r.active {
+			b.cancelOn(r, f, nil)
+		}
+	}
+}
+
+// planOrphans lets nodes forget what is not in the configuration, once it is
+// stopped.
+func (b *planner) planOrphans() {
+	for _, r := range b.rscs {
+		if !r.orphan {
+			continue
+		}
+		for _, f := range r.ledger.facts {
+			b.forget(r, f.node, f)
+		}
+		for n, known := range r.ledger.known {
+			if known && r.ledger.on(int32(n)) == nil {
+				b.forget(r, int32(n), nil)
+			}
+		}
+	}
+}
+
+func (b *planner) forget(r *rsc, at int32, f *fact) {
+	n := &b.nodes[at]
+	if !n.member || n.lost || f != nil && (f.history == nil || f.dead) || !b.opt.StopsOrphans() && f != nil && f.role > cib.RoleStopped {
+		return
+	}
+	c := b.add(step{
+		op: cib.OpCleanup, rank: rankCleanup, rsc: r, node: at, fact: f, required: true,
+		why: cib.Why{Cause: "it is not in the configuration", Rule: "stop-orphan-resources"},
+	})
+	b.relate(b.probeOf(r.ledger, at), c, before|needs, "")
+	for _, s := range b.stop[r.index] {
+		if b.steps[s].node != at {
+			continue
+		}
+		b.relate(s, c, before|needs, "")
+		if b.steps[s].blocks() || !b.steps[s].required {
+			b.steps[c].stuck = "it is not stopped"
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// Place decides what should run where, in which role, and why.
+func Place(s *cib.Snapshot, now time.Time) *graph.Placement {
+	return newPlacer(unpack(s, now)).place()
+}
+
+// place names the steps in their order.
+func (p *placer) place() *graph.Placement {
+	p.applyLocations()  // what the administrator wants of each node
+	p.applyFailures()   // nodes that a resource may not use any more
+	p.applyStickiness() // it rather stays where it is
+	for _, r := range p.rankTop() {
+		p.assign(r, nowhere) // and what it depends on before
+	}
+	return p.placement()
+}
+
+// undecided is the assignment of what was not assigned yet.
+const undecided int32 = -2
+
+// placer is the working state of Place.
+type placer struct {
+	*state
+	weights   [][]cib.Score // by resource, by node
+	assigned  []int32       // by resource: node, nowhere, or undecided
+	roles     []cib.Role    // by resource, once assigned
+	assigning []bool        // by resource: it waits for what it depends on
+	updating  []bool        // by resource: its wishes are being collected
+	running   []int         // by node: resources assigned to it
+	pins      []bool        // by resource: it was left where it is, whatever the scores say
+	limits    []string      // by resource: why its clone gave it no node
+	explain   *recorder     // nil unless somebody asked why
+}
+
+func newPlacer(u *state) *placer {
+	n := len(u.rscs)
+	p := &placer{
+		state: u, weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
+		assigning: make([]bool, n), updating: make([]bool, n), running: make([]int, len(u.nodes)),
+		pins: make([]bool, n), limits: make([]string, n),
+	}
+	all := make([]cib.Score, n*len(u.nodes))
+	if !u.opt.Symmetric() {
+		for i := range all {
+			all[i] = absent
+		}
+	}
+	for i := range p.weights {
+		p.assigned[i] = undecided
+		p.weights[i] = all[i*len(u.nodes) : (i+1)*len(u.nodes) : (i+1)*len(u.nodes)]
+	}
+	return p
+}
+
+// eachPart calls f for what a location of r applies to: r itself and what is in
+// it. Of a group only the first member takes the score, since the others follow
+// it; for the others the node is just allowed.
+func eachPart(r *rsc, score cib.Score, f func(*rsc, cib.Score)) {
+	f(r, score)
+	for i, c := range r.children {
+		s := score
+		if r.kind == cib.KindGroup && i > 0 {
+			s = 0
+		}
+		eachPart(c, s, f)
+	}
+}
+
+// want adds a score of a node for a resource and all that is in it.
+func (p *placer) want(r *rsc, n int32, score cib.Score, part graph.Part) {
+	eachPart(r, score, func(x *rsc, s cib.Score) {
+		w := &p.weights[x.index][n]
+		if *w == absent {
+			*w = 0
+		}
+		*w = w.Add(s)
+		if p.explain != nil && (s != 0 || x == r) {
+			p.explain.note(x, n, graph.Part{Rule: part.Rule, Score: s, Text: part.Text})
+		}
+	})
+}
+
+// applyLocations applies the location constraints.
+func (p *placer) applyLocations() {
+	if len(p.locations) == 0 {
+		return
+	}
+	for _, r := range p.rscs {
+		if r.clone != nil && (r.parent == r.clone || r.base == r.clone.cfg.Clone.Resource) && len(p.locations[r.base]) > 0 {
+			continue // a location of what is in a clone is one of the clone, below
+		}
+		p.applyLocationsOf(r, r.base)
+		if r.cfg.Clone != nil {
+			p.applyLocationsOf(r, r.cfg.Clone.Resource)
+		}
+	}
+}
+
+func (p *placer) applyLocationsOf(r *rsc, id string) {
+	list := p.locations[id]
+	if len(list) == 0 {
+		return
+	}
+	for _, l := range list {
+		if !l.forPlacement() || l.cfg.UntilReached && p.reached(r, l) {
+			continue
+		}
+		for i := range p.nodes {
+			if n := &p.nodes[i]; l.applies(n) {
+				p.want(r, n.index, l.cfg.Score, graph.Part{Rule: l.id, Text: l.text(n, l.cfg.Score)})
+			}
+		}
+	}
+	if p.exclusive(id) {
+		for i := range p.nodes {
+			if n := &p.nodes[i]; !slices.ContainsFunc(list, func(l *location) bool { return l.cfg.Discovery == "exclusive" && l.applies(n) }) {
+				p.want(r, n.index, -cib.Infinity, graph.Part{Rule: list[0].id, Text: "resource-discovery is exclusive to other nodes"})
+			}
+		}
+	}
+}
+
+// reached reports whether a move has come to its end: all of the resource is
+// active on the node, and nowhere else.
+func (p *placer) reached(r *rsc, l *location) bool {
+	n, ok := p.nodeIndex[l.cfg.Node]
+	done := ok
+	r.primitives(func(x *rsc) {
+		if len(x.active) != 1 || x.active[0].node != n || x.active[0].busy() != nil {
+			done = false
+		}
+	})
+	return done
+}
+
+// applyFailures bans nodes on which a resource failed too often, or in a way
+// that trying again does not mend. Of an anonymous clone the whole clone is
+// banned, since its instances are the same.
+func (p *placer) applyFailures() {
+	for _, l := range p.byKey {
+		if l.rsc == nil || l.rsc.orphan {
+			continue
+		}
+		target := l.rsc
+		if l.clone != nil {
+			target = l.clone
+		}
+		for _, f := range l.facts {
+			if f.dead {
+				continue
+			}
+			p.banFor(target, l, f)
+		}
+	}
+	p.applyIrreparable()
+}
+
+func (p *placer) banFor(target *rsc, l *ledger, f *fact) {
+	if f.banned != "" {
+		for i := range p.nodes {
+			if n := int32(i); n == f.node || f.fatal {
+				p.want(target, n, -cib.Infinity, graph.Part{Rule: "failure", Text: l.key + ": " + f.banned})
+			}
+		}
+	}
+	if text := p.thresholdReached(l.rsc, f); text != "" {
+		p.want(target, f.node, -cib.Infinity, graph.Part{Rule: "migration-threshold", Text: text})
+	}
+}
+
+// applyStickiness adds what it is worth to stay. In an opt-in cluster it does
+// not by itself allow a node.
+func (p *placer) applyStickiness() {
+	for _, r := range p.rscs {
+		if r.kind != cib.KindPrimitive || len(r.active) != 1 || r.settings.stickiness == 0 {
+			continue
+		}
+		f := r.active[0]
+		if p.weights[r.index][f.node] == absent || p.nodes[f.node].lost || f.failed != nil && f.onFail == cib.OnFailStop {
+			continue
+		}
+		p.weights[r.index][f.node] = p.weights[r.index][f.node].Add(r.settings.stickiness)
+		if p.explain != nil {
+			p.explain.note(r, f.node, graph.Part{Rule: "resource-stickiness", Score: r.settings.stickiness, Text: "it runs there"})
+		}
+	}
+}
+
+// rankTop orders the resources for assignment: by priority, then what scores
+// best where it is, then what scores best anywhere.
+func (p *placer) rankTop() []*rsc {
+	ranked := slices.Clone(p.top)
+	merged := make([][]cib.Score, len(p.rscs))
+	for _, r := range ranked {
+		merged[r.index] = p.mergedScores(r)
+	}
+	slices.SortStableFunc(ranked, func(a, b *rsc) int {
+		if c := cmp.Compare(b.settings.priority, a.settings.priority); c != 0 {
+			return c
+		}
+		wa, wb := merged[a.index], merged[b.index]
+		if c := cmp.Compare(scoreAt(wb, p.current(b)), scoreAt(wa, p.current(a))); c != 0 {
+			return c
+		}
+		return slices.Compare(wb, wa)
+	})
+	return ranked
+}
+
+// mergedScores are the scores of a resource with the wishes of what it wants to
+// be with.
+func (p *placer) mergedScores(r *rsc) []cib.Score {
+	first := r
+	for first.kind == cib.KindGroup && len(first.children) > 0 {
+		first = first.children[0]
+	}
+	if len(thisWithOf(first)) == 0 && len(r.children) < 2 {
+		return p.weights[first.index]
+	}
+	if r.kind == cib.KindGroup {
+		return p.collect(first, nil, nil, 1, wishFlags{thisWith: true})
+	}
+	return p.collect(r, nil, nil, 1, wishFlags{thisWith: true})
+}
+
+func scoreAt(w []cib.Score, n int32) cib.Score {
+	if n < 0 || w[n] == absent {
+		return -cib.Infinity
+	}
+	return max(w[n], -cib.Infinity)
+}
+
+// current returns where a resource runs; nowhere if it does not. Of several
+// places it is the first on a node that can be acted on.
+func (p *placer) current(r *rsc) int32 {
+	switch {
+	case r.kind == cib.KindGroup:
+		for _, c := range r.children {
+			if n := p.current(c); n != nowhere {
+				return n
+			}
+		}
+		return nowhere
+	case len(r.active) == 0:
+		return nowhere
+	}
+	for _, f := range r.active {
+		if n := &p.nodes[f.node]; n.member && !n.lost {
+			return f.node
+		}
+	}
+	return r.active[0].node
+}

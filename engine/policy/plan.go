@@ -1,0 +1,328 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// Plan returns the ordered actions that lead from the snapshot to the placement,
+// as far as they are still to be done.
+func Plan(s *cib.Snapshot, p *graph.Placement, now time.Time) *graph.Graph {
+	return newPlanner(unpack(s, now), p).plan()
+}
+
+// plan names the steps in their order.
+func (b *planner) plan() *graph.Graph {
+	b.planFences()    // lost nodes first: recovery waits for the proof
+	b.planProbes()    // then what is not known
+	b.planInstances() // start, stop, promote and demote what is not as it should be
+	b.planGroups()    // members one after another
+	b.planClones()    // instances
+	b.applyOrders()   // order constraints
+	b.keepApart()     // mandatory colocations hold on the way, too
+	b.spread()        // what follows from all that: restarts, and what cannot be done
+	b.planMonitors()  // of what stays or is started
+	b.planOrphans()   // forget what is not in the configuration
+	b.applyInFlight() // what was asked for already is not asked for again
+	return b.emit()
+}
+
+// planner is the working state of Plan.
+type planner struct {
+	*state
+	target             []int32 // by resource: where it is to run; nowhere
+	role               []cib.Role
+	why                []cib.Why
+	left               []bool    // by resource: nothing is done about it
+	start              []int32   // by resource: its start step, of a collective the point from which its parts start; none
+	started            []int32   // by resource: its start step, of a collective the point at which all parts are started
+	stop               [][]int32 // by primitive: its stop steps, by node
+	stopBegin, stopEnd []int32   // by resource: the points before any and after all of its parts stop
+	promote            []int32
+	demote             [][]int32
+	probe              map[place]int32
+	fence              []int32 // by node
+	steps              []step
+	edges              []edge
+	work               []int32 // steps whose state changed and was not passed on yet
+}
+
+// place is an instance on a node.
+type place struct {
+	ledger *ledger
+	node   int32
+}
+
+// noStep is the index of no step.
+const noStep int32 = -1
+
+// step is something that may have to be done.
+type step struct {
+	op       string
+	rank     int8 // of steps on one instance and node: the lower comes first
+	rsc      *rsc
+	node     int32
+	fact     *fact
+	interval cib.Duration
+	config   *cib.Operation // a recurring monitor's
+	required bool           // it is to be done
+	point    bool           // a point between actions, or a stop that a fencing makes true: nobody does it
+	absent   bool           // a start that will not happen: the resource is to run nowhere
+	stuck    string         // why it can't be done; "" if it can
+	needed   int            // of a point: it is reached when that many of the steps before are; 0 means all
+	held     bool           // it waits for something in flight that is not in the plan
+	why      cib.Why
+	inFlight string
+	out, in  int32 // first edge from and to it
+	queued   bool
+}
+
+// relation says what an edge means; a set of bits.
+type relation uint8
+
+const (
+	before   relation = 1 << iota // then waits for first if both are done
+	needs                         // then can't be done if first can't
+	redoes                        // if first is done, then is
+	requires                      // if then is done, first is
+)
+
+// edge relates two steps.
+type edge struct {
+	first, then     int32
+	nextOut, nextIn int32
+	relation        relation
+	rule            string // id of the constraint behind it
+}
+
+func newPlanner(u *state, p *graph.Placement) *planner {
+	n := len(u.rscs)
+	ints := make([]int32, 6*n)
+	for i := range ints {
+		ints[i] = noStep
+	}
+	cut := func(i int) []int32 { return ints[i*n : (i+1)*n : (i+1)*n] }
+	b := &planner{
+		state: u, target: cut(0), start: cut(1), started: cut(2), stopBegin: cut(3), stopEnd: cut(4), promote: cut(5),
+		role: make([]cib.Role, n), why: make([]cib.Why, n), left: make([]bool, n), stop: make([][]int32, n), demote: make([][]int32, n),
+		fence: make([]int32, len(u.nodes)), steps: make([]step, 0, 4*n), edges: make([]edge, 0, 8*n),
+	}
+	for i := range b.left {
+		b.left[i] = true // until the placement says something about it
+	}
+	b.read(p)
+	return b
+}
+
+// read takes over the placement. Instances of anonymous clones are the same, so
+// that an assignment goes to the one that is on its node already.
+func (b *planner) read(p *graph.Placement) {
+	byInstance := make(map[string]*rsc, len(b.rscs))
+	for _, r := range b.rscs {
+		if r.kind == cib.KindPrimitive && !r.anonymous() {
+			byInstance[r.id] = r
+		}
+	}
+	var anonymous map[*rsc][]*graph.Assignment
+	for i := range p.Instances {
+		a := &p.Instances[i]
+		if r := byInstance[a.Instance]; r != nil {
+			b.assign(r, a)
+			continue
+		}
+		if l := b.ledgers[a.Resource]; l != nil && l.clone != nil {
+			if anonymous == nil {
+				anonymous = make(map[*rsc][]*graph.Assignment)
+			}
+			anonymous[l.clone] = append(anonymous[l.clone], a)
+		}
+	}
+	for _, c := range b.rscs {
+		if list := anonymous[c]; list != nil {
+			b.readClone(c, list)
+		}
+	}
+}
+
+// assign records the decision about one primitive.
+func (b *planner) assign(r *rsc, a *graph.Assignment) {
+	b.left[r.index] = b.pinReason(r) != ""
+	b.role[r.index], b.why[r.index] = a.Role, a.Why
+	if n, ok := b.nodeIndex[a.Node]; ok {
+		b.target[r.index] = n
+	}
+}
+
+// readClone distributes the assignments of an anonymous clone.
+func (b *planner) readClone(c *rsc, list []*graph.Assignment) {
+	type slot struct {
+		node  int32
+		parts []*graph.Assignment
+	}
+	slots := make(map[string]*slot)
+	var order []*slot
+	for _, a := range list {
+		_, number, _ := strings.Cut(a.Instance, ":")
+		s := slots[number]
+		if s == nil {
+			s = &slot{node: nowhere}
+			slots[number] = s
+			order = append(order, s)
+		}
+		if n, ok := b.nodeIndex[a.Node]; ok {
+			s.node = n
+		}
+		s.parts = append(s.parts, a)
+	}
+	byNode := make(map[int32]*rsc, len(c.children))
+	for _, i := range c.children {
+		if n := instanceNode(i); n != nowhere {
+			byNode[n] = i
+		}
+	}
+	given := make(map[*rsc]*slot, len(order))
+	taken := make(map[*slot]bool, len(order))
+	give := func(i *rsc, s *slot) { given[i], taken[s] = s, true }
+	for _, s := range order {
+		if i := byNode[s.node]; s.node != nowhere && i != nil && given[i] == nil {
+			give(i, s)
+		}
+	}
+	// The others: what is to start goes first to instances that leave a node,
+	// so that the new one starts after the old one stopped.
+	for _, placed := range []bool{true, false} {
+		for _, active := range []bool{placed, !placed} {
+			next := 0
+			for _, s := range order {
+				if taken[s] || (s.node != nowhere) != placed {
+					continue
+				}
+				for next < len(c.children) && (given[c.children[next]] != nil || (instanceNode(c.children[next]) != nowhere) != active) {
+					next++
+				}
+				if next < len(c.children) {
+					give(c.children[next], s)
+				}
+			}
+		}
+	}
+	for _, i := range c.children {
+		s := given[i]
+		i.primitives(func(r *rsc) {
+			b.left[r.index] = b.pinReason(r) != ""
+			b.role[r.index] = cib.RoleStopped
+			if s == nil {
+				return
+			}
+			for _, a := range s.parts {
+				if a.Resource == r.base {
+					b.assign(r, a)
+				}
+			}
+		})
+	}
+}
+
+// instanceNode is where an instance of an anonymous clone is active.
+func instanceNode(i *rsc) int32 {
+	n := nowhere
+	i.primitives(func(r *rsc) {
+		if len(r.active) > 0 {
+			n = r.active[0].node
+		}
+	})
+	return n
+}
+
+// add makes a step.
+func (b *planner) add(s step) int32 {
+	s.out, s.in = noStep, noStep
+	b.steps = append(b.steps, s)
+	return int32(len(b.steps) - 1)
+}
+
+// point makes a point between actions.
+func (b *planner) point(r *rsc, op string) int32 {
+	return b.add(step{op: op, rsc: r, node: nowhere, point: true})
+}
+
+// relate adds an edge; where one of the steps does not exist there is nothing
+// to relate.
+func (b *planner) relate(first, then int32, r relation, rule string) {
+	if first == noStep || then == noStep || first == then {
+		return
+	}
+	b.edges = append(b.edges, edge{first: first, then: then, relation: r, rule: rule, nextOut: b.steps[first].out, nextIn: b.steps[then].in})
+	e := int32(len(b.edges) - 1)
+	b.steps[first].out, b.steps[then].in = e, e
+}
+
+// planFences makes a step for every node that must be fenced.
+func (b *planner) planFences() {
+	last := noStep
+	for i := range b.nodes {
+		n := &b.nodes[i]
+		b.fence[i] = noStep
+		if n.fence == "" {
+			continue
+		}
+		s := step{op: cib.OpFence, node: n.index, required: true, why: cib.Why{Cause: n.fence}}
+		if r := b.s.Status.Requests[n.name]; openRequest(r) && (r.BootID == "" || n.boot == "" || r.BootID == n.boot) {
+			s.inFlight = r.ID
+		}
+		b.fence[i] = b.add(s)
+		if !b.opt.FencesConcurrently() {
+			b.relate(last, b.fence[i], before, "concurrent-fencing")
+			last = b.fence[i]
+		}
+	}
+}
+
+// planProbes asks for the state of every instance on every member where it is
+// not known.
+func (b *planner) planProbes() {
+	for _, l := range b.byKey {
+		if l.rsc == nil {
+			continue
+		}
+		for i, known := range l.known {
+			n := &b.nodes[i]
+			if known || !n.member || n.lost || n.cfg.Arbiter {
+				continue
+			}
+			f := l.on(n.index)
+			cause := "its state on " + n.name + " is not known"
+			switch {
+			case f != nil && f.history != nil && !f.current:
+				cause = "the engine of " + n.name + " was started anew"
+			case f != nil && f.history != nil:
+				cause = "an operation on " + n.name + " was interrupted"
+			case l.rsc.orphan && f == nil, !b.opt.Probes() && f == nil, !b.discovers(l.rsc, n):
+				continue
+			}
+			if b.probe == nil {
+				b.probe = make(map[place]int32)
+			}
+			b.probe[place{l, n.index}] = b.add(step{op: cib.OpMonitor, rank: rankProbe, rsc: l.rsc, node: n.index, fact: f, required: true, why: cib.Why{Cause: cause}})
+		}
+	}
+}
+
+// Ranks of the steps on one instance and node.
+const (
+	rankProbe int8 = iota
+	rankCancel
+	rankDemote
+	rankStop
+	rankStart
+	rankPromote
+	rankMonitor
+	rankCleanup
+)
+
+// numberOf formats a whole number for meta attributes.
+func numberOf[T ~int | ~int64](n T) string { return strconv.FormatInt(int64(n), 10) }

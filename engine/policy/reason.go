@@ -1,0 +1,292 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// placement turns the working state into the value between the phases.
+func (p *placer) placement() *graph.Placement {
+	out := &graph.Placement{Revision: p.s.Revision, Instances: make([]graph.Assignment, 0, len(p.rscs))}
+	for _, r := range p.top {
+		if r.cfg.Clone == nil {
+			r.primitives(func(x *rsc) { out.Instances = append(out.Instances, p.assignment(x, x.id)) })
+			continue
+		}
+		numbers := p.numberInstances(r)
+		for i, c := range r.children {
+			c.primitives(func(x *rsc) {
+				out.Instances = append(out.Instances, p.assignment(x, x.base+":"+strconv.Itoa(numbers[i])))
+			})
+		}
+	}
+	slices.SortStableFunc(out.Instances, func(a, b graph.Assignment) int { return compareInstances(a.Instance, b.Instance) })
+	return out
+}
+
+// compareInstances sorts ids, and numbers of instances as numbers.
+func compareInstances(a, b string) int {
+	i, j := strings.LastIndexByte(a, ':'), strings.LastIndexByte(b, ':')
+	if i > 0 && j > 0 && a[:i] == b[:j] {
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	}
+	return strings.Compare(a, b)
+}
+
+// numberInstances chooses the numbers under which instances are shown. Those of
+// an anonymous clone go by node, so that they stay when others come and go.
+func (p *placer) numberInstances(c *rsc) []int {
+	numbers := make([]int, len(c.children))
+	if c.unique() {
+		for i, x := range c.children {
+			numbers[i] = x.number
+		}
+		return numbers
+	}
+	used := make([]bool, len(c.children))
+	for i, x := range c.children {
+		numbers[i] = -1
+		if n := p.assigned[x.index]; n >= 0 && int(n) < len(used) && !used[n] {
+			numbers[i], used[n] = int(n), true
+		}
+	}
+	next := 0
+	for _, placed := range []bool{true, false} {
+		for i, x := range c.children {
+			if numbers[i] >= 0 || (p.assigned[x.index] >= 0) != placed {
+				continue
+			}
+			for used[next] {
+				next++
+			}
+			numbers[i], used[next] = next, true
+		}
+	}
+	return numbers
+}
+
+func (p *placer) assignment(r *rsc, id string) graph.Assignment {
+	n := p.assigned[r.index]
+	a := graph.Assignment{Instance: id, Resource: r.base, Role: cib.RoleStopped}
+	if n >= 0 {
+		a.Node, a.Role = p.nodes[n].name, p.roles[r.index]
+		a.Score = max(p.weights[r.index][n], -cib.Infinity)
+	}
+	a.Why = p.whyThere(r, n)
+	a.Why.Score = a.Score
+	a.Blocked = p.blocked(r, n)
+	return a
+}
+
+// blocked says why nothing is done about a resource although it is not as it
+// should be.
+func (p *placer) blocked(r *rsc, n int32) string {
+	pin := p.pinReason(r)
+	if pin == "" {
+		if r.settings.irreparable && n < 0 && p.stopReason(r) == "" {
+			for i := range p.nodes {
+				if text := p.unsafe(&p.nodes[i]); text != "" && (p.nodes[i].usable || !p.opt.Fencing()) {
+					return text
+				}
+			}
+		}
+		return ""
+	}
+	stop := p.stopReason(r)
+	if len(r.active) == 0 {
+		if stop != "" {
+			return ""
+		}
+		return pin
+	}
+	for _, f := range r.active {
+		if f.failed != nil {
+			return pin
+		}
+	}
+	if len(r.active) > 1 || stop != "" {
+		return pin
+	}
+	return ""
+}
+
+// whyThere says why a resource is assigned to a node, or to none.
+func (p *placer) whyThere(r *rsc, n int32) cib.Why {
+	switch {
+	case p.pins[r.index]:
+		return cib.Why{Cause: "left as it is: " + p.pinReason(r)}
+	case n < 0:
+		return p.whyNowhere(r)
+	}
+	was := p.current(r)
+	if was == n {
+		return cib.Why{Cause: "it runs there"}
+	}
+	if why, ok := p.whyNotThere(r, was); ok {
+		return why
+	}
+	return p.whyChosen(r, n)
+}
+
+// whyNotThere says what drove a resource away from where it runs, or ran.
+func (p *placer) whyNotThere(r *rsc, was int32) (cib.Why, bool) {
+	if was == nowhere {
+		if r.ledger != nil {
+			for _, f := range r.ledger.facts {
+				if n := &p.nodes[f.node]; f.dead {
+					return cib.Why{ID: n.proof, Cause: n.dead, Proof: n.proof}, true
+				}
+			}
+		}
+		return cib.Why{}, false
+	}
+	n := &p.nodes[was]
+	switch {
+	case n.fence != "":
+		return cib.Why{Cause: n.fence}, true
+	case !n.usable:
+		return cib.Why{Cause: "node " + n.name + " " + n.why}, true
+	}
+	return p.whyBanned(r, was)
+}
+
+// whyBanned names what keeps a resource off a node: a failure or a location.
+func (p *placer) whyBanned(r *rsc, at int32) (cib.Why, bool) {
+	if r.ledger != nil {
+		if f := r.ledger.on(at); f != nil && !f.dead {
+			if text := p.thresholdReached(r, f); text != "" {
+				return cib.Why{Cause: text, Rule: "migration-threshold"}, true
+			}
+			if f.banned != "" {
+				return cib.Why{Cause: f.banned}, true
+			}
+		}
+	}
+	if r.settings.irreparable && !r.activeOn(at) {
+		if text := p.unsafe(&p.nodes[at]); text != "" {
+			return cib.Why{Cause: text, Rule: "data"}, true
+		}
+	}
+	if l, score := p.strongest(r, at, false); l != nil {
+		return cib.Why{Cause: l.text(&p.nodes[at], score), Rule: l.id}, true
+	}
+	return cib.Why{}, false
+}
+
+// strongest returns the location with the highest score for a node, or the one
+// with the lowest; nil if none says anything that way.
+func (p *placer) strongest(r *rsc, n int32, positive bool) (*location, cib.Score) {
+	var best *location
+	for x := r; x != nil; x = x.parent {
+		for _, l := range p.locations[x.base] {
+			s := l.cfg.Score
+			if !l.forPlacement() || s == 0 || (s > 0) != positive || !l.applies(&p.nodes[n]) {
+				continue
+			}
+			if best == nil || positive == (s > best.cfg.Score) {
+				best = l
+			}
+		}
+	}
+	if best == nil {
+		return nil, 0
+	}
+	return best, best.cfg.Score
+}
+
+// whyChosen says what speaks for the node.
+func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
+	for _, c := range thisWithOf(r) {
+		if c.score >= cib.Infinity {
+			return cib.Why{Cause: "it must run where " + c.primary.base + " runs", Rule: c.id}
+		}
+	}
+	if l, score := p.strongest(r, n, true); l != nil {
+		return cib.Why{Cause: l.text(&p.nodes[n], score), Rule: l.id}
+	}
+	for _, c := range thisWithOf(r) {
+		if c.score > 0 && p.assigned[c.primary.index] == n {
+			return cib.Why{Cause: fmt.Sprintf("it prefers to run where %s runs (%s)", c.primary.base, c.score), Rule: c.id}
+		}
+	}
+	candidates := 0
+	for i, w := range p.weights[r.index] {
+		if w >= 0 && p.nodes[i].usable {
+			candidates++
+		}
+	}
+	if candidates == 1 {
+		return cib.Why{Cause: "it can run nowhere else"}
+	}
+	return cib.Why{Cause: "of the best nodes it runs the fewest resources"}
+}
+
+// whyNowhere says why a resource is to run on no node.
+func (p *placer) whyNowhere(r *rsc) cib.Why {
+	if text, rule := p.stopRule(r); text != "" {
+		return cib.Why{Cause: text, Rule: rule}
+	}
+	if text := p.limits[r.index]; text != "" {
+		return cib.Why{Cause: text, Rule: "clone-max"}
+	}
+	for _, c := range thisWithOf(r) {
+		if c.score >= cib.Infinity && p.nowhere(c.primary) {
+			return cib.Why{Cause: "it must run where " + c.primary.base + " runs, which is stopped", Rule: c.id}
+		}
+	}
+	if len(p.nodes) == 0 {
+		return cib.Why{Cause: "no nodes are configured"}
+	}
+	const shown = 4
+	var texts []string
+	var rule string
+	more := 0
+	for i := range p.nodes {
+		if len(texts) == shown {
+			more = len(p.nodes) - i
+			break
+		}
+		why := p.whyNotOn(r, int32(i))
+		texts, rule = append(texts, why.Cause), cmp.Or(rule, why.Rule)
+	}
+	text := "no node may run it: " + strings.Join(texts, "; ")
+	if more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return cib.Why{Cause: text, Rule: rule}
+}
+
+// nowhere reports whether a resource is assigned to no node.
+func (p *placer) nowhere(r *rsc) bool { return p.assigned[r.index] == nowhere }
+
+// whyNotOn says why a resource is not on one node.
+func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
+	n := &p.nodes[at]
+	switch {
+	case !n.usable:
+		return cib.Why{Cause: n.name + " " + n.why}
+	case p.weights[r.index][at] == absent:
+		return cib.Why{Cause: "no location allows " + n.name + " in this opt-in cluster", Rule: "symmetric-cluster"}
+	}
+	if why, ok := p.whyBanned(r, at); ok {
+		return why
+	}
+	for _, c := range thisWithOf(r) {
+		if c.mandatory() {
+			if c.score < 0 {
+				return cib.Why{Cause: "it must not run where " + c.primary.base + " runs, which is on " + n.name, Rule: c.id}
+			}
+			return cib.Why{Cause: c.primary.base + " does not run on " + n.name, Rule: c.id}
+		}
+	}
+	if r.clone != nil {
+		return cib.Why{Cause: n.name + " runs as many instances as it may", Rule: "clone-node-max"}
+	}
+	return cib.Why{Cause: fmt.Sprintf("the score of %s is %s", n.name, max(p.weights[r.index][at], -cib.Infinity))}
+}

@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// holds reports whether a rule is true on a node. A rule without expressions is
+// true, as in Pacemaker.
+func holds(r *cib.Rule, n *node) bool {
+	if len(r.Expressions) == 0 {
+		return true
+	}
+	for i := range r.Expressions {
+		if compares(&r.Expressions[i], n) == r.Any {
+			return r.Any
+		}
+	}
+	return !r.Any
+}
+
+// compares evaluates one expression. An attribute that is not defined differs
+// from every value and is neither less nor greater than one.
+func compares(e *cib.Expression, n *node) bool {
+	v, ok := n.attribute(e.Attribute)
+	switch e.Operation {
+	case "defined":
+		return ok
+	case "not_defined":
+		return !ok
+	case "eq":
+		return ok && compareValues(v, e.Value, e.Type, false) == 0
+	case "ne":
+		return !ok || compareValues(v, e.Value, e.Type, false) != 0
+	}
+	if !ok {
+		return false
+	}
+	c := compareValues(v, e.Value, e.Type, true)
+	switch e.Operation {
+	case "lt":
+		return c < 0
+	case "gt":
+		return c > 0
+	case "lte":
+		return c <= 0
+	case "gte":
+		return c >= 0
+	}
+	return false
+}
+
+// compareValues compares as the type says. Without a type, lt and its like
+// compare numbers where both sides are numbers; everything else is text, in
+// which upper and lower case are the same.
+func compareValues(a, b, typ string, ordering bool) int {
+	switch typ {
+	case "integer":
+		x, errX := strconv.ParseInt(a, 10, 64)
+		y, errY := strconv.ParseInt(b, 10, 64)
+		if errX == nil && errY == nil {
+			return compareOrdered(x, y)
+		}
+	case "number":
+		if c, ok := compareNumbers(a, b); ok {
+			return c
+		}
+	case "version":
+		return compareVersions(a, b)
+	case "":
+		if ordering {
+			if c, ok := compareNumbers(a, b); ok {
+				return c
+			}
+		}
+	}
+	return strings.Compare(strings.ToLower(a), strings.ToLower(b))
+}
+
+func compareNumbers(a, b string) (int, bool) {
+	x, errX := strconv.ParseFloat(a, 64)
+	y, errY := strconv.ParseFloat(b, 64)
+	return compareOrdered(x, y), errX == nil && errY == nil
+}
+
+func compareOrdered[T int64 | float64](a, b T) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// compareVersions compares part by part: 1.10 is newer than 1.9.
+func compareVersions(a, b string) int {
+	for a != "" || b != "" {
+		var x, y string
+		x, a, _ = strings.Cut(a, ".")
+		y, b, _ = strings.Cut(b, ".")
+		m, errM := strconv.ParseInt(x, 10, 64)
+		n, errN := strconv.ParseInt(y, 10, 64)
+		c := compareOrdered(m, n)
+		if x != "" && errM != nil || y != "" && errN != nil {
+			c = strings.Compare(x, y)
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	return 0
+}

@@ -1,0 +1,194 @@
+package policy
+
+import (
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// wishFlags say how the wishes of colocated resources are collected.
+type wishFlags struct {
+	thisWith    bool // follow what the resource wants to be with; else what wants to be with it
+	nonnegative bool // a wish can take the good from a node, but not make it bad
+	active      bool // a resource that can run nowhere has no say
+}
+
+// collect adds up the node scores of a resource and of all that is colocated
+// with it, each scaled by the colocations on the way. With nodes nil it starts
+// from the resource's own; otherwise it adds the resource's to a copy of nodes,
+// matching places by the colocation's attribute. It returns nodes itself where
+// the resource has no say.
+func (p *placer) collect(r *rsc, nodes []cib.Score, c *colocation, factor float64, flags wishFlags) []cib.Score {
+	source := r
+	for source.kind == cib.KindGroup && len(source.children) > 0 {
+		source = source.children[0] // the first member knows of the others
+	}
+	if p.updating[source.index] {
+		return nodes
+	}
+	p.updating[source.index] = true
+	defer func() { p.updating[source.index] = false }()
+
+	work := make([]cib.Score, len(p.nodes))
+	if nodes == nil {
+		copy(work, p.weights[source.index])
+	} else {
+		copy(work, nodes)
+		p.addWishes(work, source, c, factor, flags.nonnegative)
+	}
+	if !p.anyAvailable(work) {
+		if flags.active && nodes != nil {
+			return nodes // it could run nowhere: it does not count
+		}
+		return work
+	}
+	next := flags
+	next.active = true
+	if flags.thisWith {
+		for _, c := range thisWithOf(source) {
+			work = p.collect(c.primary, work, c, factor*float64(c.score)/float64(cib.Infinity), next)
+		}
+	} else {
+		for _, c := range withThisOf(source) {
+			if c.influence {
+				work = p.collect(c.dependent, work, c, factor*float64(c.score)/float64(cib.Infinity), next)
+			}
+		}
+	}
+	if flags.nonnegative {
+		for i := range work {
+			if work[i] == spent {
+				work[i] = 1
+			}
+		}
+	}
+	return work
+}
+
+// addWishes adds the scores of one colocated resource to work.
+func (p *placer) addWishes(work []cib.Score, r *rsc, c *colocation, factor float64, nonnegative bool) {
+	for i := range work {
+		if work[i] == absent || work[i] == spent {
+			continue
+		}
+		score := p.scoreOfPlace(r, c, int32(i))
+		if factor < 0 && score < 0 {
+			continue // who avoids a resource does not want it where it would not go itself
+		}
+		sum := work[i].Add(scale(score, factor))
+		if nonnegative && sum < 0 {
+			if work[i] > 0 {
+				work[i] = spent
+			}
+			continue
+		}
+		work[i] = sum
+	}
+}
+
+// scoreOfPlace is the best score of r on a node of the same place.
+func (p *placer) scoreOfPlace(r *rsc, c *colocation, n int32) cib.Score {
+	w := p.weights[r.index]
+	if c == nil || c.attribute == "#uname" {
+		if !p.nodes[n].usable || w[n] == absent {
+			return -cib.Infinity
+		}
+		return w[n]
+	}
+	best := -cib.Infinity
+	value, _ := p.nodes[n].attribute(c.attribute)
+	for i := range p.nodes {
+		if v, _ := p.nodes[i].attribute(c.attribute); v == value && p.nodes[i].usable && w[i] != absent {
+			best = max(best, w[i])
+		}
+	}
+	return best
+}
+
+func (p *placer) anyAvailable(w []cib.Score) bool {
+	for i, s := range w {
+		if s >= 0 && p.nodes[i].usable {
+			return true
+		}
+	}
+	return false
+}
+
+// applyPrimary applies a colocation to the scores of a dependent whose primary
+// is assigned.
+func (p *placer) applyPrimary(r *rsc, c *colocation) {
+	primary := c.primary
+	switch primary.kind {
+	case cib.KindGroup:
+		if len(primary.children) == 0 {
+			return
+		}
+		// All of the group must run for what must be with it; whoever only
+		// prefers it looks at where it begins.
+		member := primary.children[0]
+		if c.score >= cib.Infinity {
+			member = primary.children[len(primary.children)-1]
+		}
+		p.applyPlaces(r, c, p.placesOf(member, c))
+	case cib.KindClone, cib.KindPromotable:
+		p.applyClone(r, c)
+	case cib.KindPrimitive, cib.KindBundle:
+		p.applyPlaces(r, c, p.placesOf(primary, c))
+	}
+}
+
+// placesOf returns where a primitive or group is assigned in the role that the
+// colocation asks for.
+func (p *placer) placesOf(primary *rsc, c *colocation) []int32 {
+	n := p.assigned[primary.index]
+	if n == undecided {
+		return nil
+	}
+	if n == nowhere {
+		return []int32{}
+	}
+	if c.withRole != 0 && !p.inRole(primary, c.withRole) {
+		return nil
+	}
+	return []int32{n}
+}
+
+// applyPlaces applies a colocation with where the primary is: nil means that it
+// says nothing, an empty list that the primary is nowhere.
+func (p *placer) applyPlaces(r *rsc, c *colocation, places []int32) {
+	w := p.weights[r.index]
+	if places == nil || len(places) == 0 && c.score < 0 {
+		return
+	}
+	work := make([]cib.Score, len(w))
+	copy(work, w)
+	for i := range work {
+		same := false
+		for _, n := range places {
+			same = same || p.samePlace(c, int32(i), n)
+		}
+		switch {
+		case len(places) == 0:
+			work[i] = add(work[i], -c.score)
+		case same && c.score < cib.Infinity:
+			work[i] = add(work[i], c.score)
+		case !same && c.score >= cib.Infinity:
+			work[i] = add(work[i], -c.score)
+		}
+	}
+	if !c.mandatory() && !p.anyAvailable(work) {
+		return // a wish does not stop a resource
+	}
+	if p.explain != nil {
+		p.explain.colocated(r, c, places, w, work)
+	}
+	copy(w, work)
+}
+
+// samePlace reports whether two nodes are one place for a colocation.
+func (p *placer) samePlace(c *colocation, a, b int32) bool {
+	if c.attribute == "#uname" {
+		return a == b
+	}
+	x, okX := p.nodes[a].attribute(c.attribute)
+	y, okY := p.nodes[b].attribute(c.attribute)
+	return okX && okY && x == y
+}
