@@ -238,3 +238,65 @@ func (p *Problem) Error() string {
 	}
 	return text
 }
+
+// Init asks for a new cluster with this node as its first member.
+type Init struct {
+	Cluster   string      `json:"cluster"`
+	Node      string      `json:"node,omitempty"` // default: the host's name
+	Addresses []string    `json:"addresses"`      // one a link
+	Ports     cib.Ports   `json:"ports,omitzero"`
+	Options   cib.Options `json:"options,omitzero"`
+}
+
+// Join asks this node to join a cluster.
+type Join struct {
+	Token     string    `json:"token"`
+	Server    string    `json:"server"`         // a member's address, with a port where it is not 7403
+	Node      string    `json:"node,omitempty"` // default: the host's name
+	Addresses []string  `json:"addresses"`      // one a link, as many as the cluster has
+	Ports     cib.Ports `json:"ports,omitzero"`
+}
+
+// Joined says that a node has become a member of a cluster.
+type Joined struct {
+	Cluster string `json:"cluster"`
+	Node    string `json:"node"`
+	Voter   bool   `json:"voter"`
+}
+
+// JoinRequest is what a joining node asks of a member, over TLS pinned to the
+// token's fingerprint.
+type JoinRequest struct {
+	TokenID      string    `json:"tokenId"`
+	Secret       string    `json:"secret"`
+	Node         string    `json:"node"`
+	Addresses    []string  `json:"addresses"`
+	Ports        cib.Ports `json:"ports,omitzero"`
+	Request      string    `json:"request"`     // PEM certificate request for the node's key
+	RootRequest  string    `json:"rootRequest"` // PEM certificate request for the key that administers the store
+	Version      string    `json:"version"`
+	FeatureLevel int       `json:"featureLevel"`
+	Wall         time.Time `json:"wall"` // the joining node's clock
+}
+
+// JoinAnswer is what a member answers.
+type JoinAnswer struct {
+	Cluster    string              `json:"cluster"`
+	StoreToken string              `json:"storeToken"`
+	CA         string              `json:"ca"`   // PEM
+	Cert       string              `json:"cert"` // PEM
+	RootCert   string              `json:"rootCert,omitempty"`
+	SealKey    []byte              `json:"sealKey"`
+	Node       cib.Node            `json:"node"`
+	Endpoints  map[string][]string `json:"endpoints"` // of the store, by node
+}
+
+// RenewRequest asks a member for a new certificate of the caller's own key.
+type RenewRequest struct {
+	Request string `json:"request"` // PEM certificate request
+}
+
+// RenewAnswer is the new certificate.
+type RenewAnswer struct {
+	Cert string `json:"cert"`
+}

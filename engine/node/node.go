@@ -425,3 +425,32 @@ func (n *Node) commit(txn cib.Txn, events []cib.Event, then func(now time.Time, 
 	n.commits[n.nextCommit] = then
 	n.out = append(n.out, Commit{ID: n.nextCommit, Txn: txn})
 }
+
+// Quorum returns the newest judgement about quorum.
+func (n *Node) Quorum() quorum.Result { return n.quorum }
+
+// Valid reports whether this node may act.
+func (n *Node) Valid() bool { return n.valid }
+
+// ValidUntil is when this node's validity ends, on the steady clock.
+func (n *Node) ValidUntil() time.Time { return n.tracker.ValidUntil() }
+
+// Alive returns the nodes that this node hears, itself included.
+func (n *Node) Alive(now time.Time) []cib.ViewMember { return n.tracker.Alive(now) }
+
+// Hears reports whether a node is heard in that boot, on any link, in either
+// direction.
+func (n *Node) Hears(name, boot string) bool {
+	p, ok := n.tracker.Peer(name)
+	return ok && (p.Up || p.OneWay) && p.BootID == boot
+}
+
+// Links returns the state of every link to every peer.
+func (n *Node) Links(now time.Time) []cib.LinkPeer { return n.tracker.Links(now) }
+
+// ClockOffset is this node's wall clock against the median of the voters'.
+func (n *Node) ClockOffset() time.Duration { return n.tracker.ClockOffset() }
+
+// EpochSettled reports whether a majority of the newest voter set echoes its
+// epoch: only then may the set change again.
+func (n *Node) EpochSettled() bool { return n.tracker.EpochSettled() }

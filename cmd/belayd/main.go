@@ -1,0 +1,108 @@
+// Command belayd is the engine: one on every node. Called as "belayd etcd FILE" it
+// is a member of the store, as a child of the engine.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/belay-ha/belay/engine/daemon"
+	"github.com/belay-ha/belay/engine/store"
+)
+
+// version is stamped by the build.
+var version = "dev"
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "etcd" {
+		os.Exit(member(os.Args[2:]))
+	}
+	os.Exit(engine(os.Args[1:], os.Stderr))
+}
+
+// member serves as a member of the store until its parent lets go.
+func member(args []string) int {
+	if len(args) != 1 {
+		_, _ = fmt.Fprintln(os.Stderr, "usage: belayd etcd FILE")
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := store.ServeChild(ctx, args[0], os.Stdin, os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "belayd etcd:", err)
+		return 1
+	}
+	return 0
+}
+
+func engine(args []string, stderr io.Writer) int {
+	fs := flag.NewFlagSet("belayd", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		_, _ = fmt.Fprint(stderr, `belayd: the engine of the Belay cluster manager, one on every node
+
+It waits for "belay cluster init" or "belay cluster join" on a node that is in no
+cluster yet. SIGTERM ends it and leaves resources running.
+
+Flags:
+`)
+		fs.PrintDefaults()
+	}
+	o := daemon.Options{Version: version, Level: &slog.LevelVar{}}
+	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/belay", "`directory` of what survives a reboot")
+	fs.StringVar(&o.RunDir, "run-dir", "/run/belay", "`directory` of what does not")
+	fs.StringVar(&o.Socket, "socket", "/run/belay/belayd.sock", "unix `socket` to listen on")
+	fs.StringVar(&o.Group, "group", "belay", "`group` whose members may read at the socket")
+	fs.StringVar(&o.ShimDir, "shim-dir", "/usr/lib/belay/shim", "`directory` of the tools that agents call")
+	fs.StringVar(&o.BootID, "boot-id", "", "`id` of the boot instead of the machine's own; for belay dev only")
+	fs.StringVar(&o.LogLevelStore, "store-log-level", "warn", "`level` of the store member's own log")
+	ocf := fs.String("ocf-root", "/usr/lib/ocf", "`directories` of OCF agents, separated by colons")
+	fence := fs.String("fence-dir", "/usr/sbin", "`directories` of fence agents, separated by colons")
+	level := fs.String("log-level", "info", "debug, info, warn or error")
+	show := fs.Bool("version", false, "print the version and end")
+	if err := fs.Parse(args); err != nil {
+		return 2
+	}
+	if *show {
+		_, _ = fmt.Fprintln(os.Stdout, "belayd", version)
+		return 0
+	}
+	if fs.NArg() > 0 {
+		_, _ = fmt.Fprintf(stderr, "belayd: %q is not a flag; belayd --help lists them\n", fs.Arg(0))
+		return 2
+	}
+	if err := o.Level.UnmarshalText([]byte(*level)); err != nil {
+		_, _ = fmt.Fprintf(stderr, "belayd: --log-level %q: a level is debug, info, warn or error\n", *level)
+		return 2
+	}
+	o.OCFRoots, o.FenceDir = strings.Split(*ocf, ":"), strings.Split(*fence, ":")
+	syscall.Umask(0o022)
+	// journald stamps the lines itself.
+	o.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.Level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey && os.Getenv("JOURNAL_STREAM") != "" {
+			return slog.Attr{}
+		}
+		return a
+	}}))
+	o.Ready = func() { _, _ = sd.SdNotify(false, sd.SdNotifyReady) }
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	d, err := daemon.New(o)
+	if err == nil {
+		err = d.Run(ctx)
+	}
+	if err != nil {
+		o.Log.Error("belayd ends", "err", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,574 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/policy"
+	"github.com/belay-ha/belay/engine/status"
+)
+
+// connectionsMax bounds the callers of the socket at a time.
+const connectionsMax = 256
+
+// actorKey is the context key of the caller.
+type actorKey struct{}
+
+// serveSocket answers on the unix socket until ctx ends.
+func (d *Daemon) serveSocket(ctx context.Context) error {
+	if err := os.Remove(d.opts.Socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("listen on %s: %w", d.opts.Socket, err)
+	}
+	lc := net.ListenConfig{}
+	ln, err := lc.Listen(ctx, "unix", d.opts.Socket)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", d.opts.Socket, err)
+	}
+	// Anybody may connect; who it is decides what is answered.
+	if err := os.Chmod(d.opts.Socket, 0o666); err != nil { //nolint:gosec // peer credentials decide, not the mode
+		return fmt.Errorf("listen on %s: %w", d.opts.Socket, err)
+	}
+	srv := &http.Server{
+		Handler: http.MaxBytesHandler(d.routes(), api.BodyMaxBytes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog:    slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			actor, err := d.peer(c)
+			if err != nil {
+				d.log.Warn("a caller of the socket is not known", "err", err)
+			}
+			return context.WithValue(ctx, actorKey{}, actor)
+		},
+	}
+	d.work.Go(func() {
+		<-ctx.Done()
+		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if srv.Shutdown(sctx) != nil {
+			_ = srv.Close()
+		}
+	})
+	d.work.Go(func() {
+		if err := srv.Serve(limit(ln, connectionsMax)); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("the socket is no longer served", "err", err)
+		}
+	})
+	return nil
+}
+
+// peer finds out who is at the other end of the socket: the kernel tells, not the
+// caller.
+func (d *Daemon) peer(c net.Conn) (*caller, error) {
+	uc, ok := c.(*net.UnixConn)
+	if !ok {
+		if l, wrapped := c.(*limited); wrapped {
+			return d.peer(l.Conn)
+		}
+		return nil, errors.New("not a unix socket")
+	}
+	raw, err := uc.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("peer credentials: %w", err)
+	}
+	var cred *unix.Ucred
+	var cerr error
+	if err := raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || cerr != nil {
+		return nil, fmt.Errorf("peer credentials: %w", errors.Join(err, cerr))
+	}
+	p := &caller{Actor: api.Actor{User: strconv.Itoa(int(cred.Uid)), UID: cred.Uid, Via: "socket"}}
+	u, err := user.LookupId(p.User)
+	if err == nil {
+		p.User = u.Username
+		if ids, err := u.GroupIds(); err == nil && d.gid != "" {
+			p.reads = slices.Contains(ids, d.gid)
+		}
+	}
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/loginuid", cred.Pid)); err == nil {
+		if id := strings.TrimSpace(string(b)); id != "4294967295" {
+			p.LoginUID = id
+			if lu, err := user.LookupId(id); err == nil {
+				p.LoginUID = lu.Username
+			}
+		}
+	}
+	p.writes = cred.Uid == 0 || int(cred.Uid) == os.Getuid()
+	p.names = p.writes || d.opts.MgmtUID != 0 && cred.Uid == d.opts.MgmtUID
+	p.writes = p.writes || p.names
+	p.reads = p.reads || p.writes
+	return p, nil
+}
+
+// caller is who asks and what they may do at the socket: root and the engine's own
+// user everything, the group belay to read; only root and the management daemon
+// may name another actor.
+type caller struct {
+	api.Actor
+	reads, writes, names bool
+}
+
+// handler is one path of the API.
+type handler func(ctx context.Context, c *caller, r *http.Request) (any, error)
+
+// routes is the table of the socket API; see package api for what each does.
+func (d *Daemon) routes() http.Handler {
+	mux := http.NewServeMux()
+	read := func(pattern string, h handler) { mux.Handle(pattern, d.wrap(false, h)) }
+	write := func(pattern string, h handler) { mux.Handle(pattern, d.wrap(true, h)) }
+	read("GET /v1/status", d.withEngine(getStatus))
+	read("GET /v1/snapshot", d.withEngine(getSnapshot))
+	read("GET /v1/config", d.withEngine(getConfig))
+	read("GET /v1/history", d.withEngine(getHistory))
+	read("GET /v1/history/{n}", d.withEngine(getGeneration))
+	read("GET /v1/explain/resource/{id}", d.withEngine(explain))
+	read("GET /v1/plan", d.withEngine(getPlan))
+	read("GET /v1/agents", d.withEngine(listAgents))
+	read("GET /v1/agents/{id...}", d.withEngine(getAgent))
+	read("GET /v1/local", d.getLocal)
+	read("GET /v1/attribute/{node}/{name}", d.withEngine(getAttribute))
+	mux.Handle("GET /v1/watch", d.stream(watchStatus))
+	mux.Handle("GET /v1/events", d.stream(watchEvents))
+	write("POST /v1/change", d.withEngine(postChange))
+	write("POST /v1/attribute", d.withEngine(postAttribute))
+	write("POST /v1/token", d.withEngine(postToken))
+	write("POST /v1/backup", d.withEngine(postBackup))
+	write("POST /v1/log", d.postLog)
+	write("POST /v1/cluster/init", d.postInit)
+	write("POST /v1/cluster/join", d.postJoin)
+	return mux
+}
+
+// withEngine passes a request on to the engine of the cluster that this node is
+// in.
+func (d *Daemon) withEngine(h func(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error)) handler {
+	return func(ctx context.Context, c *caller, r *http.Request) (any, error) {
+		e := d.engine.Load()
+		if e == nil {
+			return nil, api.NewProblem(api.CodeNoCluster, "this node is in no cluster")
+		}
+		return h(ctx, e, c, r)
+	}
+}
+
+// wrap checks the caller, answers in JSON and turns errors into problems.
+func (d *Daemon) wrap(write bool, h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := allowed(r, write)
+		var v any
+		if err == nil {
+			v, err = h(r.Context(), c, r)
+		}
+		if err != nil {
+			d.fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			d.log.Debug("an answer was not taken", "path", r.URL.Path, "err", err)
+		}
+	})
+}
+
+func allowed(r *http.Request, write bool) (*caller, error) {
+	c, _ := r.Context().Value(actorKey{}).(*caller)
+	switch {
+	case c == nil:
+		return nil, api.NewProblem(api.CodeForbidden, "it is not known who asks")
+	case write && !c.writes:
+		return nil, api.NewProblem(api.CodeForbidden, fmt.Sprintf("user %s may not change the cluster at this socket", c.User))
+	case !c.reads:
+		return nil, api.NewProblem(api.CodeForbidden, fmt.Sprintf("user %s is not in the group belay", c.User))
+	}
+	return c, nil
+}
+
+func (d *Daemon) fail(w http.ResponseWriter, err error) {
+	p := problem(err)
+	if p.Code == api.CodeDefect {
+		d.log.Error("a request ended with a defect", "err", err)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// body reads a request's body strictly: what is not known would not happen.
+func body(r *http.Request, v any) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the request has more than %d bytes", api.BodyMaxBytes))
+		}
+		return api.NewProblem(api.CodeBadRequest, err.Error())
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return api.NewProblem(api.CodeBadRequest, "body: "+err.Error())
+	}
+	if dec.More() {
+		return api.NewProblem(api.CodeBadRequest, "body: something stands after the request")
+	}
+	return nil
+}
+
+// current returns the newest snapshot.
+func (e *engine) current() (*cib.Snapshot, error) {
+	if s := e.snap.Load(); s != nil {
+		return s, nil
+	}
+	return nil, api.NewProblem(api.CodeStore, "this node has not read the cluster's state yet")
+}
+
+func getStatus(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	s, err := e.current()
+	if err != nil {
+		return nil, err
+	}
+	return e.summary(s), nil
+}
+
+func (e *engine) summary(s *cib.Snapshot) *status.Summary { return status.Summarize(s, time.Now()) }
+
+func getSnapshot(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	s, err := e.current()
+	if err != nil {
+		return nil, err
+	}
+	out := *s
+	out.Config = cib.Redact(s.Config, nil)
+	return &out, nil
+}
+
+func getConfig(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	s, err := e.current()
+	if err != nil {
+		return nil, err
+	}
+	return api.Config{Generation: s.ConfigGen.Number, Config: cib.Redact(s.Config, nil)}, nil
+}
+
+func getHistory(ctx context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	kvs, err := e.list(ctx, cib.KeyConfigHistory)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.GenerationInfo{}
+	for _, kv := range kvs {
+		var r cib.GenerationRecord
+		if err := json.Unmarshal(kv.Value, &r); err != nil {
+			return nil, fmt.Errorf("read %s: %w", kv.Key, err)
+		}
+		info := api.GenerationInfo{Generation: r.Generation, Time: r.Time, Actor: r.Actor, Action: r.Action, Object: r.Object, Keys: []string{}}
+		for _, c := range r.Changes {
+			info.Keys = append(info.Keys, strings.TrimPrefix(c.Key, cib.KeyConfig))
+		}
+		out = append(out, info)
+	}
+	return out, nil
+}
+
+func getGeneration(ctx context.Context, e *engine, _ *caller, r *http.Request) (any, error) {
+	n, err := strconv.ParseUint(r.PathValue("n"), 10, 64)
+	if err != nil {
+		return nil, api.NewProblem(api.CodeBadRequest, "a generation is a number")
+	}
+	var rec cib.GenerationRecord
+	if err := e.getDocument(ctx, generationKey(n), &rec); err != nil {
+		if errors.Is(err, cib.ErrNotFound) {
+			return nil, api.NewProblem(api.CodeNotFound, fmt.Sprintf("generation %d is not kept", n))
+		}
+		return nil, api.NewProblem(api.CodeStore, err.Error())
+	}
+	rec.Changes = cib.RedactChanges(rec.Changes, nil)
+	return &rec, nil
+}
+
+func explain(_ context.Context, e *engine, _ *caller, r *http.Request) (any, error) {
+	s, err := e.current()
+	if err != nil {
+		return nil, err
+	}
+	x, err := policy.Explain(s, r.PathValue("id"), time.Now().UTC())
+	if err != nil {
+		return nil, api.NewProblem(api.CodeNotFound, err.Error())
+	}
+	return x, nil
+}
+
+func getPlan(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	s, err := e.current()
+	if err != nil {
+		return nil, err
+	}
+	return simulate(s, s.Config), nil
+}
+
+func listAgents(ctx context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	out := []string{}
+	for _, id := range e.agents.List(ctx) {
+		out = append(out, id.String())
+	}
+	for _, name := range e.agents.ListFence() {
+		out = append(out, "fence:"+name)
+	}
+	return out, nil
+}
+
+func getAgent(ctx context.Context, e *engine, _ *caller, r *http.Request) (any, error) {
+	name, fence := strings.CutPrefix(r.PathValue("id"), "fence:")
+	m, err := e.metadata(ctx, name, fence)
+	if err != nil {
+		if errors.Is(err, agent.ErrNotInstalled) {
+			return nil, api.NewProblem(api.CodeNotFound, fmt.Sprintf("agent %s is not installed on %s", name, e.local.Node))
+		}
+		return nil, api.NewProblem(api.CodeBadRequest, err.Error())
+	}
+	return m, nil
+}
+
+func (d *Daemon) getLocal(ctx context.Context, _ *caller, _ *http.Request) (any, error) {
+	out := &api.Local{Version: d.opts.Version, BootID: d.bootID, LogLevel: d.opts.Level.Level().String()}
+	e := d.engine.Load()
+	if e == nil {
+		return out, nil
+	}
+	out.Node, out.Cluster, out.Incarnation = e.local.Node, e.local.Cluster, e.setup.Incarnation
+	if s := e.snap.Load(); s != nil {
+		out.Revision = s.Revision
+		if s.Status.DC != nil {
+			out.DC = s.Status.DC.Node
+		}
+	}
+	out.StoreOK = e.storeErr.Load() == nil
+	if t := e.store.LastContact(); !t.IsZero() {
+		out.SnapshotAge = time.Since(t)
+	}
+	err := e.ask(ctx, func(n *node.Node) {
+		now := e.clock.now()
+		q := n.Quorum()
+		out.Quorate, out.Quorum = q.Quorate, q.Reason
+		out.Valid = n.Valid()
+		out.ValidFor = max(0, n.ValidUntil().Sub(now))
+		for _, m := range n.Alive(now) {
+			out.Alive = append(out.Alive, m.Node)
+		}
+	})
+	return out, err
+}
+
+func getAttribute(_ context.Context, e *engine, _ *caller, r *http.Request) (any, error) {
+	s, err := e.current()
+	if err != nil {
+		return nil, err
+	}
+	name, attr := r.PathValue("node"), r.PathValue("name")
+	if name == "local" {
+		name = e.local.Node
+	}
+	out := api.Attribute{Node: name, Name: attr}
+	if n := s.Config.Nodes[name]; n != nil {
+		if v, ok := n.Attributes[attr]; ok {
+			out.Value, out.Permanent = v, true
+			return out, nil
+		}
+	}
+	if a := s.Status.Attributes[name]; a != nil {
+		if v, ok := a.Values[attr]; ok {
+			out.Value = v
+			return out, nil
+		}
+	}
+	return nil, api.NewProblem(api.CodeNotFound, fmt.Sprintf("node %s has no attribute %s", name, attr))
+}
+
+func postChange(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error) {
+	var ch api.Change
+	if err := body(r, &ch); err != nil {
+		return nil, err
+	}
+	actor := c.Actor
+	if ch.Actor != nil {
+		if !c.names {
+			return nil, api.NewProblem(api.CodeForbidden, "only the management daemon may name another actor")
+		}
+		actor = *ch.Actor
+	}
+	return e.change(ctx, actor, &ch)
+}
+
+func postAttribute(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error) {
+	var a api.Attribute
+	if err := body(r, &a); err != nil {
+		return nil, err
+	}
+	a.Node = cmpOr(a.Node, e.local.Node)
+	if a.Name == "" || len(a.Name) > 255 || len(a.Value) > 64<<10 {
+		return nil, api.NewProblem(api.CodeBadRequest, "an attribute needs a name of at most 255 characters and a value of at most 64 KiB")
+	}
+	if a.Permanent {
+		value := any(a.Value)
+		if a.Delete {
+			value = nil
+		}
+		patch, _ := json.Marshal(map[string]any{"attributes": map[string]any{a.Name: value}}) // strings always marshal
+		_, err := e.change(ctx, c.Actor, &api.Change{Action: api.ActionPatch, Object: "node/" + a.Node, Value: patch})
+		return a, err
+	}
+	if a.Node != e.local.Node {
+		return nil, api.NewProblem(api.CodeBadRequest, "a transient attribute is set on the node itself: run it on "+a.Node)
+	}
+	return a, e.setAttribute(ctx, a.Name, a.Value, a.Delete)
+}
+
+func cmpOr(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+func (d *Daemon) postLog(_ context.Context, c *caller, r *http.Request) (any, error) {
+	var l api.LogLevel
+	if err := body(r, &l); err != nil {
+		return nil, err
+	}
+	if err := d.opts.Level.UnmarshalText([]byte(l.Level)); err != nil {
+		return nil, api.NewProblem(api.CodeBadRequest, "a log level is debug, info, warn or error")
+	}
+	d.log.Info("the log level was set", "to", l.Level, "by", c.User)
+	return l, nil
+}
+
+// stream serves lines of JSON until the caller goes.
+func (d *Daemon) stream(h func(ctx context.Context, e *engine, r *http.Request, send func(any) error) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, err := allowed(r, false)
+		e := d.engine.Load()
+		if err == nil && e == nil {
+			err = api.NewProblem(api.CodeNoCluster, "this node is in no cluster")
+		}
+		if err != nil {
+			d.fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		rc := http.NewResponseController(w)
+		enc := json.NewEncoder(w)
+		err = h(r.Context(), e, r, func(v any) error {
+			if err := enc.Encode(v); err != nil {
+				return err
+			}
+			return rc.Flush()
+		})
+		if err != nil && r.Context().Err() == nil {
+			d.log.Debug("a stream ended", "path", r.URL.Path, "err", err)
+		}
+	})
+}
+
+// watchPause is the least time between two lines of a stream of states: bursts are
+// one line.
+const watchPause = 100 * time.Millisecond
+
+func watchStatus(ctx context.Context, e *engine, _ *http.Request, send func(any) error) error {
+	var last int64 = -1
+	for {
+		next := e.changed.wait()
+		if s := e.snap.Load(); s != nil && s.Revision != last {
+			last = s.Revision
+			if err := send(e.summary(s)); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchPause):
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-next:
+		}
+	}
+}
+
+func watchEvents(ctx context.Context, e *engine, r *http.Request, send func(any) error) error {
+	after, _ := strconv.ParseUint(r.URL.Query().Get("after"), 10, 64)
+	follow := r.URL.Query().Get("follow") != ""
+	for {
+		next := e.changed.wait()
+		if s := e.snap.Load(); s != nil {
+			for _, ev := range s.Status.Events {
+				if ev.Seq <= after {
+					continue
+				}
+				if err := send(ev); err != nil {
+					return err
+				}
+				after = ev.Seq
+			}
+		}
+		if !follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-next:
+		}
+	}
+}
+
+// limit bounds the connections of a listener; more wait to be accepted.
+func limit(ln net.Listener, n int) net.Listener {
+	return &limiter{Listener: ln, slots: make(chan struct{}, n)}
+}
+
+type limiter struct {
+	net.Listener
+	slots chan struct{}
+}
+
+// Accept waits for a free slot.
+func (l *limiter) Accept() (net.Conn, error) {
+	l.slots <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limited{Conn: c, free: l.slots}, nil
+}
+
+type limited struct {
+	net.Conn
+	free chan struct{}
+	once sync.Once
+}
+
+// Close frees the slot.
+func (c *limited) Close() error {
+	c.once.Do(func() { <-c.free })
+	return c.Conn.Close()
+}

@@ -1,0 +1,189 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/belay-ha/belay/engine/agent"
+)
+
+// Options say how an engine is run; the flags of belayd have the same names.
+type Options struct {
+	StateDir string // what survives a reboot
+	RunDir   string // what does not
+	Socket   string
+	Version  string
+	Log      *slog.Logger
+	Level    *slog.LevelVar
+	BootID   string   // instead of the machine's own: only for "belay dev"
+	ShimDir  string   // the tools that agents call
+	OCFRoots []string // default /usr/lib/ocf
+	FenceDir []string // default /usr/sbin
+	Group    string   // whose members may read at the socket; default belay
+	MgmtUID  uint32   // of the management daemon, which may name other actors
+	// Ready is called once the socket answers.
+	Ready func()
+	// LogLevelStore is the level of the store member's own log.
+	LogLevelStore string
+}
+
+// Daemon is one belayd.
+type Daemon struct {
+	opts   Options
+	log    *slog.Logger
+	clock  clock
+	bootID string
+	cores  int
+	gid    string
+
+	engine atomic.Pointer[engine]
+	booted sync.Mutex // one init or join at a time
+	starts chan local // a cluster that was just made or joined
+	work   sync.WaitGroup
+}
+
+// New checks the options and makes the directories.
+func New(o Options) (*Daemon, error) {
+	d := &Daemon{opts: o, log: o.Log, clock: newClock(), bootID: o.BootID, cores: runtime.NumCPU(), starts: make(chan local, 1)}
+	if d.opts.Level == nil {
+		d.opts.Level = &slog.LevelVar{}
+	}
+	for _, dir := range []string{o.StateDir, o.RunDir, filepath.Dir(o.Socket)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is secret lies in directories of mode 0700 below
+			return nil, fmt.Errorf("make directory: %w", err)
+		}
+	}
+	if err := os.MkdirAll(d.path(dirPKI), 0o700); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	if d.bootID == "" {
+		id, err := bootID()
+		if err != nil {
+			return nil, err
+		}
+		d.bootID = id
+	}
+	if g, err := user.LookupGroup(cmpOr(o.Group, "belay")); err == nil {
+		d.gid = g.Gid
+	}
+	return d, nil
+}
+
+func (d *Daemon) path(elem ...string) string {
+	return filepath.Join(append([]string{d.opts.StateDir}, elem...)...)
+}
+
+// Run serves until ctx ends. Then it tells the cluster that its engine restarts, so
+// that resources are left running and nobody fences it for that.
+func (d *Daemon) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer d.work.Wait()
+	defer cancel()
+	// The socket lives a little longer than the engine: "systemctl stop" and a
+	// drain ask over it how far things are.
+	if err := d.serveSocket(ctx); err != nil {
+		return err
+	}
+	if d.opts.Ready != nil {
+		d.opts.Ready()
+	}
+	var l local
+	err := readJSON(d.path(fileLocal), &l)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.log.Info("this node is in no cluster; waiting for belay cluster init or join")
+		select {
+		case <-ctx.Done():
+			return nil
+		case l = <-d.starts:
+		}
+	case err != nil:
+		return err
+	}
+	return d.runEngine(ctx, l)
+}
+
+// runEngine runs the node's share of the cluster until ctx ends or it has left.
+func (d *Daemon) runEngine(ctx context.Context, l local) error {
+	e, err := d.newEngine(l)
+	if err != nil {
+		return err
+	}
+	d.engine.Store(e)
+	// The engine's own context ends after the farewell.
+	ectx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	d.work.Go(func() { ended <- e.run(ectx) })
+	select {
+	case err := <-ended:
+		return err
+	case <-e.left: // drained: the process may end
+		d.log.Info("this node has left the cluster")
+	case <-ctx.Done():
+		e.farewell(ectx)
+	}
+	stop()
+	return <-ended
+}
+
+// farewellMax bounds how long the engine waits until the cluster knows that it
+// restarts. Without an answer it goes anyway: then it counts as crashed.
+const farewellMax = 5 * time.Second
+
+func (e *engine) farewell(ctx context.Context) {
+	fctx, cancel := context.WithTimeout(ctx, farewellMax)
+	defer cancel()
+	if err := e.leave(fctx, true); err != nil {
+		e.log.Warn("the cluster may not know that this engine restarts", "err", err)
+	}
+	if err := e.store.Release(fctx); err != nil {
+		e.log.Debug("the lease runs out by itself", "err", err)
+	}
+}
+
+// agentConfig says where agents are.
+func (d *Daemon) agentConfig(node string) agent.Config {
+	return agent.Config{
+		Node: node, StateDir: filepath.Join(d.opts.RunDir, "agent"), OCFRoots: d.opts.OCFRoots, FenceDirs: d.opts.FenceDir, ShimDir: d.opts.ShimDir,
+		RscTmp: d.rscTmp(), Env: []string{"BELAY_SOCKET=" + d.opts.Socket}, Now: d.clock.now,
+	}
+}
+
+// rscTmp is where agents keep their own state: the usual place as root, else below
+// the run directory.
+func (d *Daemon) rscTmp() string {
+	if os.Getuid() == 0 && d.opts.BootID == "" {
+		return ""
+	}
+	return filepath.Join(d.opts.RunDir, "resource-agents")
+}
+
+// selfFence resets this machine: the one thing that ends everything for certain.
+func (d *Daemon) selfFence(reason string) {
+	if d.opts.BootID != "" {
+		// A node of "belay dev" is a process group: its end is the end of the node.
+		d.log.Error("self-fencing", "reason", reason)
+		os.Exit(86) //nolint:forbidigo // the node is to end at once
+	}
+	d.log.Error("self-fencing: the kernel is asked to reset", "reason", reason)
+	for _, c := range []string{"1", "b"} { // enable, then reboot at once without syncing
+		path := "/proc/sysrq-trigger"
+		if c == "1" {
+			path = "/proc/sys/kernel/sysrq"
+		}
+		if err := os.WriteFile(path, []byte(c), 0o600); err != nil {
+			d.log.Error("the reset failed; the watchdog must do it", "err", err)
+		}
+	}
+}

@@ -1,0 +1,374 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/comm"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/store"
+)
+
+// Limits of what the shell holds.
+const (
+	commitTimeout  = 5 * time.Second // a transaction without an answer for so long is unknown
+	ringMax        = 1000            // events that wait for the store
+	outputMaxBytes = 1 << 10         // of an agent's output in a history
+)
+
+// perform does one effect. It never waits.
+func (e *engine) perform(ctx context.Context, eff node.Effect) {
+	switch eff := eff.(type) {
+	case node.Send:
+		b, err := comm.Encode(&eff.Message)
+		if err == nil {
+			err = e.transport.Send(eff.To, b)
+		}
+		if err != nil {
+			e.log.Debug("a message was not sent", "peer", eff.To, "err", err)
+		}
+	case node.Commit:
+		e.work.Go(func() { e.commit(ctx, eff) })
+	case node.Run:
+		run, cancel := context.WithCancel(ctx)
+		e.runs.Store(eff.Run, cancel)
+		e.work.Go(func() { e.runAgent(run, ctx, eff) })
+	case node.Kill:
+		if cancel, ok := e.runs.Load(eff.Run); ok {
+			cancel.(context.CancelFunc)()
+		}
+	case node.FenceCall:
+		e.work.Go(func() { e.runFence(ctx, eff) })
+	case node.Feed:
+	case node.SelfFence:
+		e.log.Error("this machine is to be reset", "reason", eff.Reason)
+		e.d.selfFence(eff.Reason)
+	case node.Emit:
+		e.emit(eff.Event)
+	case node.Journal:
+		e.log.Warn("acted without the store", "action", eff.Text)
+		if err := e.journal.write(eff.Text); err != nil {
+			e.log.Error("the journal can't be written", "err", err)
+		}
+	case node.Remove:
+		e.start(ctx, func(ctx context.Context) { e.removeByEngine(ctx, eff) })
+	case node.Left:
+		e.leftOne.Do(func() { close(e.left) })
+	}
+}
+
+func (e *engine) commit(ctx context.Context, c node.Commit) {
+	tctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	for i := range c.Txn.Put {
+		if ev, ok := c.Txn.Put[i].Value.(*cib.Event); ok {
+			e.logEvent(ev)
+		}
+	}
+	ok, rev, err := e.store.Commit(tctx, c.Txn)
+	done := node.Committed{ID: c.ID, Rev: rev, Outcome: node.Refused}
+	switch {
+	case errors.Is(err, store.ErrSpace):
+		e.storeDown(ctx, err)
+	case err != nil:
+		// Not reachable is unknown too: the node looks again either way.
+		done.Outcome = node.Unknown
+		e.storeDown(ctx, err)
+	case ok:
+		done.Outcome = node.Done
+		e.storeUp(ctx)
+	default:
+		e.storeUp(ctx)
+	}
+	e.tell(ctx, done)
+}
+
+// storeDown and storeUp tell the node when the store stops and begins to answer.
+func (e *engine) storeDown(ctx context.Context, err error) {
+	text := err.Error()
+	if e.storeErr.Swap(&text) == nil && ctx.Err() == nil {
+		e.log.Warn("the store does not answer", "err", err)
+		e.tell(ctx, node.StoreState{OK: false, Reason: text})
+	}
+}
+
+func (e *engine) storeUp(ctx context.Context) {
+	if e.storeErr.Load() != nil && e.storeErr.Swap(nil) != nil {
+		e.log.Info("the store answers")
+		e.tell(ctx, node.StoreState{OK: true})
+	}
+}
+
+func (e *engine) runAgent(run, ctx context.Context, r node.Run) {
+	defer e.runs.Delete(r.Run)
+	a := &r.Action
+	done := node.AgentDone{Run: r.Run}
+	fail := func(err error) {
+		now := time.Now()
+		done.Result = node.AgentResult{Status: cib.OpError, RC: cib.NotConfigured, Started: now, Ended: now, Reason: err.Error()}
+	}
+	id, err := agent.ParseID(a.Agent)
+	params, secret, serr := e.open(cib.KeyResource+a.Resource, a.Parameters)
+	switch err := errors.Join(err, serr); {
+	case err != nil:
+		fail(err)
+	default:
+		res := e.agents.Run(run, agent.Request{
+			ActionID: a.ID, Agent: id, Instance: a.Instance, Op: a.Op, Params: params, Secret: secret, Meta: a.Meta,
+			Timeout: a.Timeout.D(), Interval: a.Interval.D(), NotAfter: r.NotAfter,
+		})
+		done.Result = node.AgentResult{
+			Status: res.Status, RC: res.RC, Started: res.Started, Ended: res.Ended, Exec: res.Exec, Reason: res.Reason, Output: tail(res.Output(), outputMaxBytes),
+		}
+		if res.PromotionScore != nil {
+			e.promotion(ctx, a, *res.PromotionScore)
+		}
+		level := slog.LevelInfo
+		if a.Op == cib.OpMonitor {
+			level = slog.LevelDebug
+		}
+		e.log.Log(ctx, level, "agent ran", "action", a.String(), "id", a.ID, "status", res.Status.String(), "rc", res.RC, "dur", res.Exec, "reason", res.Reason, "why", a.Why.Cause)
+	}
+	e.tell(ctx, done)
+}
+
+func tail(s string, n int) string {
+	if len(s) > n {
+		s = "..." + s[len(s)-n+3:]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// open opens the sealed values of an object's parameters and names them, so that
+// they are struck out of what agents print.
+func (e *engine) open(object string, params map[string]string) (open map[string]string, secret []string, err error) {
+	open = map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		v, oerr := e.seal.Open(cib.SealObject(object, name), params[name])
+		if oerr != nil {
+			err = errors.Join(err, fmt.Errorf("parameter %s: %w", name, oerr))
+		}
+		if v != params[name] {
+			secret = append(secret, name)
+		}
+		open[name] = v
+	}
+	return open, secret, err
+}
+
+func (e *engine) runFence(ctx context.Context, c node.FenceCall) {
+	done := node.FenceDone{Run: c.Run}
+	params, secret, err := e.open(cib.KeyFenceDevice+c.DeviceID, c.Device.Parameters)
+	if err != nil {
+		done.Result.Error = err.Error()
+		e.tell(ctx, done)
+		return
+	}
+	res := e.agents.RunFence(ctx, agent.FenceRequest{
+		Device: c.DeviceID, Agent: c.Device.Agent, Action: agent.FenceAction(c.Op), Params: params, Secret: secret,
+		Target: c.Target, Plug: c.Plug, Timeout: c.Timeout, NotAfter: c.NotAfter,
+	})
+	level := slog.LevelInfo
+	if c.Op == node.FenceMonitor {
+		level = slog.LevelDebug
+	}
+	e.log.Log(ctx, level, "fence agent ran", "device", c.DeviceID, "op", c.Op, "target", c.Target, "ok", res.OK, "power", res.Power.String(), "dur", res.Exec, "reason", res.Reason)
+	done.Result = node.FenceResult{OK: res.OK, Off: res.Power == agent.PowerOff, Error: res.Reason}
+	e.tell(ctx, done)
+}
+
+// promotion writes the score that a built-in promotable agent asks for.
+func (e *engine) promotion(ctx context.Context, a *cib.Action, score int) {
+	if err := e.setAttribute(ctx, "master-"+a.Resource, fmt.Sprint(score), false); err != nil {
+		e.log.Warn("a promotion score can't be written", "resource", a.Instance, "err", err)
+	}
+}
+
+// setAttribute changes a transient attribute of this node. Writers of the same
+// document meet here; the compare makes a lost one start again.
+func (e *engine) setAttribute(ctx context.Context, name, value string, remove bool) error {
+	const triesMax = 5
+	for range triesMax {
+		s := e.snap.Load()
+		if s == nil {
+			return api.NewProblem(api.CodeStore, "nothing is known of the cluster yet")
+		}
+		doc := cib.Attributes{BootID: e.d.bootID, Values: map[string]string{}}
+		var rev int64
+		if old := s.Status.Attributes[e.local.Node]; old != nil {
+			rev = old.Rev
+			if old.BootID == e.d.bootID {
+				doc.Values = maps.Clone(old.Values)
+			}
+		}
+		if v, ok := doc.Values[name]; ok == !remove && v == value {
+			return nil
+		}
+		if remove {
+			delete(doc.Values, name)
+		} else {
+			doc.Values[name] = value
+		}
+		key := cib.KeyAttributes + e.local.Node
+		tctx, cancel := context.WithTimeout(ctx, commitTimeout)
+		next := e.changed.wait()
+		ok, at, err := e.store.Commit(tctx, cib.Txn{If: []cib.Compare{{Key: key, ModRev: rev}}, Put: []cib.Put{{Key: key, Value: &doc}}})
+		if err == nil && ok {
+			err = e.await(tctx, at)
+			cancel()
+			return err
+		}
+		if err != nil {
+			cancel()
+			return api.NewProblem(api.CodeStore, err.Error())
+		}
+		select {
+		case <-next:
+		case <-tctx.Done():
+		}
+		cancel()
+	}
+	return api.NewProblem(api.CodeConflict, "attribute "+name+" is being written by several callers")
+}
+
+// await waits until this engine has seen a revision, so that who wrote it reads
+// it.
+func (e *engine) await(ctx context.Context, rev int64) error {
+	for {
+		next := e.changed.wait()
+		if s := e.snap.Load(); s != nil && s.Revision >= rev {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return api.NewProblem(api.CodeTimeout, "it was written, but this node has not seen it yet")
+		}
+	}
+}
+
+// emit logs an event and queues it for the ring. A full queue drops it: the log
+// has it.
+func (e *engine) emit(ev cib.Event) {
+	ev.Time, ev.Source = time.Now().UTC(), e.local.Node
+	e.logEvent(&ev)
+	select {
+	case e.ring <- ev:
+	default:
+		e.log.Warn("an event is only in this log: too many wait for the store", "code", ev.Code)
+	}
+}
+
+func (e *engine) logEvent(ev *cib.Event) {
+	level := slog.LevelInfo
+	switch ev.Severity {
+	case cib.SeverityCritical, cib.SeverityMajor:
+		level = slog.LevelError
+	case cib.SeverityMinor, cib.SeverityWarning:
+		level = slog.LevelWarn
+	case cib.SeverityCleared, cib.SeverityIndeterminate:
+	}
+	e.log.Log(context.Background(), level, ev.Text, "code", ev.Code, "resource", ev.Resource, "cause", ev.Cause) //nolint:sloglint // the catalogue's texts are the messages
+}
+
+var eventCount atomic.Uint64 // of events that this process writes besides the node's
+
+// writeEvents writes queued events into the ring, in batches, until the store
+// takes them.
+func (e *engine) writeEvents(ctx context.Context) {
+	for {
+		var batch []cib.Event
+		select {
+		case <-ctx.Done():
+			return
+		case ev := <-e.ring:
+			batch = append(batch, ev)
+		}
+		for more := true; more && len(batch) < cib.EventsPerTxn; {
+			select {
+			case ev := <-e.ring:
+				batch = append(batch, ev)
+			default:
+				more = false
+			}
+		}
+		var txn cib.Txn
+		for i := range batch {
+			batch[i].Index = uint64(i)
+			// The node counts its own events from 1; these have the upper half.
+			key := cib.EventKey(e.local.Node, e.setup.Incarnation, 1<<40+eventCount.Add(1))
+			txn.Put = append(txn.Put, cib.Put{Key: key, Value: &batch[i]})
+		}
+		for pause := 100 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 5*time.Second) {
+			tctx, cancel := context.WithTimeout(ctx, commitTimeout)
+			_, _, err := e.store.Commit(tctx, txn) // the keys make a repetition harmless
+			cancel()
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause):
+			}
+		}
+	}
+}
+
+// keepSnapshots writes what the node needs to act without the store to its disk,
+// at most once in two seconds.
+func (e *engine) keepSnapshots(ctx context.Context) {
+	path := filepath.Join(e.d.opts.StateDir, fileSnapshot)
+	var last string
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-e.kept:
+			docs, err := documents(s, e.local.Node)
+			sum := digest(docs)
+			if err == nil && sum != last {
+				if err = writeJSON(path, keptSnapshot{Revision: s.Revision, Docs: docs}); err == nil {
+					last = sum
+				}
+			}
+			if err != nil {
+				e.log.Error("the snapshot can't be kept on disk", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// digest names the content of documents, whatever their revision and order.
+func digest(docs []kept) string {
+	m := map[string]string{}
+	for _, d := range docs {
+		m[d.Key] = string(d.Value)
+	}
+	return cib.Digest(m)
+}
+
+// corrupt tells the operator of a local file that was moved aside.
+func (e *engine) corrupt(err error) {
+	if c, ok := errors.AsType[*corruptError](err); ok {
+		e.emit(event.New(event.StateCorrupt, "node", e.local.Node, "file", c.file, "aside", c.aside))
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

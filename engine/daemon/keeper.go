@@ -1,0 +1,432 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/pki"
+	"github.com/belay-ha/belay/engine/store"
+)
+
+// keeper keeps this node's member of the store running, and, while this node is
+// the DC, the set of voters as the configuration wants it: one step at a time, and
+// every step found again from what is.
+type keeper struct {
+	*engine
+	sup       *store.Supervisor
+	admin     *store.Admin // nil on a node that is no voter
+	poke      chan struct{}
+	ends      string // the endpoints in use
+	running   bool
+	tended    time.Time
+	tendedRev int64
+}
+
+// keeperPause is the time between two looks when nothing happens.
+const keeperPause = time.Second
+
+func newKeeper(e *engine) *keeper {
+	k := &keeper{engine: e, poke: make(chan struct{}, 1)}
+	cmd := []string{e.d.opts.executable(), "etcd"}
+	k.sup = store.NewSupervisor(store.SupervisorConfig{
+		Command: cmd, File: e.d.path(fileMember), Log: e.log,
+		OnChange: func(c store.Child) {
+			e.log.Info("store member", "state", c.State.String(), "reason", string(c.Reason), "detail", c.Detail)
+			replace(k.poke, struct{}{})
+		},
+	})
+	return k
+}
+
+func (o *Options) executable() string {
+	if exe, err := os.Executable(); err == nil {
+		return exe
+	}
+	return os.Args[0]
+}
+
+// openStore starts this node's member, if it has one, and opens the client.
+func (e *engine) openStore(ctx context.Context) error {
+	k := e.keeper
+	if k.hasData() || len(e.local.Initial) > 0 {
+		if err := k.startMember(ctx); err != nil {
+			return err
+		}
+	}
+	cfg := store.Config{
+		Cluster: e.local.Cluster, Node: e.local.Node, Endpoints: k.endpoints(e.snap.Load()), TLS: e.id.ClientConfig(pki.Check{Expired: e.expired, Pinned: e.pinned}),
+		Detection: e.detection(), Log: e.log,
+	}
+	var err error
+	if e.store, err = store.Open(ctx, cfg); err != nil {
+		return err
+	}
+	if _, err := os.Stat(e.d.path(dirPKI, pki.FileRoot)); err == nil {
+		root, err := pki.LoadIdentity(e.id.CA(), e.d.path(dirPKI), pki.FileRoot, pki.FileRootKey)
+		if err != nil {
+			return err
+		}
+		cfg.TLS = root.ClientConfig(pki.Check{Expired: e.expired, Pinned: e.pinned})
+		if k.admin, err = store.NewAdmin(cfg); err != nil {
+			return err
+		}
+	}
+	e.opened.Store(true)
+	return nil
+}
+
+func (e *engine) closeStore() {
+	e.store.Close()
+	if e.keeper.admin != nil {
+		e.keeper.admin.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := e.keeper.sup.Stop(ctx); err != nil {
+		e.log.Error("the store's member does not stop", "err", err)
+	}
+}
+
+// watch passes every new snapshot to the owner of the node.
+func (e *engine) watch(ctx context.Context) {
+	_ = e.store.Watch(ctx, func(s *cib.Snapshot) {
+		if s.Revision == 0 || s.Status.Voters == nil && s.ConfigGen.Number == 0 {
+			return // an empty store: init has not written yet
+		}
+		e.storeUp(ctx)
+		replace(e.newest, s)
+		replace(e.keeper.poke, struct{}{})
+	})
+}
+
+// detection is the cluster's detection time, as far as known.
+func (e *engine) detection() time.Duration {
+	if s := e.snap.Load(); s != nil {
+		return s.Config.Cluster.Options.DetectionTime()
+	}
+	return time.Second
+}
+
+func (k *keeper) dataDir() string { return k.d.path(dirStore) }
+
+func (k *keeper) hasData() bool {
+	_, err := os.Stat(filepath.Join(k.dataDir(), "member"))
+	return err == nil
+}
+
+func (k *keeper) socket() string { return filepath.Join(k.d.opts.RunDir, "etcd.sock") }
+
+// startMember starts the member with what is known of the cluster.
+func (k *keeper) startMember(ctx context.Context) error {
+	n := k.local.Config
+	if s := k.snap.Load(); s != nil && s.Config.Nodes[k.local.Node] != nil {
+		n = *s.Config.Nodes[k.local.Node]
+	}
+	pkiDir := k.d.path(dirPKI)
+	initial := k.local.Initial
+	if len(initial) == 0 {
+		initial = map[string][]string{k.local.Node: store.PeerURLs(&n)} // ignored: there is data
+	}
+	err := k.sup.Start(ctx, store.ServerConfig{
+		Name: k.local.Node, Dir: k.dataDir(), ListenPeers: store.PeerURLs(&n), ListenClients: store.ClientURLs(&n), Socket: k.socket(),
+		Initial: initial, Token: k.local.Token, Existing: len(initial) > 1,
+		CA: filepath.Join(pkiDir, pki.FileCA), Cert: filepath.Join(pkiDir, pki.FileNode), Key: filepath.Join(pkiDir, pki.FileNodeKey),
+		Detection: cib.Duration(k.detection()), LogLevel: k.d.opts.LogLevelStore,
+	})
+	k.running = err == nil
+	return err
+}
+
+// endpoints lists the ways to the store: this node's own member, then the other
+// voters' on every link.
+func (k *keeper) endpoints(s *cib.Snapshot) []store.Endpoint {
+	var out []store.Endpoint
+	if k.running {
+		out = append(out, store.Endpoint{Node: k.local.Node, URL: "unixs://" + k.socket(), Local: true})
+	}
+	if s != nil && s.Status.Voters != nil {
+		for _, v := range s.Status.Voters.Voters {
+			if n := s.Config.Nodes[v]; n != nil && v != k.local.Node {
+				for _, u := range store.ClientURLs(n) {
+					out = append(out, store.Endpoint{Node: v, URL: u})
+				}
+			}
+		}
+	}
+	if len(out) == 0 || s == nil {
+		for _, ep := range k.local.Endpoints {
+			if name, u, ok := strings.Cut(ep, " "); ok && name != k.local.Node {
+				out = append(out, store.Endpoint{Node: name, URL: u})
+			}
+		}
+	}
+	return out
+}
+
+// run looks after the member and the voters until ctx ends.
+func (k *keeper) run(ctx context.Context) {
+	timer := time.NewTimer(keeperPause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.poke:
+		case <-timer.C:
+		}
+		s := k.snap.Load()
+		if s != nil {
+			k.useEndpoints(s)
+			if err := k.ownMember(ctx, s); err != nil && ctx.Err() == nil {
+				k.log.Warn("this node's store member waits", "err", err)
+			}
+			if err := k.tendVoters(ctx, s); err != nil && ctx.Err() == nil {
+				k.log.Warn("the set of voters waits", "err", err)
+			}
+		}
+		timer.Reset(keeperPause)
+	}
+}
+
+func (k *keeper) useEndpoints(s *cib.Snapshot) {
+	eps := k.endpoints(s)
+	if key := fmt.Sprint(eps); key != k.ends && len(eps) > 0 {
+		k.ends = key
+		err := k.store.SetEndpoints(eps)
+		if k.admin != nil {
+			err = errors.Join(err, k.admin.SetEndpoints(eps))
+		}
+		if err != nil {
+			k.log.Error("the ways to the store can't be changed", "err", err)
+		}
+		byNode := map[string][]string{}
+		for _, ep := range eps {
+			if !ep.Local {
+				byNode[ep.Node] = append(byNode[ep.Node], ep.URL)
+			}
+		}
+		k.local.setEndpoints(byNode)
+		if err := writeJSON(k.d.path(fileLocal), &k.local); err != nil {
+			k.log.Error("the ways to the store can't be kept", "err", err)
+		}
+	}
+}
+
+// ownMember starts a member that the voters have added, and sets aside the data of
+// one that they have removed.
+func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
+	child := k.sup.State()
+	if k.running && child.State == store.ChildFailed && (child.Reason == store.ReasonRemoved || child.Reason == store.ReasonCorrupt) {
+		aside, err := k.sup.SetAside(k.dataDir(), time.Now())
+		if err != nil {
+			return err
+		}
+		k.running = false
+		k.emit(event.New(event.StateCorrupt, "node", k.local.Node, "file", k.dataDir(), "aside", aside))
+		if child.Reason == store.ReasonCorrupt && k.admin != nil {
+			// Its vote is gone with its data: it comes back as a learner.
+			if err := k.admin.Remove(ctx, k.local.Node, store.PeerURLs(s.Config.Nodes[k.local.Node])); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	me := s.Config.Nodes[k.local.Node]
+	if k.running || k.admin == nil || me == nil || !me.Voter {
+		return nil
+	}
+	members, err := k.admin.Members(ctx)
+	if err != nil {
+		return err
+	}
+	initial := map[string][]string{}
+	found := false
+	for _, m := range members {
+		name := m.Name
+		if name == "" && slices.ContainsFunc(m.PeerURLs, func(u string) bool { return slices.Contains(store.PeerURLs(me), u) }) {
+			name, found = k.local.Node, true
+		}
+		found = found || name == k.local.Node
+		if name != "" {
+			initial[name] = m.PeerURLs
+		}
+	}
+	if !found {
+		return nil // the DC has not added it yet
+	}
+	k.local.Initial = initial
+	if err := writeJSON(k.d.path(fileLocal), &k.local); err != nil {
+		return err
+	}
+	return k.startMember(ctx)
+}
+
+// tendVoters takes the next step towards the voters that the configuration wants,
+// on the DC only.
+func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
+	if k.admin == nil || s.Status.DC == nil || s.Status.DC.Node != k.local.Node || s.Status.DC.Incarnation != k.setup.Incarnation {
+		return nil
+	}
+	if now := time.Now(); now.Before(k.tended.Add(keeperPause)) && k.tendedRev == s.Revision {
+		return nil
+	} else {
+		k.tended, k.tendedRev = now, s.Revision
+	}
+	if !k.votersDiffer(s) {
+		return nil
+	}
+	members, err := k.admin.Members(ctx)
+	if err != nil {
+		return err
+	}
+	step := nextVoterStep(s, members)
+	if step.kind == voterNone {
+		return nil
+	}
+	settled := false
+	if err := k.ask(ctx, func(n *node.Node) { settled = n.EpochSettled() }); err != nil {
+		return err
+	}
+	if step.kind != voterRecord && !settled {
+		return nil // a majority of the new set has not taken up its epoch yet
+	}
+	k.log.Info("voters", "step", step.String(), "voter", step.node)
+	sctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	switch step.kind {
+	case voterAdd:
+		err = k.admin.GrantNode(sctx, step.node)
+		if err == nil {
+			_, err = k.admin.AddLearner(sctx, step.node, store.PeerURLs(s.Config.Nodes[step.node]))
+		}
+	case voterPromote:
+		if err = k.admin.Promote(sctx, step.node); err == nil {
+			_, err = k.admin.Barrier(sctx, step.node)
+		}
+		replace(k.poke, struct{}{})
+	case voterRemove:
+		err = k.admin.Remove(sctx, step.node, nil)
+		replace(k.poke, struct{}{})
+	case voterRecord:
+		err = k.recordVoters(sctx, s, step)
+	case voterNone:
+	}
+	if errors.Is(err, store.ErrNotReady) {
+		return nil // looked at again soon
+	}
+	return err
+}
+
+// votersDiffer reports whether there may be anything to do, without asking the
+// store.
+func (k *keeper) votersDiffer(s *cib.Snapshot) bool {
+	var want []string
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		if s.Config.Nodes[name].Voter {
+			want = append(want, name)
+		}
+	}
+	return s.Status.Voters == nil || !slices.Equal(want, s.Status.Voters.Voters)
+}
+
+func (k *keeper) recordVoters(ctx context.Context, s *cib.Snapshot, step voterStep) error {
+	set := &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: step.voters, Since: time.Now().UTC(), Reason: step.reason}
+	ok, _, err := k.store.Commit(ctx, cib.Txn{
+		If:  []cib.Compare{{Key: cib.KeyVoters, ModRev: s.Status.Voters.Rev}, {Key: cib.KeyDC, ModRev: s.Status.DC.Rev}},
+		Put: []cib.Put{{Key: cib.KeyVoters, Value: set}, k.eventPut(event.New(event.VoterSetChanged, "voters", strings.Join(step.voters, " "), "reason", step.reason))},
+	})
+	if err == nil && !ok {
+		return nil // the next look decides again
+	}
+	return err
+}
+
+// voterStep is one step towards the wanted voters.
+type voterStep struct {
+	kind   voterKind
+	node   string
+	voters []string // of voterRecord
+	reason string
+}
+
+type voterKind uint8
+
+const (
+	voterNone    voterKind = iota
+	voterAdd               // add a learner
+	voterPromote           // make it a voter, and wait until it has everything
+	voterRemove            // remove a member
+	voterRecord            // the votes follow the store
+)
+
+// String names the step for the log.
+func (s voterStep) String() string {
+	return [...]string{"none", "add learner", "promote", "remove", "record"}[s.kind]
+}
+
+// nextVoterStep decides the next step: first the votes follow what the store has
+// already done, by one voter; then a learner that is there is promoted; then what
+// is no longer wanted goes; then one that is wanted comes.
+func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
+	voting, learners := map[string]bool{}, []string{}
+	unnamed := false
+	for _, m := range members {
+		switch {
+		case m.Name == "":
+			unnamed = true
+		case m.Learner:
+			learners = append(learners, m.Name)
+		default:
+			voting[m.Name] = true
+		}
+	}
+	recorded := s.Status.Voters.Voters
+	for _, name := range sortedKeys(voting) {
+		if !slices.Contains(recorded, name) {
+			return voterStep{voterRecord, name, slices.Sorted(slices.Values(append(slices.Clone(recorded), name))), name + " was added"}
+		}
+	}
+	for _, name := range recorded {
+		if !voting[name] {
+			left := slices.DeleteFunc(slices.Clone(recorded), func(v string) bool { return v == name })
+			return voterStep{voterRecord, name, left, name + " was removed"}
+		}
+	}
+	wanted := func(name string) bool { n := s.Config.Nodes[name]; return n != nil && n.Voter }
+	for _, name := range learners {
+		if wanted(name) {
+			return voterStep{kind: voterPromote, node: name}
+		}
+		return voterStep{kind: voterRemove, node: name}
+	}
+	if unnamed {
+		return voterStep{} // a learner that has not started yet
+	}
+	for _, name := range slices.Sorted(maps.Keys(voting)) {
+		if !wanted(name) && len(voting) > 1 {
+			return voterStep{kind: voterRemove, node: name}
+		}
+	}
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		if st := s.Status.Nodes[name]; wanted(name) && !voting[name] && st != nil && st.State == cib.NodeOnline {
+			return voterStep{kind: voterAdd, node: name}
+		}
+	}
+	return voterStep{}
+}
+
+// list returns the documents below a prefix.
+func (e *engine) list(ctx context.Context, prefix string) ([]cib.KV, error) {
+	kvs, _, err := e.store.List(ctx, store.List{Prefix: prefix})
+	return kvs, err
+}

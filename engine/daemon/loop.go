@@ -1,0 +1,308 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/belay-ha/belay/audit"
+	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/comm"
+	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/pki"
+	"github.com/belay-ha/belay/engine/store"
+)
+
+// engine is one node's share of a cluster, from its start to its end.
+type engine struct {
+	d     *Daemon
+	log   *slog.Logger
+	clock clock
+	local local
+	id    *pki.Identity
+	seal  pki.SealKey
+	setup node.Setup
+
+	transport *comm.Transport
+	store     *store.Store
+	agents    *agent.Runner
+	audit     *audit.Log
+	journal   *journal
+	keeper    *keeper
+
+	events  chan node.Event       // to the owner goroutine
+	queries chan func(*node.Node) // questions to the node, answered by the owner goroutine
+	newest  chan *cib.Snapshot    // holds the newest snapshot not yet taken
+	snap    atomic.Pointer[cib.Snapshot]
+	changed *broadcast         // wakes who waits for a newer snapshot
+	ring    chan cib.Event     // events to be written
+	kept    chan *cib.Snapshot // snapshot to be kept on disk
+	left    chan struct{}      // closed when the node has left
+	leftOne sync.Once
+
+	changing  sync.Mutex // one change of the configuration at a time on this node
+	runs      sync.Map   // run id to context.CancelFunc
+	work      sync.WaitGroup
+	peerKey   string // what comm's peers were set to
+	storeErr  atomic.Pointer[string]
+	opened    atomic.Bool // the store's client is there
+	told      sync.Map    // what was told once already
+	collected uint64      // configuration generations up to this one are removed
+}
+
+// eventsMax bounds what waits for the owner goroutine. Its senders wait when it is
+// full; they are the agents, transactions and timers of this node, which are
+// bounded themselves.
+const eventsMax = 1024
+
+// loop is the owner of the node.
+func (e *engine) loop(ctx context.Context, n *node.Node) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		var ev node.Event
+		select {
+		case <-ctx.Done():
+			return
+		case ev = <-e.events:
+		case q := <-e.queries:
+			q(n)
+			continue
+		case s := <-e.newest:
+			e.publish(s)
+			ev = node.Changed{Snap: s}
+		case p, ok := <-e.transport.Packets():
+			if !ok {
+				return
+			}
+			m, err := comm.Decode(p.Payload)
+			if err != nil || m.From != p.From {
+				e.log.Debug("a message was dropped", "node", p.From, "link", p.Link, "err", err)
+				continue
+			}
+			ev = node.Heard{Link: p.Link, Message: m}
+		case <-timer.C:
+			ev = node.Tick{Wall: time.Now()}
+		}
+		now := e.clock.now()
+		for _, eff := range n.Step(now, ev) {
+			e.perform(ctx, eff)
+		}
+		// A Tick comes at least once a second, and never in a busy loop.
+		timer.Reset(max(time.Millisecond, min(time.Second, n.NextWake(now).Sub(e.clock.now()))))
+	}
+}
+
+// publish makes a snapshot the newest for all readers of this daemon.
+func (e *engine) publish(s *cib.Snapshot) {
+	e.snap.Store(s)
+	e.changed.wake()
+	e.setPeers(s)
+	replace(e.kept, s)
+}
+
+// replace puts a value into a channel of size one in place of an older one.
+func replace[T any](c chan T, v T) {
+	for {
+		select {
+		case c <- v:
+			return
+		default:
+		}
+		select {
+		case <-c:
+		default:
+		}
+	}
+}
+
+// tell gives the node an event, unless the engine ends.
+func (e *engine) tell(ctx context.Context, ev node.Event) {
+	select {
+	case e.events <- ev:
+	case <-ctx.Done():
+	}
+}
+
+// ask runs a function on the node's goroutine and waits for it.
+func (e *engine) ask(ctx context.Context, f func(*node.Node)) error {
+	done := make(chan struct{})
+	select {
+	case e.queries <- func(n *node.Node) { f(n); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// setPeers tells the transport who the other nodes are.
+func (e *engine) setPeers(s *cib.Snapshot) {
+	var peers []comm.Peer
+	key := ""
+	for name, n := range s.Config.Nodes {
+		if name == e.local.Node || n.PublicKey == "" {
+			continue
+		}
+		pub, err := comm.ParseKey(n.PublicKey)
+		if err != nil {
+			e.log.Warn("the public key of a node can't be read", "node", name, "err", err)
+			continue
+		}
+		p := comm.Peer{Node: name, Key: pub}
+		for _, a := range n.Addresses {
+			ip, _ := netip.ParseAddr(a)
+			p.Addrs = append(p.Addrs, netip.AddrPortFrom(ip, uint16(n.Ports.WithDefaults().Heartbeat))) //nolint:gosec // ports are validated
+		}
+		peers = append(peers, p)
+	}
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		n := s.Config.Nodes[name]
+		key += fmt.Sprint(name, n.Addresses, n.Ports, n.PublicKey)
+	}
+	if key == e.peerKey {
+		return
+	}
+	e.peerKey = key
+	if err := e.transport.SetPeers(peers); err != nil {
+		e.log.Error("the peers can't be set", "err", err)
+	}
+}
+
+// newEngine opens everything a node needs; run starts it.
+func (d *Daemon) newEngine(l local) (*engine, error) {
+	e := &engine{
+		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l,
+		events: make(chan node.Event, eventsMax), queries: make(chan func(*node.Node)), newest: make(chan *cib.Snapshot, 1),
+		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), left: make(chan struct{}),
+	}
+	ca, err := pki.LoadCA(d.path(dirPKI))
+	if err != nil {
+		return nil, err
+	}
+	if e.id, err = pki.LoadIdentity(ca, d.path(dirPKI), pki.FileNode, pki.FileNodeKey); err != nil {
+		return nil, err
+	}
+	if e.seal, _, err = pki.LoadSealKey(filepath.Join(d.path(dirPKI), pki.FileSeal)); err != nil {
+		return nil, err
+	}
+	if e.agents, err = agent.New(d.agentConfig(l.Node)); err != nil {
+		return nil, err
+	}
+	var torn string
+	if e.audit, torn, err = audit.Open(d.path(dirAudit)); err != nil {
+		return nil, err
+	}
+	if torn != "" {
+		e.log.Warn("the audit log ended in the middle of a record", "file", torn)
+	}
+	if e.journal, err = openJournal(d.opts.StateDir); err != nil {
+		return nil, err
+	}
+	links := make([]netip.AddrPort, 0, len(l.Config.Addresses))
+	for _, a := range l.Config.Addresses {
+		ip, err := netip.ParseAddr(a)
+		if err != nil {
+			return nil, fmt.Errorf("address of this node: %w", err)
+		}
+		links = append(links, netip.AddrPortFrom(ip, uint16(l.Config.Ports.WithDefaults().Heartbeat))) //nolint:gosec // ports are validated
+	}
+	if e.transport, err = comm.New(comm.Config{
+		Node: l.Node, Key: e.id.Key(), Links: links, Now: e.clock.now,
+		Log: func(p comm.Problem) {
+			e.log.Warn("packets were dropped", "reason", p.Reason, "peer", p.Node, "link", p.Link, "from", p.Source, "count", p.Count, "err", p.Err)
+		},
+	}); err != nil {
+		return nil, err
+	}
+	e.keeper = newKeeper(e)
+	return e, nil
+}
+
+// run is the engine's life. It returns when ctx ends or the engine can't go on.
+func (e *engine) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// What an earlier engine left running is ended before anything is decided:
+	// its results would never be known.
+	if gone, err := e.agents.KillLeftovers(ctx); err != nil {
+		e.log.Error("agents of an earlier engine can't be ended", "err", err)
+	} else if len(gone) > 0 {
+		e.log.Warn("agents of an earlier engine were ended", "count", len(gone))
+	}
+	old, err := loadSnapshot(e.d.opts.StateDir, e.log)
+	if err != nil {
+		e.corrupt(err)
+	}
+	if old != nil {
+		e.publishOld(old)
+	}
+	wall := time.Now()
+	e.setup = node.Setup{
+		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores, //nolint:gosec // after 1970
+		Rand: rand.New(rand.NewPCG(uint64(wall.UnixNano()), 0)), Snapshot: old, //nolint:gosec // nonces come from packet-wise random salts, see comm
+	}
+	if err := e.transport.Start(ctx); err != nil {
+		return err
+	}
+	defer e.transport.Stop()
+	if err := e.openStore(ctx); err != nil {
+		return err
+	}
+	defer e.closeStore()
+	n := node.New(e.setup, e.clock.now())
+	e.start(ctx, e.keeper.run)
+	e.start(ctx, e.watch)
+	e.start(ctx, e.writeEvents)
+	e.start(ctx, e.keepSnapshots)
+	e.start(ctx, e.report)
+	e.start(ctx, e.servePeers)
+	e.loop(ctx, n)
+	cancel()
+	e.work.Wait()
+	_ = e.agents.Close()
+	return e.audit.Close()
+}
+
+// start runs a part of the engine until ctx ends; run waits for it.
+func (e *engine) start(ctx context.Context, f func(context.Context)) {
+	e.work.Go(func() { f(ctx) })
+}
+
+func (e *engine) publishOld(s *cib.Snapshot) {
+	e.snap.Store(s)
+	e.setPeers(s)
+}
+
+// broadcast wakes everybody who waits.
+type broadcast struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+func newBroadcast() *broadcast { return &broadcast{c: make(chan struct{})} }
+
+// wait returns a channel that is closed at the next wake.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.c
+}
+
+func (b *broadcast) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.c)
+	b.c = make(chan struct{})
+}
