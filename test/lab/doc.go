@@ -1,6 +1,19 @@
 // Package lab builds virtual hosts on one machine, for tests that need the real thing: processes,
 // mounts, links, power switches, and machines that die.
 //
+//	func TestMain(m *testing.M) { os.Exit(lab.Main(m)) }
+//
+//	func TestFailOver(t *testing.T) {
+//		l := lab.Start(t, lab.Config{Hosts: 3, Boot: startDaemons})
+//		if err := l.PowerOnAll(t.Context()); err != nil { ... }
+//		watch := l.WatchHTTP("http://10.77.0.100/")
+//		...
+//		_ = l.Host(1).PowerOff()
+//		gap, err := watch.WaitRecovery(ctx, l.Host(1).OffAt(), 100*time.Millisecond)
+//	}
+//
+// The command belay-lab drives a lab from the shell.
+//
 // # Hosts
 //
 // A host is a set of namespaces (network, pid, mount, uts, ipc, cgroup) whose whole life is that of

@@ -32,7 +32,7 @@ type Cmd struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 
-	ctx  context.Context //nolint:containedctx // as in exec.Cmd
+	ctx  context.Context
 	host *Host
 	ns   netns
 	cmd  *exec.Cmd

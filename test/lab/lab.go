@@ -67,7 +67,7 @@ type Lab struct {
 	silent bool // after Close: a test must not log after its end
 
 	// life ends at Close; boots run under it.
-	life   context.Context //nolint:containedctx // the lifetime of background boots, not of a call
+	life   context.Context
 	cancel context.CancelFunc
 	boots  sync.WaitGroup
 }

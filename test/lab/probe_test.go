@@ -72,8 +72,10 @@ func TestWatches(t *testing.T) {
 		}
 	}
 	watches["func"].Stop()
-	if gs := watches["func"].Gaps(200 * time.Millisecond); len(gs) > 0 && !gs[0].To.IsZero() {
-		t.Errorf("gaps of what was never away: %v", gs)
+	for _, g := range watches["func"].Gaps(2 * time.Second) { // a busy machine makes small ones
+		if !g.To.IsZero() {
+			t.Errorf("away for %s, but it never was", g.Duration())
+		}
 	}
 }
 
