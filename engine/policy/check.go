@@ -1,24 +1,399 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
 )
 
-// Check reports what is wrong with a plan.
+// Check is an independent linter of plans: it reports the first thing that must
+// never be in one. It reads the snapshot with the same eyes as Plan (which nodes
+// live, what runs where), but shares nothing of how Plan decides:
+//
+//   - what an action waits for stands before it;
+//   - nothing is done on a node that is not a usable member, nor at all without
+//     a membership view, nor to what is not managed;
+//   - nothing is done while another action is in flight on the same instance
+//     and node, unless it waits for that one;
+//   - a start waits for the fence of each lost node where the instance may run,
+//     for its stop everywhere else, and for the probe where that is not known;
+//   - mandatory orders and colocations hold whatever the pace of the nodes.
+//
+// What it says about times does not matter, so that it takes none.
 func Check(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) error {
+	c := newChecker(s, g)
 	for i := range g.Actions {
+		if err := c.shape(i); err != nil {
+			return err
+		}
+	}
+	for i := range g.Actions {
+		if err := errors.Join(c.node(i), c.inFlight(i), c.managed(i)); err != nil {
+			return err
+		}
+		switch g.Actions[i].Op {
+		case cib.OpStart, cib.OpPromote:
+			if err := c.oneActive(i); err != nil {
+				return err
+			}
+		case cib.OpMonitor:
+			if err := c.monitor(i); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range c.u.orders {
+		if err := c.order(o); err != nil {
+			return err
+		}
+	}
+	for _, x := range c.u.colocs {
+		if err := c.colocation(x); err != nil {
+			return err
+		}
+	}
+	return c.placed(p)
+}
+
+// checker looks actions up.
+type checker struct {
+	u      *state
+	g      *graph.Graph
+	before []bitset         // by action: all that come before it, over any number of steps
+	steps  map[string][]int // by instance key: its actions
+	fences map[string]int   // by node
+}
+
+type bitset []uint64
+
+func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
+func (b bitset) set(i int)      { b[i/64] |= 1 << (i % 64) }
+func (b bitset) join(o bitset) {
+	for i := range o {
+		b[i] |= o[i]
+	}
+}
+
+func newChecker(s *cib.Snapshot, g *graph.Graph) *checker {
+	c := &checker{
+		u: unpack(s, time.Time{}), g: g, before: make([]bitset, len(g.Actions)),
+		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{},
+	}
+	for i := range g.Actions {
+		c.before[i] = make(bitset, i/64+1)
 		for _, k := range g.Actions[i].After {
-			if k < 0 || k >= i {
-				return checkf(g, i, "waits for action %d, which is not before it", k)
+			if k >= 0 && k < i {
+				c.before[i].join(c.before[k])
+				c.before[i].set(k)
+			}
+		}
+		if a := &g.Actions[i]; a.Op == cib.OpFence {
+			c.fences[a.Node] = i
+		} else {
+			c.steps[a.Instance] = append(c.steps[a.Instance], i)
+		}
+	}
+	return c
+}
+
+func (c *checker) fault(i int, format string, args ...any) error {
+	return fmt.Errorf("action %d (%s) "+format, append([]any{i, c.g.Actions[i].String()}, args...)...)
+}
+
+// waits reports whether action i waits for action k.
+func (c *checker) waits(i, k int) bool { return k < i && c.before[i].has(k) }
+
+// waitsFor reports whether action i waits for that operation on an instance.
+func (c *checker) waitsFor(i int, instance, node, op string) bool {
+	for _, k := range c.steps[instance] {
+		if a := &c.g.Actions[k]; a.Node == node && a.Op == op && a.Interval == 0 && c.waits(i, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// has reports whether the plan has that operation on an instance.
+func (c *checker) find(instance, node, op string) int {
+	for _, k := range c.steps[instance] {
+		if a := &c.g.Actions[k]; (node == "" || a.Node == node) && a.Op == op && a.Interval == 0 {
+			return k
+		}
+	}
+	return -1
+}
+
+func (c *checker) shape(i int) error {
+	for _, k := range c.g.Actions[i].After {
+		if k < 0 || k >= i {
+			return c.fault(i, "waits for action %d, which is not before it", k)
+		}
+	}
+	return nil
+}
+
+// node: only a member that nobody is about to fence can carry out an action.
+func (c *checker) node(i int) error {
+	a := &c.g.Actions[i]
+	if c.u.s.Status.View == nil {
+		return c.fault(i, "is planned without a membership view")
+	}
+	n, ok := c.u.nodeIndex[a.Node]
+	if !ok {
+		return c.fault(i, "is on a node that is not configured")
+	}
+	x := &c.u.nodes[n]
+	switch {
+	case a.Op == cib.OpFence:
+		if x.dead != "" {
+			return c.fault(i, "fences a node that is dead: %s", x.dead)
+		}
+	case !x.member || x.lost || x.frozen:
+		return c.fault(i, "is on a node that can't carry it out: it %s", x.why)
+	case (a.Op == cib.OpStart || a.Op == cib.OpPromote) && !x.usable && a.InFlight == "":
+		return c.fault(i, "is on a node that is not to be used: it %s", x.why)
+	}
+	return nil
+}
+
+// inFlight: one action at a time on an instance on a node.
+func (c *checker) inFlight(i int) error {
+	a := &c.g.Actions[i]
+	if a.Op == cib.OpFence {
+		return nil
+	}
+	p := c.u.s.Status.Pending[a.Node][a.Instance]
+	switch {
+	case p == nil && a.InFlight != "":
+		return c.fault(i, "is said to be in flight as %s, and is not", a.InFlight)
+	case p == nil:
+		return nil
+	case a.InFlight != "":
+		if p.ID != a.InFlight || p.Key() != a.Key() {
+			return c.fault(i, "is said to be in flight as %s; that is %s", a.InFlight, p.String())
+		}
+		return nil
+	}
+	for _, k := range c.steps[a.Instance] {
+		if b := &c.g.Actions[k]; b.Node == a.Node && b.InFlight != "" && c.waits(i, k) {
+			return nil
+		}
+	}
+	return c.fault(i, "does not wait for %s, which is in flight as %s", p.String(), p.ID)
+}
+
+// managed: what is not managed is looked at, and nothing else.
+func (c *checker) managed(i int) error {
+	a := &c.g.Actions[i]
+	switch a.Op {
+	case cib.OpFence, cib.OpMonitor, cib.OpCancel, cib.OpCleanup, cib.OpNotify:
+		return nil
+	}
+	l := c.u.ledgers[a.Instance]
+	if l == nil || l.rsc == nil {
+		return c.fault(i, "is about an instance that nobody knows")
+	}
+	r := l.rsc
+	n := c.u.nodeIndex[a.Node]
+	if c.u.opt.MaintenanceMode || r.settings.maintenance || !r.settings.managed || c.u.nodes[n].maintenance && l.on(n) != nil && l.on(n).role > cib.RoleStopped {
+		return c.fault(i, "touches what is not managed")
+	}
+	return nil
+}
+
+// oneActive: an instance starts when it runs nowhere else, for certain.
+func (c *checker) oneActive(i int) error {
+	a := &c.g.Actions[i]
+	l := c.u.ledgers[a.Instance]
+	at := c.u.nodeIndex[a.Node]
+	for _, k := range c.steps[a.Instance] {
+		if b := &c.g.Actions[k]; k != i && b.Op == a.Op && a.Op == cib.OpStart && (l.clone == nil || b.Node == a.Node) {
+			return c.fault(i, "and action %d start the same instance", k)
+		}
+	}
+	if a.Op == cib.OpPromote {
+		return c.promotable(i, l, at)
+	}
+	for n := range c.u.nodes {
+		x := &c.u.nodes[n]
+		f := l.on(int32(n))
+		if l.clone != nil && int32(n) != at || x.dead != "" {
+			continue
+		}
+		active := f != nil && !f.dead && f.role > cib.RoleStopped
+		fence, fenced := c.fences[x.name]
+		switch {
+		case active && x.lost && !(fenced && c.waits(i, fence)):
+			return c.fault(i, "does not wait for the fence of %s, where it may run", x.name)
+		case active && x.frozen:
+			return c.fault(i, "does not wait for %s, where it may run", x.name)
+		case active && !x.lost && int32(n) == at && a.InFlight != "":
+		case active && !x.lost && !c.waitsFor(i, a.Instance, x.name, cib.OpStop) && !c.onlyProbed(i, l, f):
+			return c.fault(i, "does not wait for the stop on %s, where it may run", x.name)
+		case !l.known[n] && x.member && !x.lost && !x.cfg.Arbiter && l.rsc != nil && c.u.opt.Probes() && c.u.discovers(l.rsc, x) && !c.waitsFor(i, a.Instance, x.name, cib.OpMonitor):
+			return c.fault(i, "does not wait for the probe on %s", x.name)
+		case !l.known[n] && x.lost && l.rsc != nil && l.rsc.settings.requires != "nothing" && !(fenced && c.waits(i, fence)):
+			return c.fault(i, "does not wait for the fence of %s, whose state is not known", x.name)
+		}
+	}
+	return nil
+}
+
+// onlyProbed: an assumption that a probe checks before is none any more: if it
+// was right, the next plan says so.
+func (c *checker) onlyProbed(i int, l *ledger, f *fact) bool {
+	return !f.sure && c.waitsFor(i, l.key, c.u.nodes[f.node].name, cib.OpMonitor)
+}
+
+// promotable: who is promoted runs, or is started before.
+func (c *checker) promotable(i int, l *ledger, at int32) error {
+	a := &c.g.Actions[i]
+	f := l.on(at)
+	if f != nil && f.role > cib.RoleStopped && !f.dead || c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
+		return nil
+	}
+	return c.fault(i, "promotes what does not run")
+}
+
+// monitor: a recurring monitor watches what runs, or is started before.
+func (c *checker) monitor(i int) error {
+	a := &c.g.Actions[i]
+	if a.Probe {
+		return nil
+	}
+	l := c.u.ledgers[a.Instance]
+	if l == nil {
+		return c.fault(i, "is about an instance that nobody knows")
+	}
+	if c.find(a.Instance, a.Node, cib.OpStart) >= 0 && !c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
+		return c.fault(i, "does not wait for the start")
+	}
+	f := l.on(c.u.nodeIndex[a.Node])
+	if c.find(a.Instance, a.Node, cib.OpStart) < 0 && (f == nil || f.role <= cib.RoleStopped) {
+		return c.fault(i, "watches what does not run")
+	}
+	return nil
+}
+
+// starts lists the starts of a resource that are still to be asked for.
+func (c *checker) starts(r *rsc, op string) []int {
+	var out []int
+	seen := map[*ledger]bool{}
+	r.primitives(func(x *rsc) {
+		if x.ledger == nil || seen[x.ledger] {
+			return
+		}
+		seen[x.ledger] = true
+		for _, k := range c.steps[x.ledger.key] {
+			if c.g.Actions[k].Op == op {
+				out = append(out, k)
+			}
+		}
+	})
+	return out
+}
+
+// order: a mandatory order of starts holds, and its inverse.
+func (c *checker) order(o *order) error {
+	if o.kind == cib.OrderOptional || o.kind == cib.OrderSerialize || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart {
+		return nil
+	}
+	paired := o.first.cfg.Clone != nil && o.then.cfg.Clone != nil && o.then.cfg.Clone.Interleave
+	related := func(first, then int) bool {
+		return !paired || c.g.Actions[first].Node == c.g.Actions[then].Node
+	}
+	firsts := c.starts(o.first, cib.OpStart)
+	for _, then := range c.starts(o.then, cib.OpStart) {
+		if c.g.Actions[then].InFlight != "" {
+			continue
+		}
+		before := false
+		for _, first := range firsts {
+			if related(first, then) && !c.waits(then, first) {
+				return c.fault(then, "does not wait for action %d, %s, which order %s puts before it", first, c.g.Actions[first].String(), o.id)
+			}
+			before = before || related(first, then)
+		}
+		if !before && !c.runs(o.first) {
+			return c.fault(then, "starts without %s, which order %s puts before it", o.first.base, o.id)
+		}
+	}
+	if !o.symmetrical {
+		return nil
+	}
+	thens := c.starts(o.then, cib.OpStop)
+	for _, first := range c.starts(o.first, cib.OpStop) {
+		for _, then := range thens {
+			if related(first, then) && !c.waits(first, then) {
+				return c.fault(first, "does not wait for action %d, %s, which order %s puts before it", then, c.g.Actions[then].String(), o.id)
 			}
 		}
 	}
 	return nil
 }
 
-func checkf(g *graph.Graph, i int, format string, args ...any) error {
-	return fmt.Errorf("action %d (%s) "+format, append([]any{i, g.Actions[i].String()}, args...)...)
+// runs reports whether some of a resource is active, or may be.
+func (c *checker) runs(r *rsc) bool {
+	found := false
+	r.primitives(func(x *rsc) { found = found || len(x.active) > 0 })
+	return found
+}
+
+// colocation: resources that must be together are never in two places, and those
+// that must be apart never in one, as far as that can be told before.
+func (c *checker) colocation(x *colocation) error {
+	if !x.mandatory() || x.attribute != "#uname" || x.role != 0 || x.withRole != 0 || x.dependent.cfg.Clone != nil || x.primary.cfg.Clone != nil {
+		return nil
+	}
+	var err error
+	x.dependent.primitives(func(d *rsc) {
+		x.primary.primitives(func(p *rsc) {
+			err = errors.Join(err, c.apart(x, d, p), c.apart(x, p, d))
+		})
+	})
+	return err
+}
+
+// apart checks the start of one resource against where another one runs.
+func (c *checker) apart(x *colocation, starting, other *rsc) error {
+	if starting.ledger == nil || other.ledger == nil {
+		return nil
+	}
+	i := c.find(starting.ledger.key, "", cib.OpStart)
+	if i < 0 || c.g.Actions[i].InFlight != "" {
+		return nil
+	}
+	wrong := func(node string) bool { return (node == c.g.Actions[i].Node) == (x.score < 0) }
+	for _, f := range other.active {
+		n := &c.u.nodes[f.node]
+		if !wrong(n.name) || n.lost || c.u.unmanaged(other) != "" {
+			continue
+		}
+		if !c.waitsFor(i, other.ledger.key, n.name, cib.OpStop) && f.sure {
+			return c.fault(i, "does not wait for %s to leave %s, as colocation %s says", other.id, n.name, x.id)
+		}
+	}
+	if k := c.find(other.ledger.key, "", cib.OpStart); k >= 0 && wrong(c.g.Actions[k].Node) {
+		return c.fault(i, "and action %d, %s, break colocation %s", k, c.g.Actions[k].String(), x.id)
+	}
+	return nil
+}
+
+// placed: what is started is started where the placement says.
+func (c *checker) placed(p *graph.Placement) error {
+	type spot struct{ resource, node string }
+	wanted := make(map[spot]bool, len(p.Instances))
+	for i := range p.Instances {
+		wanted[spot{p.Instances[i].Resource, p.Instances[i].Node}] = true
+	}
+	for i := range c.g.Actions {
+		a := &c.g.Actions[i]
+		if (a.Op == cib.OpStart || a.Op == cib.OpPromote) && !wanted[spot{a.Resource, a.Node}] {
+			return c.fault(i, "is not where the placement says")
+		}
+	}
+	return nil
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/belay-ha/belay/engine/policy"
 )
 
-// TestGolden runs the cases in testdata. Each file starts from an empty cluster
+// TestGolden runs the cases in testdata/cases. Each file starts from an empty cluster
 // with "cluster"; "change" goes on from the one before. Both print the
 // placement and the plan. "run" carries the plan out until nothing is left to do.
 func TestGolden(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/cases", func(t *testing.T, path string) {
 		w := newWorld()
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			switch d.Cmd {
