@@ -273,8 +273,7 @@ func awaitReady(ready *os.File) error {
 	if err := ready.SetReadDeadline(time.Now().Add(powerOnMax)); err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	line, err := bufio.NewReader(ready).ReadString('\n')
-	if err != nil || line != "ready\n" {
+	if _, err := bufio.NewReader(ready).ReadString('\n'); err != nil {
 		return fmt.Errorf("init did not get ready: %w", err)
 	}
 	return nil

@@ -312,7 +312,7 @@ func (w *Watch) wait(ctx context.Context, met func() bool) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("lab: %s: %w; last error: %w", w.what, ctx.Err(), lastErr)
+			return fmt.Errorf("lab: %s: %w", w.what, errors.Join(ctx.Err(), lastErr))
 		}
 	}
 }
