@@ -61,9 +61,12 @@ func (h *History) State(now time.Time, failureTimeout time.Duration) InstanceSta
 // resource manager writes them so; another order costs a copy, not a wrong role.
 func (h *History) bySeq() iter.Seq[*OpResult] {
 	ops := h.Ops
-	if !slices.IsSortedFunc(ops, compareSeq) {
-		ops = slices.Clone(ops)
-		slices.SortStableFunc(ops, compareSeq)
+	for i := 1; i < len(ops); i++ {
+		if ops[i].Seq < ops[i-1].Seq {
+			ops = slices.Clone(ops)
+			slices.SortStableFunc(ops, func(a, b OpResult) int { return cmp.Compare(a.Seq, b.Seq) })
+			break
+		}
 	}
 	return func(yield func(*OpResult) bool) {
 		for i := range ops {
@@ -73,8 +76,6 @@ func (h *History) bySeq() iter.Seq[*OpResult] {
 		}
 	}
 }
-
-func compareSeq(a, b OpResult) int { return cmp.Compare(a.Seq, b.Seq) }
 
 // lost says that the result of the operation is not known: the engine that ran
 // it ended before it could record it.
