@@ -1,0 +1,92 @@
+// Belay-sim runs made-up clusters from seeds and checks what must never happen.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"time"
+
+	"github.com/belay-ha/belay/test/sim"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	var (
+		seed    = flag.Uint64("seed", 0, "run this one seed and describe it")
+		trace   = flag.Bool("trace", false, "with -seed: print what happened")
+		lines   = flag.Int("lines", 0, "with -trace: only the last lines; 0 means all")
+		shrink  = flag.Bool("shrink", false, "with -seed: look for the smallest scenario that breaks the same rule")
+		seeds   = flag.Uint64("seeds", 1000, "how many seeds to run")
+		from    = flag.Uint64("from", 1, "the first of them")
+		nodes   = flag.Int("nodes", 0, "nodes of each cluster; 0 means 3 to 7")
+		keep    = flag.Int("keep", 1, "go on until so many seeds have failed")
+		mutant  = flag.String("mutant", "", "break the engine on purpose; \"list\" names the ways")
+		profile = flag.String("cpuprofile", "", "write a CPU profile to this file")
+	)
+	flag.Parse()
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
+		defer pprof.StopCPUProfile()
+	}
+	var broken *sim.Mutant
+	for i := range sim.Mutants {
+		m := &sim.Mutants[i]
+		if *mutant == "list" {
+			fmt.Printf("%-24s %s\n", m.Name, m.What)
+		}
+		if m.Name == *mutant {
+			broken = m
+		}
+	}
+	switch {
+	case *mutant == "list":
+		return 0
+	case *mutant != "" && broken == nil:
+		fmt.Fprintf(os.Stderr, "there is no mutant %q; -mutant list names them\n", *mutant)
+		return 2
+	}
+	if *seed != 0 {
+		return one(*seed, *nodes, *trace, *shrink, *lines, broken)
+	}
+	rep := sim.RunSeeds(sim.Options{From: *from, Seeds: *seeds, Nodes: *nodes, FailuresMax: *keep, Mutant: broken})
+	fmt.Printf("%d worlds in %s (%.0f a second), %s of virtual time, %d events\n", rep.Worlds, rep.Took.Round(time.Millisecond),
+		float64(rep.Worlds)/rep.Took.Seconds(), rep.Virtual.Round(time.Second), rep.Steps)
+	for _, b := range rep.Failed {
+		fmt.Printf("seed %d: %v\n", b.Seed, b.Failure)
+	}
+	if len(rep.Failed) > 0 {
+		return 1
+	}
+	return 0
+}
+
+func one(seed uint64, nodes int, trace, shrink bool, lines int, broken *sim.Mutant) int {
+	sc := sim.Generate(seed, nodes)
+	if shrink {
+		sc = sim.Shrink(sc, broken, 30*time.Second)
+	}
+	fmt.Print(sc)
+	w := sim.New(sc)
+	w.Break(broken)
+	f := w.Run()
+	if trace {
+		sim.Trace(sc, broken, lines, os.Stdout)
+	}
+	if f != nil {
+		fmt.Println(f)
+		return 1
+	}
+	fmt.Printf("no rule broken; fingerprint %016x\n", w.Hash())
+	return 0
+}

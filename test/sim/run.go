@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Report is what came of many worlds.
+type Report struct {
+	Worlds  int
+	Steps   int64         // events handled
+	Virtual time.Duration // time lived in all worlds
+	Took    time.Duration
+	Failed  []Broken // in the order in which they were found
+}
+
+// Broken is a seed whose world broke a rule.
+type Broken struct {
+	Seed    uint64
+	Nodes   int
+	Failure *Failure
+}
+
+// Options say which worlds to run.
+type Options struct {
+	From, Seeds uint64
+	Nodes       int // 0: 3 to 7
+	Workers     int // 0: one for each processor
+	FailuresMax int // stop after so many; 0: one
+	Mutant      *Mutant
+}
+
+// RunSeeds runs many worlds, each processor its own.
+func RunSeeds(o Options) *Report {
+	start := time.Now()
+	if o.Workers == 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.FailuresMax == 0 {
+		o.FailuresMax = 1
+	}
+	var (
+		next, worlds   atomic.Uint64
+		steps, virtual atomic.Int64
+		mu             sync.Mutex
+		rep            Report
+		wg             sync.WaitGroup
+	)
+	var stop atomic.Bool
+	for range o.Workers {
+		wg.Go(func() {
+			for !stop.Load() {
+				i := next.Add(1) - 1
+				if i >= o.Seeds {
+					return
+				}
+				w := New(Generate(o.From+i, o.Nodes))
+				w.mutant = o.Mutant
+				f := w.Run()
+				worlds.Add(1)
+				steps.Add(int64(w.steps))
+				virtual.Add(w.now)
+				if f != nil {
+					mu.Lock()
+					rep.Failed = append(rep.Failed, Broken{Seed: o.From + i, Nodes: o.Nodes, Failure: f})
+					if len(rep.Failed) >= o.FailuresMax {
+						stop.Store(true)
+					}
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	rep.Worlds, rep.Steps, rep.Virtual, rep.Took = int(worlds.Load()), steps.Load(), time.Duration(virtual.Load()), time.Since(start) //nolint:gosec // a count
+	return &rep
+}
+
+// Trace runs a scenario again and writes what happened; linesMax 0 means all of it,
+// else the last ones.
+func Trace(sc *Scenario, mutant *Mutant, linesMax int, out io.Writer) *Failure {
+	w := New(sc)
+	w.tracing, w.mutant = true, mutant
+	f := w.Run()
+	lines := w.trace
+	if linesMax > 0 && len(lines) > linesMax {
+		_, _ = fmt.Fprintf(out, "... %d lines left out\n", len(lines)-linesMax)
+		lines = lines[len(lines)-linesMax:]
+	}
+	_, _ = io.WriteString(out, strings.Join(lines, "\n")+"\n")
+	return f
+}

@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/policy"
+)
+
+// settle runs a healed world until the cluster is where the policy says, and stays
+// there for a while; it may take so long and no longer.
+func (w *World) settle() {
+	end := w.sc.Heal + w.sc.Settle
+	good := 0
+	var missing string
+	for at := w.sc.Heal; at < end; {
+		at += time.Second
+		w.runUntil(at)
+		w.bringUp()
+		if missing = w.missing(); missing != "" {
+			good = 0
+			continue
+		}
+		if good++; good == 3 {
+			w.atRest()
+			return
+		}
+	}
+	w.fail(ruleSettle, "%s after everything healed: %s", w.sc.Settle, missing)
+}
+
+// missing says what the cluster still lacks; "" when nothing.
+func (w *World) missing() string {
+	s := w.store.snap
+	st := &s.Status
+	for _, m := range w.machines {
+		switch ns := st.Nodes[m.name]; {
+		case !m.healthy():
+			return "the engine of " + m.name + " does not run"
+		case ns == nil || ns.State != cib.NodeOnline:
+			state := "unknown"
+			if ns != nil {
+				state = ns.State.String() + ": " + ns.Reason
+			}
+			return fmt.Sprintf("node %s is not online (%s)", m.name, state)
+		case !m.truth.in:
+			return "node " + m.name + " is not in the view"
+		}
+	}
+	if st.DC == nil {
+		return "there is no DC"
+	}
+	for _, target := range sortedKeys(st.Requests) {
+		r := st.Requests[target]
+		return fmt.Sprintf("the fencing of %s is still %s by %s (%s)", target, r.State, r.Executor, r.Error)
+	}
+	for _, name := range sortedKeys(st.Pending) {
+		for _, id := range sortedKeys(st.Pending[name]) {
+			p := st.Pending[name][id]
+			return fmt.Sprintf("%s is still in flight (%s)", p.Action.String(), p.State)
+		}
+	}
+	now := epoch.Add(time.Duration(w.now))
+	place := policy.Place(s, now)
+	plan := policy.Plan(s, place, now)
+	if len(plan.Actions) > 0 {
+		a := &plan.Actions[0]
+		return fmt.Sprintf("the plan still has %d steps, first %s: %s", len(plan.Actions), a.String(), a.Why.Cause)
+	}
+	return w.misplaced(s)
+}
+
+// misplaced compares what really runs with the placement.
+func (w *World) misplaced(s *cib.Snapshot) string {
+	now := epoch.Add(time.Duration(w.now))
+	place := policy.Place(s, now)
+	type spot struct{ node, instance string }
+	want := map[spot]string{}
+	blocked := map[string]bool{}
+	failed := w.anyFailure(s)
+	for i := range place.Instances {
+		a := &place.Instances[i]
+		resource, _, _ := strings.Cut(a.Instance, ":")
+		if a.Blocked != "" || !w.checks.managed(w, resource) {
+			blocked[resource] = true
+			continue
+		}
+		if a.Node == "" {
+			if w.wanted(s, a.Resource) && !failed {
+				return fmt.Sprintf("%s runs nowhere although nothing failed: %s", a.Instance, a.Why.Cause)
+			}
+			continue
+		}
+		id := a.Instance
+		if !w.checks.mayRunOnce(id) {
+			id = resource // instances of an anonymous clone have no names on a node
+		}
+		want[spot{a.Node, id}] = a.Why.Cause
+	}
+	for _, m := range w.machines {
+		for _, id := range sortedKeys(m.inst) {
+			resource, _, _ := strings.Cut(id, ":")
+			p := spot{m.name, id}
+			if _, ok := want[p]; !ok && !blocked[resource] && w.checks.managed(w, resource) && !m.inst[id].excused {
+				return fmt.Sprintf("%s runs on %s, and the policy does not want it there", id, m.name)
+			}
+			delete(want, p)
+		}
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(want), func(a, b spot) int { return cmp.Compare(a.node+a.instance, b.node+b.instance) }) {
+		return fmt.Sprintf("%s does not run on %s, where the policy wants it (%s)", p.instance, p.node, want[p])
+	}
+	return ""
+}
+
+func (w *World) anyFailure(s *cib.Snapshot) bool {
+	for _, m := range s.Status.Histories {
+		for _, h := range m {
+			if st := h.State(time.Time{}, 0); h.FailCount > 0 || st.Failure != nil || st.NotHere {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// wanted reports whether a resource should run somewhere, in a configuration whose
+// constraints leave a place for everything.
+func (w *World) wanted(s *cib.Snapshot, resource string) bool {
+	if w.sc.Tight || s.Config.Cluster.Options.StopAllResources || s.Config.Resources[resource] == nil || !w.checks.unique[resource] {
+		return false
+	}
+	for _, n := range s.Config.Nodes {
+		if n.Standby || n.Maintenance {
+			return false
+		}
+	}
+	parents := s.Config.Parents()
+	for id := range s.Config.Resources {
+		if m := s.Config.MetaOf(id, parents); m.TargetRole == cib.RoleStopped || !m.IsManaged() {
+			return false // what depends on it does not run either
+		}
+	}
+	return true
+}
+
+// atRest checks what must hold once all is quiet.
+func (w *World) atRest() {
+	c := &w.checks
+	for _, key := range sortedKeys(c.config) {
+		if string(w.store.raw[key]) != string(c.config[key]) {
+			w.fail(5, "%s is %s, and was changed to %s", key, w.store.raw[key], c.config[key])
+		}
+	}
+	for _, key := range sortedKeys(w.store.raw) {
+		if strings.HasPrefix(key, cib.KeyConfig) && c.config[key] == nil {
+			w.fail(5, "%s is still there, and was deleted", key)
+		}
+	}
+	for _, m := range w.machines {
+		if m.truth.lied {
+			// Its false proof must have been found false, and it fenced in truth.
+			if c.validProof(w, m.name, m.bootID) != nil {
+				w.fail(4, "%s runs in boot %s, and a proof still says that this boot is over", m.name, m.bootID)
+			}
+		}
+		if e := m.engine; e.commits > 20 {
+			w.fail(ruleGrowth, "%s waits for %d transactions at rest", m.name, e.commits)
+		}
+	}
+	if c.lies > 0 && c.voids == 0 && w.lieStands() {
+		w.fail(4, "a proof was false, and nobody noticed")
+	}
+}
+
+// lieStands reports whether a machine of a false proof still runs in that boot.
+func (w *World) lieStands() bool {
+	return slices.ContainsFunc(w.machines, func(m *machine) bool { return m.truth.lied })
+}
+
+func leave(restart bool) node.Event { return node.Leave{Restart: restart} }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func sortedRuns(m map[uint64]*run) []uint64 { return slices.Sorted(maps.Keys(m)) }
