@@ -49,17 +49,18 @@ type Node struct {
 	allSeen bool // wait-for-all is satisfied
 
 	// The DC's business.
-	electing  bool
-	electFrom time.Time // since when the DC's key may be taken
-	dcBusy    bool      // a transaction of the DC is on its way
-	dcAfter   int64     // decide again from a snapshot at least this new
-	dcRetry   time.Time
-	dcSince   time.Time // since when this engine is the DC
-	everHeard map[string]bool
-	planned   *cib.Snapshot     // the snapshot of the last plan
-	replanAt  time.Time         // when time alone changes the decision
-	removing  map[string]uint64 // moves that have arrived, by constraint, with the generation
-	refused   string            // why the plan checker refused the last plan
+	electing   bool
+	electAfter int64     // the key was taken at this revision: wait until the snapshot shows it
+	electFrom  time.Time // since when the DC's key may be taken
+	dcBusy     bool      // a transaction of the DC is on its way
+	dcAfter    int64     // decide again from a snapshot at least this new
+	dcRetry    time.Time
+	dcSince    time.Time // since when this engine is the DC
+	everHeard  map[string]bool
+	planned    *cib.Snapshot     // the snapshot of the last plan
+	replanAt   time.Time         // when time alone changes the decision
+	removing   map[string]uint64 // moves that have arrived, by constraint, with the generation
+	refused    string            // why the plan checker refused the last plan
 
 	// Registration and leaving.
 	registering bool
@@ -120,7 +121,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 			f(now, ev.Outcome, ev.Rev)
 		}
 	case AgentDone:
-		n.lrm.Done(now, ev.Run, lrm.Result(ev.Result))
+		n.lrm.Done(now, ev.Run>>1, lrm.Result(ev.Result))
 	case FenceDone:
 		n.fenceDone(now, ev)
 	case StoreState:
