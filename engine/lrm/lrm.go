@@ -447,6 +447,8 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 		return // validity was lost meanwhile; the record shows the rest
 	}
 	switch {
+	case tag.Kind == Claim && j.phase != claiming:
+		// A snapshot showed the claim before its answer came: it is run already.
 	case tag.Kind == Claim && outcome == Done:
 		j.phase, j.rev = claimed, rev
 	case tag.Kind == Claim && outcome == Refused:
