@@ -25,12 +25,18 @@ import (
 // record the intent, commit on the generation that was simulated, record the
 // outcome. Nothing is applied in part: a change is one transaction.
 func (e *engine) change(ctx context.Context, actor api.Actor, ch *api.Change) (*api.ChangeResult, error) {
+	return e.changeBy(ctx, actor, ch, nil)
+}
+
+// changeBy is change with an edit that no request can ask for, such as that of a
+// join.
+func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, edit func(*cib.Config) error) (*api.ChangeResult, error) {
 	if ch.RequestID == "" {
 		ch.RequestID = newID()
 	}
 	e.changing.Lock() // so that two callers on this node don't lose each other's compare for nothing
 	defer e.changing.Unlock()
-	c := &changing{engine: e, actor: actor, Change: ch}
+	c := &changing{engine: e, actor: actor, Change: ch, own: edit}
 	plan, err := c.prepare(ctx)
 	if err != nil {
 		c.note(err)
@@ -55,6 +61,7 @@ type changing struct {
 	*engine
 	actor api.Actor
 	*api.Change
+	own func(*cib.Config) error // instead of the request's own edit
 }
 
 // prepared is a change that has been validated and simulated.
@@ -82,6 +89,10 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 	p := &prepared{base: s, after: s.Config, result: &api.ChangeResult{Generation: s.ConfigGen.Number, RequestID: c.RequestID}}
 	var err error
 	switch {
+	case c.own != nil:
+		p.edit = true
+		p.after = s.Config.Clone()
+		err = c.own(p.after)
 	case c.Action == api.ActionRollback:
 		p.edit = true
 		p.after, err = c.rollback(ctx, s)

@@ -72,11 +72,6 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 func (e *engine) commit(ctx context.Context, c node.Commit) {
 	tctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	for i := range c.Txn.Put {
-		if ev, ok := c.Txn.Put[i].Value.(*cib.Event); ok {
-			e.logEvent(ev)
-		}
-	}
 	ok, rev, err := e.store.Commit(tctx, c.Txn)
 	done := node.Committed{ID: c.ID, Rev: rev, Outcome: node.Refused}
 	switch {
@@ -89,9 +84,15 @@ func (e *engine) commit(ctx context.Context, c node.Commit) {
 	case ok:
 		done.Outcome = node.Done
 		e.storeUp(ctx)
+		for i := range c.Txn.Put {
+			if ev, ok := c.Txn.Put[i].Value.(*cib.Event); ok {
+				e.logEvent(ev)
+			}
+		}
 	default:
 		e.storeUp(ctx)
 	}
+	e.log.Debug("transaction", "id", c.ID, "puts", len(c.Txn.Put), "outcome", done.Outcome, "rev", rev, "err", err)
 	e.tell(ctx, done)
 }
 

@@ -88,7 +88,7 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request, req any, f func(
 func (e *engine) pinned(node, key string) bool {
 	s := e.snap.Load()
 	if s == nil {
-		return node == e.local.Node
+		return true // nothing is known yet: who the cluster's authority signed is a member
 	}
 	n := s.Config.Nodes[node]
 	return n != nil && n.PublicKey == key || node == pki.RootName
@@ -191,12 +191,11 @@ func (e *engine) addNode(ctx context.Context, s *cib.Snapshot, req *api.JoinRequ
 			}
 		}
 	}
-	value, err := json.Marshal(n)
-	if err != nil {
-		return fmt.Errorf("encode node: %w", err)
-	}
-	_, err = e.change(ctx, api.Actor{User: "join-token " + req.TokenID, Via: "join", Address: from}, &api.Change{
-		Action: api.ActionCreate, Object: "node/" + req.Node, Value: value,
+	_, err := e.changeBy(ctx, api.Actor{User: "join-token " + req.TokenID, Via: "join", Address: from}, &api.Change{
+		Action: "join", Object: "node/" + req.Node,
+	}, func(c *cib.Config) error {
+		c.Nodes[req.Node] = n
+		return nil
 	})
 	return err
 }

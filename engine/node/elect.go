@@ -33,14 +33,14 @@ func (n *Node) elect(now time.Time) {
 	}
 	n.dcSince = time.Time{}
 	why, free := n.dcFree(now)
-	if !free || !n.fresh || !n.quorum.Quorate || !n.isVoter(n.self.Name) || n.leaving != nil {
+	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil {
 		n.electFrom = time.Time{}
 		return
 	}
 	if n.electFrom.IsZero() {
 		n.electFrom = now
 	}
-	if n.electing || now.Before(n.electFrom.Add(time.Duration(n.rank(now))*candidatePause)) {
+	if n.electing || n.snap.Revision < n.electAfter || now.Before(n.electFrom.Add(time.Duration(n.rank(now))*candidatePause)) {
 		return
 	}
 	var rev int64
@@ -51,9 +51,16 @@ func (n *Node) elect(now time.Time) {
 	n.commit(cib.Txn{
 		If:  []cib.Compare{{Key: cib.KeyDC, ModRev: rev}},
 		Put: []cib.Put{{Key: cib.KeyDC, Value: &cib.DC{Node: n.self.Name, Incarnation: n.self.Incarnation, Since: n.wallNow()}, Lease: true}},
-	}, []cib.Event{event.New(event.DCElected, "node", n.self.Name, "reason", why)}, func(now time.Time, _ Outcome, _ int64) {
-		n.electing, n.electFrom = false, now // won: the snapshot shows it; lost: so it does
+	}, []cib.Event{event.New(event.DCElected, "node", n.self.Name, "reason", why)}, func(now time.Time, _ Outcome, rev int64) {
+		// Won: the snapshot shows it, once it has come. Lost: so it does.
+		n.electing, n.electFrom, n.electAfter = false, now, rev
 	})
+}
+
+// registered reports whether the store knows this engine.
+func (n *Node) registered() bool {
+	m := n.snap.Status.Members[n.self.Name]
+	return n.fresh && m != nil && m.Incarnation == n.self.Incarnation
 }
 
 // dcFree reports whether the DC's key may be taken: there is none, its holder's
