@@ -82,6 +82,9 @@ lint: ## linters, dead code, shell scripts
 fmt: ## format
 	$(TOOL) golangci-lint fmt
 
+fix: ## format, and let the linters repair what they can; read the diff
+	$(TOOL) golangci-lint run --fix ./...
+
 golden: ## rewrite the goldens; read the diff before you commit it
 	$(GO) test $$(git grep -lE --untracked '^\s+"github.com/cockroachdb/datadriven"$$' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's,^,./,') -rewrite
 
@@ -102,4 +105,4 @@ clean: ## remove what was built
 	rm -rf bin dist coverage
 
 .PHONY: help setup build demo test test-race test-sim test-e2e race e2e sim sim-mutants compat fuzz \
-	bench lab ci lint fmt golden generate tidy-check docs deb clean
+	bench lab ci lint fmt fix golden generate tidy-check docs deb clean
