@@ -302,6 +302,8 @@ func (c *choice) lost(s *candidate, node string) string {
 		return node + " is left out"
 	case slices.Contains(c.h.Restarting, node):
 		return node + " restarts"
+	case slices.Contains(c.h.Left, node):
+		return node + " left"
 	}
 	var deaf, unheard []string // voters that it does not hear; that do not hear it
 	for rest := s.set; rest != 0; rest &= rest - 1 {

@@ -27,6 +27,24 @@ func (t *Tracker) setVerdict(p *peer) {
 	t.ownHears = nil
 }
 
+// renumber makes everybody forget our report and take it anew, without the nodes
+// that were removed. The entries that stay get new revisions, so that no
+// receiver holds a part of it that is older than the base.
+func (t *Tracker) renumber() {
+	t.hearsRev++
+	t.hearsBase, t.ownHears = t.hearsRev, nil
+	for _, p := range t.peers {
+		switch {
+		case p.verdictRev == 0:
+		case p.verdict.Gone:
+			p.verdictRev = 0
+		default:
+			t.hearsRev++
+			p.verdictRev = t.hearsRev
+		}
+	}
+}
+
 // own returns our own report, sorted by node. It is not changed later.
 func (t *Tracker) own() []Heard {
 	if t.ownHears == nil {

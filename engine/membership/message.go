@@ -165,6 +165,7 @@ type Peer struct {
 type Hearing struct {
 	Reports    []Report // sorted by node; only of voters whose report is complete and fresh
 	Restarting []string // sorted; silent nodes that said that their engine restarts
+	Left       []string // sorted; silent nodes that said that they leave
 }
 
 // Report is whom one voter hears. It always hears itself.

@@ -17,6 +17,7 @@ type peer struct {
 	incarnation uint64 // 0: never heard
 	bootID      string
 	since       time.Time // when this incarnation was heard first
+	resumed     time.Time // when it was heard again, after silence or a restart
 	said        Message   // without Hears
 	heard       time.Time // when its newest message arrived
 	nonce       uint64    // of that message
@@ -30,14 +31,13 @@ type peer struct {
 
 	heardBy, ackedBy deadline
 	state            peerState
-	first            time.Time // when state was up the first time in this incarnation
+	upSince          time.Time
 
 	links [MaxLinks]link
 
 	// Messages to it.
-	seqOut    uint64
-	sentNonce uint64 // of the newest one
-	sentAt    time.Time
+	seqOut uint64
+	last   [2]nonce // of the newest two, with the times when they were sent
 
 	// Its report, a table kept up by the changes in its messages.
 	hears     []Heard // sorted by node
@@ -82,6 +82,14 @@ func (d *deadline) stall(before, now time.Time, limit time.Duration) {
 	d.used = min(limit, d.used+now.Sub(before))
 }
 
+// renew sets the deadline after a sign of life. It never moves back: what waited
+// in a socket while we slept tells less than the time it waited.
+func (d *deadline) renew(at time.Time) {
+	if at.After(d.at) {
+		*d = deadline{at: at}
+	}
+}
+
 // echo is what a voter confirmed for a nonce of ours.
 type echo struct {
 	sent   time.Time // when we sent the nonce; zero: nothing
@@ -106,12 +114,13 @@ type link struct {
 
 // restart forgets what another incarnation said.
 func (p *peer) restart(now time.Time, m *Message) {
-	p.incarnation, p.bootID, p.since = m.Incarnation, m.BootID, now
+	p.incarnation, p.bootID = m.Incarnation, m.BootID
+	p.since, p.resumed = now, now
 	p.seqMax, p.seqFirst, p.nonce = m.Seq-1, m.Seq, 0
 	p.acked, p.heard = time.Time{}, time.Time{}
 	p.rtt, p.jitter, p.heardBy, p.ackedBy = 0, 0, deadline{}, deadline{}
 	p.hears, p.hearsHeld, p.hearsTop, p.hearsAcked = nil, 0, 0, 0
-	p.echo, p.first, p.hasOffset = echo{}, time.Time{}, false
+	p.echo, p.hasOffset = echo{}, false
 	p.said = Message{}
 	for i := range p.links {
 		l := &p.links[i]
@@ -162,6 +171,17 @@ func (p *peer) loss(l *link) float64 {
 		got = bits.OnesCount64(l.seen[0] & (1<<n - 1))
 	}
 	return 1 - float64(got)/float64(n)
+}
+
+// roundTrip measures the way to the peer and back with the echo of a nonce.
+func (p *peer) roundTrip(now time.Time, e *Echo) (time.Duration, bool) {
+	for i := range p.last {
+		if e.Nonce != 0 && p.last[i].value == e.Nonce {
+			rtt := now.Sub(p.last[i].at) - max(0, e.Held)
+			return rtt, rtt >= 0
+		}
+	}
+	return 0, false
 }
 
 // applyHears takes the changes to the report of a voter. It reports whether the

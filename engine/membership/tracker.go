@@ -53,8 +53,9 @@ type Tracker struct {
 	stalled   time.Duration // the last stall
 	stalledAt time.Time
 
-	hearsRev uint64
-	ownHears []Heard
+	hearsRev  uint64
+	hearsBase uint64 // who holds less gets the whole report
+	ownHears  []Heard
 }
 
 type nonce struct {
@@ -120,7 +121,6 @@ func (t *Tracker) newVoters(lower bool) {
 // newNodes rebuilds the peers. Those that stay keep what is known of them.
 func (t *Tracker) newNodes() {
 	s := &t.setup
-	fresh := len(t.peers) == 0
 	peers := make([]*peer, 0, len(s.Nodes))
 	byName := make(map[string]*peer, len(s.Nodes))
 	t.target, t.voters = nil, len(s.Voters)
@@ -132,12 +132,6 @@ func (t *Tracker) newNodes() {
 		p := t.byName[name]
 		if p == nil {
 			p = &peer{name: name}
-			if !fresh {
-				// It may be one that was removed and is back; then others still
-				// believe that we hear it.
-				t.hearsRev++
-				p.verdict, p.verdictRev = Heard{Node: name, Gone: true}, t.hearsRev
-			}
 		}
 		_, p.voter = slices.BinarySearch(s.Voters, name)
 		if p.voter {
@@ -146,11 +140,10 @@ func (t *Tracker) newNodes() {
 		peers = append(peers, p)
 		byName[name] = p
 	}
-	t.peers, t.byName, t.ownHears = peers, byName, nil
-	for _, p := range peers {
-		p.hears = slices.DeleteFunc(slices.Clone(p.hears), func(h Heard) bool {
-			return h.Node != t.self && byName[h.Node] == nil
-		})
+	removed := slices.ContainsFunc(t.peers, func(p *peer) bool { return byName[p.name] == nil })
+	t.peers, t.byName = peers, byName
+	if removed {
+		t.renumber()
 	}
 	if t.byName[t.conflict] == nil {
 		t.findConflict()
@@ -338,7 +331,7 @@ func (t *Tracker) sent(value uint64) (time.Time, bool) {
 // compose writes the message that a peer gets now.
 func (t *Tracker) compose(p *peer, m *Message) {
 	p.seqOut++
-	p.sentNonce, p.sentAt = t.nonce, t.now
+	p.last[0], p.last[1] = nonce{t.nonce, t.now}, p.last[0]
 	k := &t.know
 	m.From, m.Incarnation, m.BootID = t.self, t.incarnation, t.bootID
 	m.Seq, m.Nonce = p.seqOut, t.nonce
@@ -364,8 +357,11 @@ func (t *Tracker) compose(p *peer, m *Message) {
 	m.DC, m.ConfigGen = k.DC, k.ConfigGen
 	if t.voter && (p.voter || k.DC == p.name || p.said.DC == p.name) {
 		m.HearsTop = t.hearsRev
-		if m.HearsFrom, m.HearsRev = p.hearsAcked, t.hearsRev; p.hearsAcked < t.hearsRev {
-			m.Hears, m.HearsRev = t.changes(p.hearsAcked)
+		if m.HearsRev = t.hearsRev; p.hearsAcked >= t.hearsBase {
+			m.HearsFrom = p.hearsAcked
+		}
+		if m.HearsFrom < t.hearsRev {
+			m.Hears, m.HearsRev = t.changes(m.HearsFrom)
 		}
 	}
 	if t.hasWall {
@@ -435,16 +431,16 @@ func (t *Tracker) onLink(p *peer, link int, m *Message) bool {
 	if !p.mark(l, m.Seq) {
 		return false
 	}
-	l.down = deadline{at: t.now.Add(t.window(p))}
+	l.down.renew(t.now.Add(t.window(p)))
 	if m.Seq != p.seqMax {
 		return true
 	}
 	l.nonce, l.nonceAt = m.Nonce, t.now
-	if m.Echo.Nonce == p.sentNonce && p.sentNonce != 0 {
-		rtt := t.now.Sub(p.sentAt) - max(0, m.Echo.Held)
+	if rtt, ok := p.roundTrip(t.now, &m.Echo); ok && rtt <= t.setup.Detection {
+		// The way there may have been on another link, the one that was faster.
 		exact := m.Echo.Link == link
 		switch {
-		case rtt < 0 || rtt > t.setup.Detection || l.exact && !exact:
+		case l.exact && !exact:
 		case l.rtt == 0 || exact && !l.exact:
 			l.rtt, l.exact = rtt, exact
 		default:
@@ -460,8 +456,11 @@ func (t *Tracker) heardNow(p *peer, m *Message) {
 		excess := max(0, t.now.Sub(p.heard)-t.setup.Interval)
 		p.jitter += (min(excess, t.setup.Detection) - p.jitter) / 16
 	}
+	if p.state == silent && !t.now.Before(p.heardBy.at) {
+		p.resumed = t.now
+	}
 	p.heard, p.nonce = t.now, m.Nonce
-	p.heardBy = deadline{at: t.now.Add(t.window(p))}
+	p.heardBy.renew(t.now.Add(t.window(p)))
 	if p.state != up {
 		t.check(p.heardBy.at)
 	}
@@ -482,20 +481,17 @@ func (t *Tracker) window(p *peer) time.Duration {
 
 // echoed notes that a message names a nonce that we sent.
 func (t *Tracker) echoed(p *peer, m *Message, sent time.Time) {
-	if m.Echo.Nonce == p.sentNonce {
-		rtt := t.now.Sub(p.sentAt) - max(0, m.Echo.Held)
-		if rtt >= 0 && rtt <= t.setup.Detection {
-			if p.rtt == 0 {
-				p.rtt = rtt
-			}
-			p.rtt += (rtt - p.rtt) / 8
+	if rtt, ok := p.roundTrip(t.now, &m.Echo); ok && rtt <= t.setup.Detection {
+		if p.rtt == 0 {
+			p.rtt = rtt
 		}
+		p.rtt += (rtt - p.rtt) / 8
 	}
 	if sent.After(p.acked) {
 		p.acked = sent
 		// Besides the silence: a nonce is up to an interval old when it is sent
 		// with an answer, and is held up to an interval by the peer.
-		p.ackedBy = deadline{at: sent.Add(t.window(p) + 2*t.setup.Interval + min(p.rtt, t.setup.Detection/2))}
+		p.ackedBy.renew(sent.Add(t.window(p) + 2*t.setup.Interval + min(p.rtt, t.setup.Detection/2)))
 	}
 	if m.Echo.Hears <= t.hearsRev { // it knows this incarnation of ours, since the nonce is of it
 		p.hearsAcked = m.Echo.Hears
@@ -602,7 +598,7 @@ func (t *Tracker) Tick(now time.Time) News {
 				if l := &p.links[i]; l.up {
 					t.check(l.down.at)
 				} else if !l.told {
-					t.check(p.first.Add(t.setup.Detection))
+					t.check(p.upSince.Add(t.setup.Detection))
 				}
 			}
 		}
@@ -621,9 +617,9 @@ func (t *Tracker) check(at time.Time) {
 	}
 }
 
-// ackFirstBy is when a peer that never echoed us should have.
+// ackFirstBy is when a peer that is heard again should have echoed us.
 func (t *Tracker) ackFirstBy(p *peer) time.Time {
-	return p.since.Add(t.setup.Detection + 2*t.setup.Interval)
+	return p.resumed.Add(t.setup.Detection + 2*t.setup.Interval)
 }
 
 // judge decides whether a peer is heard.
@@ -632,12 +628,12 @@ func (t *Tracker) judge(p *peer, news News) News {
 	switch {
 	case !t.now.Before(p.heardBy.at):
 		state = silent
-	case p.acked.IsZero() && t.now.Before(t.ackFirstBy(p)):
-		return news // too early to tell
-	case p.acked.IsZero() || !t.now.Before(p.ackedBy.at):
-		state = oneWay
-	default:
+	case t.now.Before(p.ackedBy.at):
 		state = up
+	case state == silent && t.now.Before(t.ackFirstBy(p)):
+		return news // too early to tell
+	default:
+		state = oneWay
 	}
 	if state == p.state {
 		if state == silent {
@@ -651,9 +647,7 @@ func (t *Tracker) judge(p *peer, news News) News {
 	switch state {
 	case up:
 		item.Kind = PeerUp
-		if p.first.IsZero() {
-			p.first = t.now
-		}
+		p.upSince = t.now
 		t.check(t.now)
 	case oneWay:
 		item.Kind = PeerOneWay
@@ -680,8 +674,8 @@ func (t *Tracker) judge(p *peer, news News) News {
 // judgeLinks decides which links to a heard peer work: both ways, as the peer
 // says that it hears us on them.
 func (t *Tracker) judgeLinks(p *peer, news News) News {
-	if p.state != up {
-		return news
+	if p.state != up || p.said.Links == 0 {
+		return news // a peer that hears us nowhere has more than a broken link
 	}
 	for i := range t.setup.Links {
 		l := &p.links[i]
@@ -694,7 +688,7 @@ func (t *Tracker) judgeLinks(p *peer, news News) News {
 				l.told = false
 				news = append(news, Item{Kind: LinkUp, Node: p.name, Link: i})
 			}
-		case !works && l.up, !works && !l.told && !t.now.Before(p.first.Add(t.setup.Detection)):
+		case !works && l.up, !works && !l.told && !t.now.Before(p.upSince.Add(t.setup.Detection)):
 			l.told = true
 			if l.up || l.changed.IsZero() {
 				l.up, l.changed = false, t.now
@@ -754,6 +748,9 @@ func (t *Tracker) Hearing(now time.Time) Hearing {
 	for _, p := range t.peers {
 		if p.state == silent && p.said.Restarting {
 			h.Restarting = append(h.Restarting, p.name)
+		}
+		if p.state == silent && p.said.Leaving {
+			h.Left = append(h.Left, p.name)
 		}
 		if p.voter && t.now.Before(p.heardBy.at) && p.hearsTop != 0 && p.hearsHeld == p.hearsTop {
 			h.Reports = append(h.Reports, Report{
@@ -821,7 +818,7 @@ func (t *Tracker) SilentSince(node string) (time.Time, bool) {
 	case p.heard.IsZero():
 		return t.started, true
 	case p.state == oneWay && p.acked.IsZero():
-		return p.since, true
+		return p.resumed, true
 	case p.state == oneWay:
 		return p.acked, true
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 )
 
-// TestEvaluate runs the cases in testdata: "evaluate voters=(n1,n2) present=n1",
+// TestEvaluate runs the cases in testdata/evaluate: "evaluate voters=(n1,n2) present=n1",
 // flags, and a line "kind id answer reason" for every tie-breaker.
 func TestEvaluate(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/evaluate", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			var in Input
 			for _, a := range d.CmdArgs {
