@@ -307,7 +307,7 @@ func (m *Manager) NextWake() time.Time {
 	}
 	for _, in := range m.instances {
 		earlier(in.retryAt)
-		if in.job == nil && in.run == 0 {
+		if in.job == nil && in.run == 0 && m.valid {
 			for _, mon := range in.monitors {
 				earlier(mon.due)
 			}
