@@ -29,6 +29,7 @@ type Options struct {
 	ShimDir  string   // the tools that agents call
 	OCFRoots []string // default /usr/lib/ocf
 	FenceDir []string // default /usr/sbin
+	Watchdog string   // device; "" for none
 	Group    string   // whose members may read at the socket; default belay
 	MgmtUID  uint32   // of the management daemon, which may name other actors
 	// Ready is called once the socket answers.

@@ -18,6 +18,7 @@ import (
 	"github.com/belay-ha/belay/engine/node"
 	"github.com/belay-ha/belay/engine/pki"
 	"github.com/belay-ha/belay/engine/store"
+	"github.com/belay-ha/belay/engine/watchdog"
 )
 
 // engine is one node's share of a cluster, from its start to its end.
@@ -36,6 +37,7 @@ type engine struct {
 	audit     *audit.Log
 	journal   *journal
 	keeper    *keeper
+	watchdog  *watchdog.Device // nil: there is none
 
 	events  chan node.Event       // to the owner goroutine
 	queries chan func(*node.Node) // questions to the node, answered by the owner goroutine
@@ -253,6 +255,7 @@ func (e *engine) run(ctx context.Context) error {
 		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores, //nolint:gosec // after 1970
 		Rand: rand.New(rand.NewPCG(uint64(wall.UnixNano()), 0)), Snapshot: old, //nolint:gosec // nonces come from packet-wise random salts, see comm
 	}
+	e.findWatchdog(old)
 	if err := e.transport.Start(ctx); err != nil {
 		return err
 	}
@@ -268,11 +271,53 @@ func (e *engine) run(ctx context.Context) error {
 	e.start(ctx, e.keepSnapshots)
 	e.start(ctx, e.report)
 	e.start(ctx, e.servePeers)
+	if e.watchdog != nil {
+		e.start(ctx, e.pingWatchdog)
+	}
 	e.loop(ctx, n)
 	cancel()
 	e.work.Wait()
 	_ = e.agents.Close()
 	return e.audit.Close()
+}
+
+// findWatchdog looks for the machine's watchdog. It is armed by the first Feed,
+// which comes only once the node is valid or has nothing running.
+func (e *engine) findWatchdog(s *cib.Snapshot) {
+	if e.d.opts.Watchdog == "" || e.d.opts.BootID != "" {
+		return
+	}
+	info, err := watchdog.Probe(e.d.opts.Watchdog)
+	if err != nil {
+		e.log.Info("there is no watchdog: this node can't be relied on to end itself", "device", e.d.opts.Watchdog)
+		return
+	}
+	timeout := (&cib.Options{}).WatchdogTime()
+	if s != nil {
+		timeout = s.Config.Cluster.Options.WatchdogTime()
+	}
+	e.watchdog = watchdog.New(e.d.opts.Watchdog, timeout)
+	e.setup.Watchdog = &cib.Watchdog{Device: e.d.opts.Watchdog, Identity: info.Identity, Timeout: cib.Duration(timeout), Hardware: info.Hardware}
+}
+
+// pingWatchdog keeps the watchdog quiet while it is fed, and disarms it when the
+// engine ends in an orderly way.
+func (e *engine) pingWatchdog(ctx context.Context) {
+	tick := time.NewTicker(e.setup.Watchdog.Timeout.D() / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if err := e.watchdog.Disarm(); err != nil {
+				e.log.Error("the watchdog can't be disarmed", "err", err)
+			}
+			return
+		case <-tick.C:
+			if err := e.watchdog.Ping(e.clock.now()); err != nil {
+				e.log.Error("the watchdog can't be pinged", "err", err)
+			}
+		}
+	}
 }
 
 // start runs a part of the engine until ctx ends; run waits for it.

@@ -88,7 +88,7 @@ var rules = []rule{
 	{pkg: "engine/agent/meta", may: []string{"engine/cib"}, ban: impure, why: "reads what agents say of themselves, runs none"},
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
 	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, why: "the crm_* tools that agents call only ask the engine's socket"},
-	{pkg: "engine/watchdog", ban: noExec, third: []string{xsys}, planned: true, why: "feeds the device, decides nothing"},
+	{pkg: "engine/watchdog", ban: noExec, third: []string{xsys}, why: "feeds the device, decides nothing"},
 	{pkg: "engine/client", may: nouns, ban: noExec, why: "front ends reach the engine over its socket only"},
 
 	// Shells: goroutines and clocks around the cores.
