@@ -102,6 +102,12 @@ func (n *Node) rank(now time.Time) int {
 // asDC commits a transaction that happens only while this engine is the DC.
 func (n *Node) asDC(txn cib.Txn, events []cib.Event, then func(outcome Outcome)) {
 	txn.If = append(txn.If, cib.Compare{Key: cib.KeyDC, ModRev: n.snap.Status.DC.Rev})
+	if !slices.Contains(txn.Delete, cib.KeyDC) {
+		// Each write of the DC changes the key that the next one compares. One whose
+		// answer was lost, and that arrives after it was decided anew, is refused
+		// then: it would ask again for what has been done meanwhile.
+		txn.Put = append(txn.Put, cib.Put{Key: cib.KeyDC, Value: n.snap.Status.DC, Lease: true})
+	}
 	n.dcBusy = true
 	based := n.snap.Revision
 	n.commit(txn, events, func(now time.Time, outcome Outcome, rev int64) {
