@@ -33,6 +33,12 @@ func (n *Node) formView(now time.Time) bool {
 		n.asDC(cib.Txn{Delete: []string{cib.KeyDC}}, nil, nil)
 		return true
 	}
+	if !n.majority(chosen) {
+		// The connected set is too small to be valid: what this node hears and
+		// what the others report will agree in a moment, or quorum is lost. Nobody
+		// is to be fenced on the ground of it.
+		return true
+	}
 	var c viewChange
 	members := []cib.ViewMember{}
 	for _, name := range sortedKeys(n.snap.Config.Nodes) {
@@ -62,6 +68,18 @@ func (n *Node) formView(now time.Time) bool {
 	}
 	n.asDC(c.txn, c.events, nil)
 	return true
+}
+
+// majority reports whether more than half of the voters are among the members.
+func (n *Node) majority(members []cib.ViewMember) bool {
+	voters, _ := n.voters()
+	count := 0
+	for _, m := range members {
+		if slices.Contains(voters, m.Node) {
+			count++
+		}
+	}
+	return count > len(voters)/2
 }
 
 // choose returns the nodes that should be members: registered, and chosen by
