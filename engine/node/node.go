@@ -242,7 +242,7 @@ func (n *Node) mayAct(now time.Time) bool { return n.fresh && now.Before(n.track
 // judge finds out whether this node has quorum and is valid.
 func (n *Node) judge(now time.Time) {
 	voters, _ := n.voters()
-	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll, Complete: n.allSeen}
+	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll, Complete: n.complete(voters)}
 	for _, m := range n.tracker.Alive(now) {
 		if slices.Contains(voters, m.Node) {
 			in.Present = append(in.Present, m.Node)
@@ -279,6 +279,17 @@ func (n *Node) judge(now time.Time) {
 		n.emit(event.New(event.ValidityLost, "node", n.self.Name, "reason", n.quorum.Reason,
 			"policy", n.snap.Config.Cluster.Options.NoQuorum().String()))
 	}
+}
+
+// complete reports whether every voter has been a member: the DC has written the
+// boot of each. A cluster that was complete once does not wait for all again.
+func (n *Node) complete(voters []string) bool {
+	for _, v := range voters {
+		if st := n.snap.Status.Nodes[v]; st == nil || st.BootID == "" {
+			return false
+		}
+	}
+	return true
 }
 
 // standalone reports whether every other voter is recorded as cleanly left or
