@@ -457,6 +457,8 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 		j.phase, in.retryAt = seen, now.Add(retryPause)
 	case outcome == Done:
 		in.lastID, in.job = j.action.ID, nil
+	case outcome == Refused && tag.Kind == Refuse:
+		in.job = nil // a claim of ours happened after all, or it is withdrawn: the next snapshot tells
 	case outcome == Refused:
 		// The record is gone (the DC ended it, or our own lost answer did).
 		in.lastID, in.job = j.action.ID, nil
