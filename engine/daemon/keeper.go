@@ -55,6 +55,12 @@ func (o *Options) executable() string {
 	return os.Args[0]
 }
 
+// leaseTTL is how long the DC's key stays when its holder is silent and nobody
+// takes it. The others take it long before that when membership knows that the
+// holder is gone, so it need not be short; a short one is lost when a machine is
+// busy.
+const leaseTTL = 10 * time.Second
+
 // openStore starts this node's member, if it has one, and opens the client.
 func (e *engine) openStore(ctx context.Context) error {
 	k := e.keeper
@@ -65,7 +71,7 @@ func (e *engine) openStore(ctx context.Context) error {
 	}
 	cfg := store.Config{
 		Cluster: e.local.Cluster, Node: e.local.Node, Endpoints: k.endpoints(e.snap.Load()), TLS: e.id.ClientConfig(pki.Check{Expired: e.expired, Pinned: e.pinned}),
-		Detection: e.detection(), Log: e.log,
+		Detection: e.detection(), Log: e.log, LeaseTTL: leaseTTL,
 	}
 	var err error
 	if e.store, err = store.Open(ctx, cfg); err != nil {

@@ -175,10 +175,11 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 		return cib.ViewMember{}, false
 	}
 	switch {
+	case cur == nil:
+		// No DC has ever admitted it, so nothing can run there.
+		to(cib.NodeOffline, "never joined", "")
+		return cib.ViewMember{}, false
 	case doc == nil:
-		if cur == nil {
-			to(cib.NodeOffline, "never joined", "")
-		}
 		return cib.ViewMember{}, false
 	case doc.Shutdown && n.drained(name):
 		to(cib.NodeOffline, "left cleanly", "")
@@ -192,7 +193,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 			to(cib.NodeRestarting, "its engine restarts", "")
 			c.event(event.NodeRestarting, "node", name)
 		}
-		if cur == nil || state != cib.NodeRestarting || n.wallNow().Before(cur.Since.Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
+		if state != cib.NodeRestarting || n.wallNow().Before(cur.Since.Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
 			return old, true
 		}
 	}
