@@ -359,6 +359,9 @@ func (n *Node) checked(now time.Time, id string, ev FenceDone) {
 	}
 	k.running = false
 	k.due = now.Add(cmp.Or(d.MonitorInterval.D(), time.Minute))
+	if !ev.Result.OK {
+		k.due = now.Add(10 * time.Second) // the operator who repairs it wants to see it
+	}
 	r := &cib.Readiness{Device: id, OK: ev.Result.OK, Error: ev.Result.Error, Time: n.wallNow()}
 	was := k.last
 	k.last = r
