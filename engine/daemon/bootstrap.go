@@ -48,7 +48,10 @@ func (d *Daemon) postInit(ctx context.Context, c *caller, r *http.Request) (any,
 		return nil, err
 	}
 	n := cib.Node{ID: 1, Addresses: in.Addresses, Ports: in.Ports, Voter: true}
-	cfg := &cib.Config{Cluster: cib.Cluster{Name: in.Cluster, Options: in.Options}, Nodes: map[string]*cib.Node{name: &n}}
+	// A service that runs is not moved back for nothing: that would be a second
+	// interruption.
+	stickiness := cib.Score(1)
+	cfg := &cib.Config{Cluster: cib.Cluster{Name: in.Cluster, Options: in.Options, ResourceDefaults: cib.Meta{Stickiness: &stickiness}}, Nodes: map[string]*cib.Node{name: &n}}
 	if faults := cib.Validate(cfg); len(faults) > 0 {
 		return nil, invalid(faults)
 	}
