@@ -3,7 +3,6 @@ package docs
 import (
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -90,7 +89,7 @@ func TestMakeTargets(t *testing.T) {
 
 // TestReachable fails when a document in docs/ is named by no other document.
 func TestReachable(t *testing.T) {
-	linked := map[string]bool{path.Join(root, "README.md"): true}
+	linked := map[string]bool{}
 	files := documents(t)
 	for _, file := range files {
 		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
@@ -99,7 +98,7 @@ func TestReachable(t *testing.T) {
 		}
 	}
 	for _, file := range files {
-		if !linked[file] {
+		if strings.HasPrefix(file, filepath.Join(root, "docs")) && !linked[file] {
 			t.Errorf("no document links to %s: add it to docs/README.md", file)
 		}
 	}
