@@ -112,7 +112,7 @@ func dial(ep Endpoint, tlsConfig *tls.Config, p patience) (*conn, error) {
 			MinConnectTimeout: p.connect,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: p.probe}),
-		grpc.WithReadBufferSize(16<<10), grpc.WithWriteBufferSize(16<<10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(16<<10), grpc.WithWriteBufferSize(16<<10),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30), grpc.MaxCallSendMsgSize(RequestMaxBytes)))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the store at %s: %w", ep.URL, err)

@@ -46,13 +46,17 @@ const (
 	noLease                // nothing was done, since the lease is gone
 )
 
+// textDropped is what a member says that has no leader to pass a write to.
+const textDropped = "raft proposal dropped"
+
 // judge sorts an error of a call. sent says whether the request left this process.
 func judge(err error, sent bool) (verdict, error) {
 	if err == nil {
 		return final, nil
 	}
-	text := err.Error()
-	switch e := rpctypes.Error(err); {
+	text, code := err.Error(), status.Code(err)
+	err = rpctypes.Error(err) // one that errors.Is knows
+	switch e := err; {
 	case strings.Contains(text, "trying to send message larger than max"):
 		return final, fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case !sent:
@@ -61,7 +65,7 @@ func judge(err error, sent bool) (verdict, error) {
 		errors.Is(e, rpctypes.ErrAuthOldRevision), errors.Is(e, rpctypes.ErrNotCapable),
 		errors.Is(e, rpctypes.ErrNotLeader),
 		strings.Contains(text, "rpc not supported for learner"),
-		strings.Contains(text, "raft proposal dropped"):
+		strings.Contains(text, textDropped):
 		return again, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	case errors.Is(e, rpctypes.ErrLeaseNotFound):
 		return noLease, err
@@ -69,21 +73,27 @@ func judge(err error, sent bool) (verdict, error) {
 		return final, fmt.Errorf("%w: %w", ErrSpace, err)
 	case errors.Is(e, rpctypes.ErrRequestTooLarge), errors.Is(e, rpctypes.ErrTooManyOps):
 		return final, fmt.Errorf("%w: %w", ErrTooLarge, err)
-	case errors.Is(e, rpctypes.ErrPermissionDenied), errors.Is(e, rpctypes.ErrUserNotFound),
-		errors.Is(e, rpctypes.ErrUserEmpty), errors.Is(e, rpctypes.ErrInvalidAuthToken), errors.Is(e, rpctypes.ErrAuthFailed):
+	case errors.Is(e, rpctypes.ErrPermissionDenied), errors.Is(e, rpctypes.ErrUserEmpty),
+		errors.Is(e, rpctypes.ErrInvalidAuthToken), errors.Is(e, rpctypes.ErrAuthFailed):
 		return final, fmt.Errorf("%w: %w", ErrDenied, err)
 	case errors.Is(e, rpctypes.ErrDuplicateKey), errors.Is(e, rpctypes.ErrEmptyKey):
 		return final, fmt.Errorf("%w: %w", ErrInvalid, err)
 	case errors.Is(e, rpctypes.ErrCorrupt):
 		return final, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	switch status.Code(err) {
+	switch code {
 	case codes.InvalidArgument, codes.FailedPrecondition, codes.NotFound, codes.AlreadyExists, codes.OutOfRange, codes.Unimplemented:
 		return final, err
 	case codes.OK, codes.Canceled, codes.Unknown, codes.DeadlineExceeded, codes.PermissionDenied, codes.ResourceExhausted,
 		codes.Aborted, codes.Internal, codes.Unavailable, codes.DataLoss, codes.Unauthenticated:
 	}
 	return unknown, fmt.Errorf("%w: %w", ErrUnknown, err)
+}
+
+// isUnhealthy tells the refusal of a change of members while some of them are not
+// connected, or only since less than 5s.
+func isUnhealthy(err error) bool {
+	return errors.Is(err, rpctypes.ErrUnhealthy)
 }
 
 // ofContext prefers the reason why a call was given up to how it showed.

@@ -101,7 +101,7 @@ func (s *Store) renewLease(ctx context.Context, id int64, ttl time.Duration) boo
 		left, err := s.renewOnce(limited, id)
 		cancel()
 		switch {
-		case errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound), err == nil && left <= 0:
+		case errors.Is(err, rpctypes.ErrLeaseNotFound), err == nil && left <= 0:
 			return true
 		case err != nil:
 			// Only the store can say that a lease has run out; until it does, go on.
@@ -144,7 +144,7 @@ func (s *Store) Release(ctx context.Context) error {
 		_, err := c.lease.LeaseRevoke(ctx, &pb.LeaseRevokeRequest{ID: l.id})
 		return err
 	})
-	if err != nil && !errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound) {
+	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return fmt.Errorf("give the lease back: %w", err)
 	}
 	return nil

@@ -189,3 +189,15 @@ func commit(t testing.TB, s *Store, txn cib.Txn) int64 {
 	}
 	return rev
 }
+
+// admin administers the store as root, from a node.
+func (c *cluster) admin(node string) *Admin {
+	c.t.Helper()
+	a, err := NewAdmin(Config{
+		Cluster: "test", Node: node, Endpoints: c.endpoints(node), Detection: testDetection,
+		TLS: c.identity(pki.RootName).ClientConfig(pki.Check{}),
+	})
+	must(c.t, err)
+	c.t.Cleanup(a.Close)
+	return a
+}

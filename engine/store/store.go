@@ -77,6 +77,20 @@ type Store struct {
 // Open makes a client. It does not wait for the store: whether it is there shows
 // by [Store.LastContact] and by the first snapshot.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s, err := newStore(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// The store lives until Close, not until the context of the call that opened it ends.
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.wg.Go(func() { s.watch(ctx) })
+	s.wg.Go(func() { s.keep(ctx) })
+	s.wg.Go(func() { s.keepLease(ctx) })
+	return s, nil
+}
+
+// newStore makes a client that connects when it is used, and no more.
+func newStore(cfg Config) (*Store, error) {
 	if cfg.Cluster == "" || strings.Contains(cfg.Cluster, "/") {
 		return nil, fmt.Errorf("open the store: %q is no name for a cluster", cfg.Cluster)
 	}
@@ -88,19 +102,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, prefix: Prefix(cfg.Cluster), patience: patienceFor(cfg.Detection), log: cfg.Log,
-		lost: make(chan int64, 16),
+		lost: make(chan int64, 16), stop: func() {},
 	}
 	s.lease.Store(&leaseState{next: make(chan struct{})})
 	s.state.Store(&published{next: make(chan struct{})})
-	if err := s.SetEndpoints(cfg.Endpoints); err != nil {
-		return nil, err
-	}
-	// The store lives until Close, not until the context of the call that opened it ends.
-	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.wg.Go(func() { s.watch(ctx) })
-	s.wg.Go(func() { s.keep(ctx) })
-	s.wg.Go(func() { s.keepLease(ctx) })
-	return s, nil
+	return s, s.SetEndpoints(cfg.Endpoints)
 }
 
 // Close ends the client. The lease runs out by itself; see [Store.Release].
@@ -166,7 +172,7 @@ func order(list []Endpoint, node string) []Endpoint {
 	if len(far) > 0 {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(node))
-		n := int(h.Sum32() % uint32(len(far))) //nolint:gosec // a handful of endpoints
+		n := int(h.Sum32() % uint32(len(far)))
 		far = append(slices.Clone(far[n:]), far[:n]...)
 	}
 	return append(local, far...)
@@ -306,8 +312,7 @@ func (s *Store) do(ctx context.Context, read bool, call func(context.Context, *c
 // without a leader for a moment, and leaving it would help nobody; one that stays
 // so is cut off from the others.
 func (s *Store) wait(c *conn, err error, noLeader map[*conn]time.Time) bool {
-	if !errors.Is(rpctypes.Error(err), rpctypes.ErrNoLeader) && !strings.Contains(err.Error(), rpctypes.ErrNoLeader.Error()) &&
-		!strings.Contains(err.Error(), "raft proposal dropped") {
+	if !errors.Is(err, rpctypes.ErrNoLeader) && !strings.Contains(err.Error(), textDropped) {
 		return true
 	}
 	since, ok := noLeader[c]
@@ -357,7 +362,7 @@ func (s *Store) Commit(ctx context.Context, txn cib.Txn) (ok bool, rev int64, er
 			s.measured(time.Since(began))
 			return resp.Succeeded, resp.Header.Revision, nil
 		}
-		if errors.Is(rpctypes.Error(err), rpctypes.ErrLeaseNotFound) && tries == 0 {
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) && tries == 0 {
 			s.leaseGone(id)
 			continue // nothing was done: see judge
 		}
@@ -432,7 +437,7 @@ func (s *Store) late(ctx context.Context, cancel context.CancelCauseFunc, c *con
 				cancel(errLeaderLost)
 			}
 			return
-		case errors.Is(rpctypes.Error(err), rpctypes.ErrNoLeader):
+		case errors.Is(err, rpctypes.ErrNoLeader):
 			leaderless = true
 		case errors.Is(err, context.DeadlineExceeded):
 			cancel(errors.New("the store's member hangs"))
@@ -455,7 +460,7 @@ func (s *Store) ask(ctx context.Context, c *conn) (uint64, error) {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		return 0, err
+		return 0, rpctypes.Error(err)
 	}
 	return resp.Header.RaftTerm, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -139,35 +140,35 @@ func (s *Store) follow(ctx context.Context, c *conn, r *replica) error {
 	}
 	// A bounded queue: when this side is slow, the member waits and keeps what
 	// comes, and one day says that it was compacted.
-	queue, ended := make(chan *pb.WatchResponse, 64), make(chan error, 1)
-	go func() {
+	queue := make(chan *pb.WatchResponse, 64)
+	var ended error // of the stream; to be read once queue is closed
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		defer close(queue)
 		for {
-			resp, err := stream.Recv()
-			if err != nil {
-				ended <- err
+			var resp *pb.WatchResponse
+			if resp, ended = stream.Recv(); ended != nil {
 				return
 			}
 			select {
 			case queue <- resp:
 			case <-ctx.Done():
-				ended <- ctx.Err()
+				ended = ctx.Err()
 				return
 			}
 		}
-	}()
-	defer func() {
-		cancel()
-		<-ended
-	}()
+	})
+	defer reader.Wait()
+	defer cancel()
 	for {
 		select {
-		case resp := <-queue:
+		case resp, ok := <-queue:
+			if !ok {
+				return ended
+			}
 			if err := s.take(r, resp, queue); err != nil {
 				return err
 			}
-		case err := <-ended:
-			ended <- err // for the deferred receive
-			return err
 		case <-c.left:
 			return errLeft
 		}
@@ -217,12 +218,14 @@ func (s *Store) take(r *replica, resp *pb.WatchResponse, queue <-chan *pb.WatchR
 			// A progress notice: everything up to this revision was delivered.
 			rev = max(rev, resp.Header.Revision)
 		}
+		var more bool
 		select {
-		case resp = <-queue:
-			continue
+		case resp, more = <-queue:
 		default:
 		}
-		break
+		if !more {
+			break
+		}
 	}
 	r.next = rev + 1
 	if changed {
@@ -288,7 +291,7 @@ var errOlder = errors.New("the store is older than what is known")
 // compare orders snapshots by the generation of the data, then by revision.
 func compare(a, b *cib.Snapshot) int64 {
 	if n, m := a.Status.Generation.Number, b.Status.Generation.Number; n != m {
-		return int64(n) - int64(m) //nolint:gosec // generations count restores
+		return int64(n) - int64(m)
 	}
 	return a.Revision - b.Revision
 }

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/authpb"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/pki"
+)
+
+// What every node may write: what any engine does for an authenticated caller,
+// and what the DC does, which any node may become. The DC's own guard is the
+// comparison of its key in every transaction.
+//
+// cib.KeyDataGen is missing on purpose: it orders whole histories, and only root
+// may change it.
+var sharedKeys = []string{
+	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent,
+	cib.KeyDC, cib.KeyView, cib.KeyVoters,
+	cib.KeyNodeStatus, cib.KeyPending, cib.KeyFenceRequest, cib.KeyProof, cib.KeyFenceHistory,
+}
+
+// ownKeys are what only the node itself may write.
+func ownKeys(node string) []string {
+	return []string{
+		cib.KeyMember + node, cib.KeyAttributes + node, cib.KeyStore + node, cib.KeyLinks + node,
+		cib.KeyHistory + node + "/", cib.KeyReadiness + node + "/",
+	}
+}
+
+const sharedRole = "node"
+
+func ownRole(node string) string { return "node/" + node }
+
+// EnableAuth lets the store itself enforce who writes what, by the names in the
+// nodes' certificates. From then on only the holder of a certificate for
+// [pki.RootName] can administer it: such a certificate belongs where the key of
+// the cluster's authority is.
+func (a *Admin) EnableAuth(ctx context.Context, nodes []string) error {
+	steps := []authStep{
+		{"user " + pki.RootName, func(ctx context.Context, c pb.AuthClient) error {
+			_, err := c.UserAdd(ctx, &pb.AuthUserAddRequest{Name: pki.RootName, Options: &authpb.UserAddOptions{NoPassword: true}})
+			return err
+		}},
+		{"role " + pki.RootName, func(ctx context.Context, c pb.AuthClient) error {
+			_, err := c.RoleAdd(ctx, &pb.AuthRoleAddRequest{Name: pki.RootName})
+			return err
+		}},
+		{"role of " + pki.RootName, func(ctx context.Context, c pb.AuthClient) error {
+			_, err := c.UserGrantRole(ctx, &pb.AuthUserGrantRoleRequest{User: pki.RootName, Role: pki.RootName})
+			return err
+		}},
+	}
+	steps = append(steps, a.roleSteps(sharedRole, sharedKeys)...)
+	// Everybody reads everything: secrets are sealed, tokens are hashed.
+	steps = append(steps, a.grantStep(sharedRole, authpb.Permission_READ, ""))
+	if err := a.authSteps(ctx, steps); err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		if err := a.GrantNode(ctx, n); err != nil {
+			return err
+		}
+	}
+	return a.authSteps(ctx, []authStep{{"switch on", func(ctx context.Context, c pb.AuthClient) error {
+		_, err := c.AuthEnable(ctx, &pb.AuthEnableRequest{})
+		return err
+	}}})
+}
+
+// GrantNode gives a node its account, before it joins.
+func (a *Admin) GrantNode(ctx context.Context, node string) error {
+	if node == "" || node == pki.RootName {
+		return fmt.Errorf("account of node %q in the store: %w", node, ErrInvalid)
+	}
+	steps := a.roleSteps(ownRole(node), ownKeys(node))
+	steps = append(steps, authStep{"user " + node, func(ctx context.Context, c pb.AuthClient) error {
+		_, err := c.UserAdd(ctx, &pb.AuthUserAddRequest{Name: node, Options: &authpb.UserAddOptions{NoPassword: true}})
+		return err
+	}})
+	for _, role := range []string{sharedRole, ownRole(node)} {
+		steps = append(steps, authStep{"role of " + node, func(ctx context.Context, c pb.AuthClient) error {
+			_, err := c.UserGrantRole(ctx, &pb.AuthUserGrantRoleRequest{User: node, Role: role})
+			return err
+		}})
+	}
+	return a.authSteps(ctx, steps)
+}
+
+// RevokeNode takes a removed node's account away: its certificate opens nothing
+// from then on.
+func (a *Admin) RevokeNode(ctx context.Context, node string) error {
+	return a.authSteps(ctx, []authStep{
+		{"user " + node, func(ctx context.Context, c pb.AuthClient) error {
+			_, err := c.UserDelete(ctx, &pb.AuthUserDeleteRequest{Name: node})
+			return err
+		}},
+		{"role " + ownRole(node), func(ctx context.Context, c pb.AuthClient) error {
+			_, err := c.RoleDelete(ctx, &pb.AuthRoleDeleteRequest{Role: ownRole(node)})
+			return err
+		}},
+	})
+}
+
+// Purge deletes the status of a removed node, which that node alone could write,
+// if the conditions hold. It is done as root, by an engine that may.
+func (a *Admin) Purge(ctx context.Context, node string, conditions []cib.Compare) (ok bool, rev int64, err error) {
+	if node == "" {
+		return false, 0, fmt.Errorf("delete the status of a node: %w: no name", ErrInvalid)
+	}
+	req, _, err := a.s.request(cib.Txn{If: conditions})
+	if err != nil {
+		return false, 0, err
+	}
+	for _, key := range append(ownKeys(node), cib.KeyNodeStatus+node, cib.KeyPending+node+"/") {
+		req.Success = append(req.Success, &pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{
+			RequestDeleteRange: &pb.DeleteRangeRequest{Key: []byte(a.s.prefix + key), RangeEnd: a.s.subtree(key)},
+		}})
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
+	defer cancel()
+	err = a.s.do(ctx, false, func(ctx context.Context, c *conn) error {
+		resp, err := c.kv.Txn(ctx, req)
+		if err == nil {
+			ok, rev = resp.Succeeded, resp.Header.Revision
+		}
+		return err
+	})
+	if err != nil {
+		return false, 0, fmt.Errorf("delete the status of node %s: %w", node, err)
+	}
+	return ok, rev, nil
+}
+
+// subtree is the end of the range of a key: with everything below it when it ends
+// in a slash, else empty, for the key alone.
+func (s *Store) subtree(key string) []byte {
+	if key == "" || key[len(key)-1] == '/' {
+		return rangeEnd(s.prefix + key)
+	}
+	return nil
+}
+
+type authStep struct {
+	what string
+	do   func(context.Context, pb.AuthClient) error
+}
+
+func (a *Admin) roleSteps(role string, keys []string) []authStep {
+	steps := []authStep{{"role " + role, func(ctx context.Context, c pb.AuthClient) error {
+		_, err := c.RoleAdd(ctx, &pb.AuthRoleAddRequest{Name: role})
+		return err
+	}}}
+	for _, key := range keys {
+		steps = append(steps, a.grantStep(role, authpb.Permission_READWRITE, key))
+	}
+	return steps
+}
+
+func (a *Admin) grantStep(role string, kind authpb.Permission_Type, key string) authStep {
+	return authStep{"permission of " + role, func(ctx context.Context, c pb.AuthClient) error {
+		_, err := c.RoleGrantPermission(ctx, &pb.AuthRoleGrantPermissionRequest{Name: role, Perm: &authpb.Permission{
+			PermType: kind, Key: []byte(a.s.prefix + key), RangeEnd: a.s.subtree(key),
+		}})
+		return err
+	}}
+}
+
+// authSteps does the steps in order; one that was done before is no error.
+func (a *Admin) authSteps(ctx context.Context, steps []authStep) error {
+	for _, step := range steps {
+		limited, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
+		err := a.s.do(limited, false, func(ctx context.Context, c *conn) error { return step.do(ctx, c.auth) })
+		cancel()
+		switch {
+		case err == nil,
+			errors.Is(err, rpctypes.ErrUserAlreadyExist), errors.Is(err, rpctypes.ErrRoleAlreadyExist),
+			errors.Is(err, rpctypes.ErrUserNotFound), errors.Is(err, rpctypes.ErrRoleNotFound):
+		default:
+			return fmt.Errorf("accounts of the store: %s: %w", step.what, err)
+		}
+	}
+	return nil
+}
