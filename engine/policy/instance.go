@@ -44,6 +44,10 @@ func (b *planner) planInstance(r *rsc) {
 		s.required, s.why = true, restart
 	case isBusy(here, cib.OpStart):
 		s.required, s.why = true, here.pending.Why
+	case isBusy(here, cib.OpStop):
+		// A stop that is no longer wanted will end it all the same: what depends on
+		// the instance waits until it was started again.
+		s.required, s.why = true, cib.Why{Cause: "it is being stopped, and is to run"}
 	}
 	b.start[i] = b.add(s)
 	b.started[i] = b.start[i]
