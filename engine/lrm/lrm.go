@@ -219,8 +219,11 @@ func (m *Manager) record(now time.Time, in *instance, p *cib.Pending) {
 	j := in.job
 	switch {
 	case j != nil && j.action.ID == p.ID:
-		if j.phase == claiming && p.State == cib.ActionRunning && p.Incarnation == m.incarnation {
-			j.phase, j.rev = claimed, p.Rev // the answer was lost, the claim was not
+		if j.phase <= claiming && p.State == cib.ActionRunning && p.Incarnation == m.incarnation {
+			j.phase, j.rev, in.retryAt = claimed, p.Rev, time.Time{} // the answer was lost, the claim was not
+			if j.drop = p.ValidityEpoch != m.epoch; j.drop {
+				j.phase = ended
+			}
 		}
 	case j != nil && j.phase > seen:
 		// An older action is still being ended; the new record waits.
@@ -452,13 +455,16 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 	case tag.Kind == Claim && outcome == Done:
 		j.phase, j.rev = claimed, rev
 	case tag.Kind == Claim && outcome == Refused:
-		in.job = nil // withdrawn, or claimed with a lost answer: the next snapshot tells
+		// Withdrawn, or claimed with a lost answer: a snapshot tells, the present
+		// one or one that is on its way.
+		in.job, in.retryAt = nil, now.Add(retryPause)
 	case tag.Kind == Claim:
 		j.phase, in.retryAt = seen, now.Add(retryPause)
 	case outcome == Done:
 		in.lastID, in.job = j.action.ID, nil
 	case outcome == Refused && tag.Kind == Refuse:
-		in.job = nil // a claim of ours happened after all, or it is withdrawn: the next snapshot tells
+		// A claim of ours happened after all, or it is withdrawn: likewise.
+		in.job, in.retryAt = nil, now.Add(retryPause)
 	case outcome == Refused:
 		// The record is gone (the DC ended it, or our own lost answer did).
 		in.lastID, in.job = j.action.ID, nil

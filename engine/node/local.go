@@ -15,6 +15,11 @@ func (n *Node) local(now time.Time) {
 		case lrm.Commit:
 			n.commit(c.Txn, c.Events, func(now time.Time, outcome Outcome, rev int64) {
 				n.lrm.Committed(now, c.Tag, lrm.Outcome(outcome), rev)
+				if outcome != Done {
+					// What the store shows may have been shown already: nothing else
+					// may ever change it.
+					n.syncLRM(now)
+				}
 			})
 		case lrm.Run:
 			run := Run{Run: c.Run << 1, Action: c.Action}
@@ -26,6 +31,11 @@ func (n *Node) local(now time.Time) {
 			n.out = append(n.out, Kill{Run: c.Run << 1})
 		}
 	}
+}
+
+// syncLRM shows the local resource manager its part of the snapshot.
+func (n *Node) syncLRM(now time.Time) {
+	n.lrm.Sync(now, n.snap.Status.Pending[n.self.Name], n.snap.Status.Histories[n.self.Name])
 }
 
 // reached asks for the removal of moves that have arrived: "belay move" leaves

@@ -114,7 +114,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		}
 		n.snap, n.fresh = ev.Snap, true
 		n.configure(now)
-		n.lrm.Sync(now, n.snap.Status.Pending[n.self.Name], n.snap.Status.Histories[n.self.Name])
+		n.syncLRM(now)
 	case Committed:
 		if f := n.commits[ev.ID]; f != nil {
 			delete(n.commits, ev.ID)
