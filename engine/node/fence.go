@@ -56,6 +56,9 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 	if st := n.snap.Status.Nodes[target]; st != nil {
 		r.BootID = st.BootID
 	}
+	if n.proofFor(target, r.BootID) != nil {
+		return // done, and not yet missed: what the plan was made from still shows it
+	}
 	r.Why.ID = cmp.Or(r.Why.ID, r.ID)
 	n.ask(now, &r)
 	c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyFenceRequest + target})
