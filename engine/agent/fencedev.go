@@ -131,7 +131,7 @@ func (q *FenceRequest) askDev(ctx context.Context, res *FenceResult) error {
 			return err
 		}
 		res.RC = 0
-		for _, n := range strings.Fields(strings.TrimPrefix(names, "ok")) {
+		for n := range strings.FieldsSeq(strings.TrimPrefix(names, "ok")) {
 			res.Plugs = append(res.Plugs, Plug{Name: n})
 		}
 		return nil

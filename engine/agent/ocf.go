@@ -58,7 +58,7 @@ func (q *Request) describe() string {
 // baseEnv is what every program sees. Nothing of the engine's own environment
 // is in it.
 func (r *Runner) baseEnv() []string {
-	return append([]string{"PATH=" + r.cfg.ShimDir + ":" + searchPath}, r.cfg.Env...)
+	return append([]string{"PATH=" + r.cfg.ShimDir + ":" + searchPath, stateVariable + "=" + r.cfg.StateDir}, r.cfg.Env...)
 }
 
 // ocfEnv is the environment of the OCF Resource Agent API 1.1, "Parameter

@@ -314,7 +314,10 @@ func (p processAgent) spawn(q *Request, s *processSettings) (*processState, erro
 	}
 	attr := &os.ProcAttr{
 		Dir: s.workdir, Files: []*os.File{null, log, log}, Sys: &syscall.SysProcAttr{Setsid: true},
-		Env: []string{"PATH=" + searchPath, "BELAY_RESOURCE=" + q.Instance, "BELAY_NODE=" + q.Node, processVariable + "=" + st.Run},
+		Env: []string{
+			"PATH=" + searchPath, "BELAY_RESOURCE=" + q.Instance, "BELAY_NODE=" + q.Node,
+			stateVariable + "=" + p.stateDir, processVariable + "=" + st.Run,
+		},
 	}
 	if s.user != nil {
 		if attr.Sys.Credential, err = credential(s.user); err != nil {

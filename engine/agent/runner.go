@@ -51,6 +51,7 @@ func New(cfg Config) (*Runner, error) {
 	if cfg.StateDir == "" {
 		return nil, errors.New("agent runner: no state directory given")
 	}
+	cfg.StateDir = filepath.Clean(cfg.StateDir)
 	if cfg.Node == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -106,7 +107,7 @@ func def(s *string, value string) {
 // makeRscTmp makes the directory where agents note for one boot what they
 // have started. As OCF agents expect, everyone may write there, like in /tmp.
 func makeRscTmp(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // agents run as other users, too
 		return fmt.Errorf("directory for agents' state: %w", err)
 	}
 	const mode = fs.ModeSticky | 0o755

@@ -16,6 +16,7 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
 	godbus "github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -61,6 +62,14 @@ func TestUnitsReal(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.Remove(masked) })
 	unitContract(t, socket)
+	c, err := dialManager(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.KillUnitWithTarget(t.Context(), "belaytest-stubborn.service", sd.All, int32(unix.SIGKILL)); err != nil {
+		t.Error(err)
+	}
 }
 
 // unitContract is what any manager has to do for us.

@@ -80,11 +80,12 @@ func (x *writer) line(depth int, text string) {
 }
 
 func tag(name string, pairs ...any) string {
-	text := "<" + name
+	var text strings.Builder
+	text.WriteString("<" + name)
 	for i := 0; i+1 < len(pairs); i += 2 {
-		text += attribute(fmt.Sprint(pairs[i]), fmt.Sprint(pairs[i+1]))
+		text.WriteString(attribute(fmt.Sprint(pairs[i]), fmt.Sprint(pairs[i+1])))
 	}
-	return text
+	return text.String()
 }
 
 func (x *writer) element(depth int, name string, pairs ...any) {
