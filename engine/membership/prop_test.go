@@ -21,6 +21,9 @@ type history struct {
 	splitAt  time.Time
 	views    []*cib.View
 	promised map[uint64]time.Time // when somebody with the newest epoch first saw a majority promise
+	stale    bool                 // a restarted node read an old view
+	since    map[string]time.Time // since when a node is valid in the view leased[node] or newer
+	leased   map[string]uint64
 }
 
 // TestValidityNeverTwice plays random histories: delays, losses, cuts, restarts,
@@ -28,20 +31,22 @@ type history struct {
 // after every event that
 //
 //   - when a majority has promised a view, a node that is in none since loses its
-//     validity within T;
+//     validity within T, unless a restarted voter read an old view from the store;
+//   - even then, once a node is valid in a view, a node that is in none since
+//     loses its validity within T, or the first one has lost its own meanwhile;
 //   - T after the cluster was split in two, only one side has valid nodes.
 //
 // When all has healed, all are valid again and everybody chooses everybody.
 func TestValidityNeverTwice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nv := rapid.IntRange(1, 5).Draw(t, "voters")
-		no := rapid.IntRange(0, 2).Draw(t, "others")
+		no := rapid.IntRange(0, 3).Draw(t, "others")
 		s := Setup{VoterEpoch: 1, Detection: 500 * time.Millisecond, Interval: 100 * time.Millisecond, Validity: time.Second, Links: rapid.IntRange(1, 2).Draw(t, "links")}
 		for i := range nv + no {
 			s.Nodes = append(s.Nodes, fmt.Sprint("n", i))
 		}
 		s.Voters = s.Nodes[:nv]
-		w := &history{world: newWorld(rapid.Uint64().Draw(t, "seed"), s), t: t, promised: map[uint64]time.Time{}}
+		w := &history{world: newWorld(rapid.Uint64().Draw(t, "seed"), s), t: t, promised: map[uint64]time.Time{}, since: map[string]time.Time{}, leased: map[string]uint64{}}
 		w.delay = func() time.Duration { return time.Duration(w.rng.Int64N(int64(80 * time.Millisecond))) }
 		w.lost = func() bool { return w.rng.IntN(20) == 0 }
 		w.after = w.check
@@ -101,7 +106,7 @@ func (w *history) fault() {
 	t := w.t
 	pick := func() string { return rapid.SampledFrom(w.names).Draw(t, "node") }
 	writable := slices.ContainsFunc(w.names, w.reads)
-	switch rapid.IntRange(0, 9).Draw(t, "fault") {
+	switch rapid.IntRange(0, 10).Draw(t, "fault") {
 	case 0:
 		w.cut(pick(), pick(), rapid.IntRange(-1, w.setup.Links-1).Draw(t, "link"))
 	case 1:
@@ -129,6 +134,11 @@ func (w *history) fault() {
 			h.setup, h.view, h.gen = seen, nil, cib.DataGeneration{}
 			h.t = New(n, h.inc, w.member(n).BootID, rand.New(rand.NewPCG(uint64(h.inc), 3)), w.local(h))
 			w.learn(h)
+		} else if old := rapid.IntRange(0, 3).Draw(t, "old views"); old > 0 && old < len(w.views) {
+			w.stale = true
+			h.view = w.views[len(w.views)-1-old]
+			h.t = New(n, h.inc, w.member(n).BootID, rand.New(rand.NewPCG(uint64(h.inc), 4)), w.local(h))
+			w.learn(h)
 		}
 	case 5:
 		w.nodes[pick()].paused = w.now.Add(time.Duration(rapid.IntRange(1, 3000).Draw(t, "pause")) * time.Millisecond)
@@ -136,7 +146,7 @@ func (w *history) fault() {
 		if writable {
 			w.store(rapid.SliceOfDistinct(rapid.SampledFrom(w.names), rapid.ID).Draw(t, "view"))
 		}
-	case 8:
+	case 8, 9, 10:
 		w.changeVoters(writable)
 	}
 	for _, n := range w.names {
@@ -184,14 +194,27 @@ func (w *history) check() {
 	valid := [2]string{}
 	for _, n := range w.names {
 		if !w.valid(n) {
+			delete(w.leased, n)
+		} else if v := w.nodes[n].t.leaseView; v != w.leased[n] {
+			w.leased[n], w.since[n] = v, w.now
+		}
+	}
+	for _, n := range w.names {
+		if !w.valid(n) {
 			continue
+		}
+		for _, x := range w.names {
+			if v, ok := w.leased[x]; ok && !w.inSince(n, v) && w.validUntil(n).After(w.since[x].Add(w.setup.Validity)) {
+				w.t.Fatalf("%s: %s is valid for %s, but %s is valid in view %d without it since %s",
+					w.now.Sub(w.start), n, w.validUntil(n).Sub(w.now), x, v, w.now.Sub(w.since[x]))
+			}
 		}
 		inc := w.nodes[n].inc
 		for _, v := range slices.Backward(w.views) {
 			if m, ok := v.Member(n); ok && m.Incarnation == inc {
 				break
 			}
-			if at, ok := w.promised[v.Number]; ok && w.validUntil(n).After(at.Add(w.setup.Validity)) {
+			if at, ok := w.promised[v.Number]; ok && !w.stale && w.validUntil(n).After(at.Add(w.setup.Validity)) {
 				w.t.Fatalf("%s: %s is valid for %s, but a majority promised view %d without it %s ago",
 					w.now.Sub(w.start), n, w.validUntil(n).Sub(w.now), v.Number, w.now.Sub(at))
 			}
@@ -207,6 +230,14 @@ func (w *history) check() {
 	if valid[0] != "" && valid[1] != "" {
 		w.t.Fatalf("%s: both %s and %s are valid, %s after the split", w.now.Sub(w.start), valid[0], valid[1], w.now.Sub(w.splitAt))
 	}
+}
+
+// inSince reports whether a node is in the view or a later one.
+func (w *history) inSince(n string, view uint64) bool {
+	return slices.ContainsFunc(w.views, func(v *cib.View) bool {
+		m, ok := v.Member(n)
+		return ok && v.Number >= view && m.Incarnation == w.nodes[n].inc
+	})
 }
 
 // TestSameSeed: a tracker is a function of its calls.
