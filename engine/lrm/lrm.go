@@ -106,6 +106,7 @@ type Manager struct {
 	lastRun   uint64
 	instances map[string]*instance
 	runs      map[uint64]*instance
+	stored    map[string]*cib.History // what the newest snapshot shows
 	out       []Command
 }
 
@@ -125,6 +126,8 @@ type instance struct {
 	history  *cib.History        // nil: none
 	dirty    bool                // history differs from what is stored
 	writing  bool                // a Report is on its way
+	rev      int64               // of the stored history, 0: there is none; known since revision revAt
+	revAt    int64
 	retryAt  time.Time
 	lastID   string      // of the last action that ended here
 	events   []cib.Event // of recurring monitors, to go with the next Report
@@ -197,10 +200,14 @@ func (m *Manager) SetValid(now time.Time, valid bool) {
 // Sync takes what the store shows of this node: its pending records and its
 // histories, by instance.
 func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories map[string]*cib.History) {
+	m.stored = histories
 	for _, id := range slices.Sorted(maps.Keys(histories)) {
-		if in := m.instances[id]; in == nil && histories[id].BootID == m.bootID {
-			m.instance(id).history = histories[id]
-			m.seq = max(m.seq, lastSeq(histories[id]))
+		h := histories[id]
+		if in := m.instances[id]; in == nil && h.BootID == m.bootID {
+			m.instance(id).history = h
+			m.seq = max(m.seq, lastSeq(h))
+		} else if in != nil && h.Rev > in.revAt {
+			in.rev, in.revAt = h.Rev, h.Rev
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(pending)) {
@@ -440,8 +447,11 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 	}
 	if tag.Kind == Report {
 		in.writing = false
-		if outcome != Done {
-			in.dirty, in.retryAt = true, now.Add(retryPause)
+		if outcome == Done {
+			m.wrote(in, rev)
+		} else {
+			// Refused: an earlier one of ours happened after all.
+			in.dirty, in.retryAt, in.revAt = true, now.Add(retryPause), 0
 		}
 		return
 	}
@@ -462,6 +472,9 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 		j.phase, in.retryAt = seen, now.Add(retryPause)
 	case outcome == Done:
 		in.lastID, in.job = j.action.ID, nil
+		if tag.Kind == Finish && !j.drop {
+			m.wrote(in, rev)
+		}
 	case outcome == Refused && tag.Kind == Refuse:
 		// A claim of ours happened after all, or it is withdrawn: likewise.
 		in.job, in.retryAt = nil, now.Add(retryPause)
@@ -498,10 +511,27 @@ func (m *Manager) finish(in *instance, j *job) {
 	m.commit(Finish, in, j, txn, j.events)
 }
 
-// report writes the history alone.
+// wrote notes that the history was written, or deleted, at a revision.
+func (m *Manager) wrote(in *instance, rev int64) {
+	in.rev, in.revAt = rev, rev
+	if in.history == nil {
+		in.rev = 0
+	}
+}
+
+// report writes the history alone. It compares the one that it replaces: a report
+// whose answer was lost, and that happens later, must not replace a newer one.
 func (m *Manager) report(in *instance) {
 	in.writing, in.dirty = true, false
-	var txn cib.Txn
+	rev := in.rev
+	if in.revAt == 0 {
+		if h := m.stored[in.id]; h != nil {
+			rev = h.Rev
+		} else {
+			rev = 0
+		}
+	}
+	txn := cib.Txn{If: []cib.Compare{{Key: cib.HistoryKey(m.node, in.id), ModRev: rev}}}
 	m.addHistory(in, &txn)
 	m.out = append(m.out, Commit{Tag: Tag{Kind: Report, Instance: in.id}, Txn: txn, Events: in.events})
 	in.events = nil
