@@ -351,10 +351,15 @@ func (w *World) heal() {
 	w.bringUp()
 }
 
+// longOff is when a person goes and switches on what fencing has left off. It has to
+// be done by hand where so many nodes were fenced at once that the rest has no
+// quorum to record the proof, which comes before the "on" of a reboot.
+const longOff = int64(30 * time.Second)
+
 // bringUp is the administrator who switches on what is off.
 func (w *World) bringUp() {
 	for _, m := range w.machines {
-		if !m.powered && w.store.snap.Status.Requests[m.name] == nil {
+		if !m.powered && (w.store.snap.Status.Requests[m.name] == nil || w.now-m.offAt > longOff) {
 			clear(m.outlets)
 			m.powerOn("switched on by hand")
 		}

@@ -25,6 +25,7 @@ type machine struct {
 	held    []due
 	engine  *engine // nil: none runs
 	boots   uint64  // counts power changes, to recognise old plans
+	offAt   int64
 
 	inst       map[string]*instance // what runs
 	outlets    map[string]bool      // devices that have switched it off
@@ -157,6 +158,7 @@ func (m *machine) powerOff(why string) {
 	m.tracef("power off (%s)", why)
 	m.powered, m.booted, m.paused, m.stopped = false, false, false, false
 	m.boots++
+	m.offAt = m.w.now
 	m.held = nil
 	m.endEngine()
 	m.feeding = false

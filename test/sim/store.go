@@ -485,6 +485,8 @@ func describe(txn *cib.Txn) []string {
 			out = append(out, fmt.Sprintf("fencing of %s is %s (by %s) %s", v.Target, v.State, v.Executor, v.Error))
 		case *cib.Proof:
 			out = append(out, fmt.Sprintf("proof %s: boot %s of %s is over (%s) %s", v.ID, v.BootID, v.Target, v.Kind, v.Void))
+		case *cib.History:
+			out = append(out, fmt.Sprintf("records that %s is %s", v.Instance, v.Role()))
 		case *cib.Member:
 			out = append(out, fmt.Sprintf("registers incarnation %d, boot %s, validity epoch %d", v.Incarnation, v.BootID, v.ValidityEpoch))
 		}
