@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bufio"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -241,12 +242,26 @@ func mountProc(c initConfig, root string) error {
 			return err
 		}
 	}
+	// Who asks whether a machine was booted anew must see it in a host, too.
+	boot := filepath.Join(c.Dir, "boot_id")
+	if err := os.WriteFile(boot, []byte(newBootID()), 0o444); err != nil {
+		return err
+	}
 	// First /proc/sys as a mount of its own with its part net as another on top, then the former
 	// read-only, which leaves the latter as it is.
 	return errors.Join(
 		mount(sys, sys, "", unix.MS_BIND, ""),
 		mount(netSys, netSys, "", unix.MS_BIND, ""),
+		mount(boot, filepath.Join(sys, "kernel/random/boot_id"), "", unix.MS_BIND, ""),
 		mount("", sys, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""))
+}
+
+// newBootID draws the id of a boot, a random UUID as that of the kernel.
+func newBootID() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x\n", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func mountSys(c initConfig, root string) error {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,4 +146,19 @@ func TestInitReapsOrphans(t *testing.T) {
 	eventually(t, 5*time.Second, "no zombies", func() bool {
 		return sh(t, h, "ps -eo stat,comm | grep -c -e ^Z -e sleep; true") == "0"
 	})
+}
+
+// Each boot of a host has an id of its own, as that of a machine has.
+func TestBootID(t *testing.T) {
+	t.Parallel()
+	l := start(t, Config{Hosts: 2})
+	const file = "cat /proc/sys/kernel/random/boot_id"
+	a, b := sh(t, l.Host(1), file), sh(t, l.Host(2), file)
+	must(t, l.Host(1).Reboot(t.Context()))
+	again := sh(t, l.Host(1), file)
+	machine, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	must(t, err)
+	if a == b || a == again || a == strings.TrimSpace(string(machine)) || len(a) != 36 {
+		t.Errorf("boot ids %s of n1, %s of n2, %s of n1 after a reboot, machine %s", a, b, again, machine)
+	}
 }
