@@ -290,13 +290,3 @@ type JoinAnswer struct {
 	Node       cib.Node            `json:"node"`
 	Endpoints  map[string][]string `json:"endpoints"` // of the store, by node
 }
-
-// RenewRequest asks a member for a new certificate of the caller's own key.
-type RenewRequest struct {
-	Request string `json:"request"` // PEM certificate request
-}
-
-// RenewAnswer is the new certificate.
-type RenewAnswer struct {
-	Cert string `json:"cert"`
-}

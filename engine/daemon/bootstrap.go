@@ -144,6 +144,10 @@ func (e *engine) seed(ctx context.Context, actor api.Actor, cfg *cib.Config, ca 
 		ok, rev, err := e.store.Commit(ctx, txn)
 		if err == nil && ok {
 			err = e.await(ctx, rev)
+			if err == nil {
+				// From here on the store itself enforces who writes what.
+				err = e.keeper.admin.EnableAuth(ctx, []string{e.local.Node})
+			}
 			c.outcome(p, err)
 			return err
 		}

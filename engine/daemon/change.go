@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,6 +99,9 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 		p.after, err = c.rollback(ctx, s)
 	case cib.Edits(string(c.Action)):
 		p.edit = true
+		if err := c.guard(s); err != nil {
+			return nil, err
+		}
 		p.after, err = cib.Edit(s.Config, cib.EditRequest{Action: string(c.Action), Object: c.Object, Value: c.Value, Merge: c.Merge})
 	default:
 		err = c.operate(s, p)
@@ -116,6 +120,22 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 		return nil, api.NewProblem(api.CodePlanChanged, "what the change would do is no longer what the dry run showed")
 	}
 	return p, nil
+}
+
+// guard refuses edits that the state of the cluster forbids.
+func (c *changing) guard(s *cib.Snapshot) error {
+	kind, id, _ := strings.Cut(c.Object, "/")
+	if c.Action != api.ActionRemoveNode || kind != "node" || c.Force {
+		return nil
+	}
+	st := s.Status.Nodes[id]
+	if st != nil && st.State != cib.NodeOffline && st.State != cib.NodeFenced {
+		return api.NewProblem(api.CodeConflict, fmt.Sprintf("node %s is %s: what runs there would be forgotten. Let it leave first: belay node drain, on %s", id, st.State, id))
+	}
+	if voters := s.Status.Voters.Voters; slices.Contains(voters, id) && len(voters) == 2 && s.Config.Nodes[id].Voter {
+		c.log.Warn("the cluster goes on with one voter", "removed", id)
+	}
+	return nil
 }
 
 // validate seals what is secret and checks the configuration as a whole, with the

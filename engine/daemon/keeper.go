@@ -283,10 +283,13 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if k.admin == nil || s.Status.DC == nil || s.Status.DC.Node != k.local.Node || s.Status.DC.Incarnation != k.setup.Incarnation {
 		return nil
 	}
-	if now := time.Now(); now.Before(k.tended.Add(keeperPause)) && k.tendedRev == s.Revision {
+	now := time.Now()
+	if now.Before(k.tended.Add(keeperPause)) && k.tendedRev == s.Revision {
 		return nil
-	} else {
-		k.tended, k.tendedRev = now, s.Revision
+	}
+	k.tended, k.tendedRev = now, s.Revision
+	if err := k.forgetNodes(ctx, s); err != nil {
+		return err
 	}
 	if !k.votersDiffer(s) {
 		return nil
@@ -311,10 +314,7 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	defer cancel()
 	switch step.kind {
 	case voterAdd:
-		err = k.admin.GrantNode(sctx, step.node)
-		if err == nil {
-			_, err = k.admin.AddLearner(sctx, step.node, store.PeerURLs(s.Config.Nodes[step.node]))
-		}
+		_, err = k.admin.AddLearner(sctx, step.node, store.PeerURLs(s.Config.Nodes[step.node]))
 	case voterPromote:
 		if err = k.admin.Promote(sctx, step.node); err == nil {
 			_, err = k.admin.Barrier(sctx, step.node)
@@ -409,11 +409,11 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
 		}
 	}
 	wanted := func(name string) bool { n := s.Config.Nodes[name]; return n != nil && n.Voter }
-	for _, name := range learners {
-		if wanted(name) {
-			return voterStep{kind: voterPromote, node: name}
+	if len(learners) > 0 { // one at a time
+		if wanted(learners[0]) {
+			return voterStep{kind: voterPromote, node: learners[0]}
 		}
-		return voterStep{kind: voterRemove, node: name}
+		return voterStep{kind: voterRemove, node: learners[0]}
 	}
 	if unnamed {
 		return voterStep{} // a learner that has not started yet

@@ -255,6 +255,9 @@ func (e *engine) run(ctx context.Context) error {
 		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores, //nolint:gosec // after 1970
 		Rand: rand.New(rand.NewPCG(uint64(wall.UnixNano()), 0)), Snapshot: old, //nolint:gosec // nonces come from packet-wise random salts, see comm
 	}
+	if err := e.renewExpired(); err != nil {
+		e.log.Error("certificate", "err", err)
+	}
 	e.findWatchdog(old)
 	if err := e.transport.Start(ctx); err != nil {
 		return err
@@ -271,6 +274,7 @@ func (e *engine) run(ctx context.Context) error {
 	e.start(ctx, e.keepSnapshots)
 	e.start(ctx, e.report)
 	e.start(ctx, e.servePeers)
+	e.start(ctx, e.upkeep)
 	if e.watchdog != nil {
 		e.start(ctx, e.pingWatchdog)
 	}

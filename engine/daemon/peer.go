@@ -18,8 +18,7 @@ import (
 	"github.com/belay-ha/belay/engine/store"
 )
 
-// The node API is what engines ask of each other over TLS on every link: to join,
-// and for a new certificate.
+// The node API is what an engine asks of another over TLS, on every link: to join.
 
 // Limits of the node API.
 const (
@@ -33,10 +32,6 @@ func (e *engine) servePeers(ctx context.Context) {
 	mux.HandleFunc("POST /v1/join", func(w http.ResponseWriter, r *http.Request) {
 		var req api.JoinRequest
 		e.answer(w, r, &req, func() (any, error) { return e.admitNode(r.Context(), &req, r.RemoteAddr) })
-	})
-	mux.HandleFunc("POST /v1/renew", func(w http.ResponseWriter, r *http.Request) {
-		var req api.RenewRequest
-		e.answer(w, r, &req, func() (any, error) { return e.renewFor(r, &req) })
 	})
 	srv := &http.Server{
 		Handler: http.MaxBytesHandler(mux, peerBodyMaxBytes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
@@ -138,6 +133,9 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err != nil {
 		return nil, refuse(api.CodeJoinRefused, "the certificate request is not valid: %v", err)
 	}
+	if e.keeper.admin == nil {
+		return nil, api.NewProblem(api.CodeJoinRefused, fmt.Sprintf("node %s is no voter; ask one of %v", e.local.Node, s.Status.Voters.Voters))
+	}
 	ca, err := e.authority(ctx)
 	if err != nil {
 		return nil, err
@@ -155,6 +153,9 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	}
 	if err := e.addNode(ctx, s, req, &n, from, refuse); err != nil {
 		return nil, err
+	}
+	if err := e.keeper.admin.GrantNode(ctx, req.Node); err != nil {
+		return nil, api.NewProblem(api.CodeStore, fmt.Sprintf("node %s is configured but has no account in the store yet: %v. Remove it and join again", req.Node, err))
 	}
 	ans := &api.JoinAnswer{
 		Cluster: e.local.Cluster, StoreToken: e.local.Token, CA: string(pki.EncodeCert(ca.Cert)), Cert: string(pki.EncodeCert(cert)), Node: n, Endpoints: map[string][]string{},
@@ -220,43 +221,4 @@ func (e *engine) level(s *cib.Snapshot) int {
 		}
 	}
 	return level
-}
-
-// authority opens the cluster's authority.
-func (e *engine) authority(ctx context.Context) (*pki.CA, error) {
-	var doc sealedCA
-	if err := e.getDocument(ctx, keyCA, &doc); err != nil {
-		return nil, api.NewProblem(api.CodeStore, "the cluster's authority can't be read: "+err.Error())
-	}
-	key, err := e.seal.Open(keyCA, doc.Sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open the cluster's authority: %w", err)
-	}
-	return pki.ParseCA(pki.EncodeCert(e.id.CA().Cert), []byte(key))
-}
-
-// renewFor gives a member a new certificate for the key that the configuration
-// names.
-func (e *engine) renewFor(r *http.Request, req *api.RenewRequest) (*api.RenewAnswer, error) {
-	name := pki.NodeOf(*r.TLS)
-	s, err := e.current()
-	if err != nil {
-		return nil, err
-	}
-	n := s.Config.Nodes[name]
-	if n == nil {
-		return nil, api.NewProblem(api.CodeForbidden, "only a member may renew its certificate")
-	}
-	ca, err := e.authority(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	cert, err := ca.Sign([]byte(req.Request), pki.Names{Node: name, Addresses: n.Addresses}, time.Now())
-	if err != nil {
-		return nil, api.NewProblem(api.CodeBadRequest, err.Error())
-	}
-	if pki.PublicKey(cert) != n.PublicKey {
-		return nil, api.NewProblem(api.CodeForbidden, "the key is not the one that the configuration names for "+name)
-	}
-	return &api.RenewAnswer{Cert: string(pki.EncodeCert(cert))}, nil
 }

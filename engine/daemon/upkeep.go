@@ -1,0 +1,203 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/pki"
+	"github.com/belay-ha/belay/engine/store"
+)
+
+// Regular work that nobody waits for: certificates, backups, the store's files.
+
+const (
+	upkeepPause   = 10 * time.Minute
+	backupsMax    = 7 // scheduled ones kept
+	fileAuthority = "authority.sealed"
+)
+
+// upkeep does the regular work until ctx ends.
+func (e *engine) upkeep(ctx context.Context) {
+	tick := time.NewTicker(upkeepPause)
+	defer tick.Stop()
+	for {
+		if err := e.renewCertificates(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("certificates were not renewed", "err", err)
+		}
+		if e.keeper.admin != nil && ctx.Err() == nil {
+			if done, err := e.keeper.admin.Maintain(ctx); err != nil {
+				e.log.Warn("housekeeping of the store waits", "err", err)
+			} else if done != (store.Upkeep{}) {
+				e.log.Info("housekeeping of the store", "compacted", done.Compacted, "defragmented", done.Defragmented, "cleared", done.Cleared)
+			}
+			e.backupWhenDue(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// backupWhenDue saves the store when the newest scheduled backup is older than
+// backup-interval, and removes the oldest ones.
+func (e *engine) backupWhenDue(ctx context.Context) {
+	s := e.snap.Load()
+	if s == nil || s.Config.Cluster.Options.BackupEvery() == 0 {
+		return
+	}
+	dir := e.d.path(dirBackup)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		e.emit(event.New(event.BackupFailed, "node", e.local.Node, "reason", err.Error()))
+		return
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "belay-*.db"))
+	if err != nil {
+		return
+	}
+	slices.Sort(files) // the time is in the name
+	if len(files) > 0 {
+		if st, err := os.Stat(files[len(files)-1]); err == nil && time.Since(st.ModTime()) < s.Config.Cluster.Options.BackupEvery() {
+			return
+		}
+	}
+	if _, err := e.backup(ctx, ""); err != nil {
+		return // it is told by an event
+	}
+	for _, f := range files[:max(0, len(files)+1-backupsMax)] {
+		if err := os.Remove(f); err != nil {
+			e.log.Warn("an old backup can't be removed", "file", f, "err", err)
+		}
+	}
+}
+
+// renewCertificates renews what is due: every member holds the sealed key of the
+// cluster's authority, so it needs nobody for that.
+func (e *engine) renewCertificates(ctx context.Context) error {
+	now := time.Now()
+	if now.Before(pki.RenewAt(e.id.Cert(), pki.NodeLife)) {
+		return nil
+	}
+	ca, err := e.authority(ctx)
+	if err != nil {
+		return err
+	}
+	cert, err := ca.Issue(pki.Names{Node: e.local.Node, Addresses: e.local.Config.Addresses}, e.id.Key().Public(), now)
+	if err != nil {
+		return err
+	}
+	if err := e.id.Replace(cert); err != nil {
+		return err
+	}
+	if err := e.id.Save(e.d.path(dirPKI), "", ""); err != nil {
+		return err
+	}
+	if err := renewRoot(e.d.path(dirPKI), ca, now); err != nil {
+		return err
+	}
+	e.emit(event.New(event.CertificateRenewed, "node", e.local.Node, "end", cert.NotAfter.UTC().Format(time.RFC3339)))
+	return nil
+}
+
+// renewRoot renews the certificate that administers the store, where there is one.
+func renewRoot(dir string, ca *pki.CA, now time.Time) error {
+	root, err := pki.LoadIdentity(ca, dir, pki.FileRoot, pki.FileRootKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	cert, err := ca.Issue(pki.Names{Node: pki.RootName}, root.Key().Public(), now)
+	if err != nil {
+		return err
+	}
+	if err := root.Replace(cert); err != nil {
+		return err
+	}
+	return root.Save(dir, pki.FileRoot, pki.FileRootKey)
+}
+
+// renewExpired renews a certificate that has run out before the store's member
+// starts: a cluster that was off for long comes up again by itself. It needs the
+// sealed key on this node's disk.
+func (e *engine) renewExpired() error {
+	now := time.Now()
+	if now.Before(e.id.Cert().NotAfter) {
+		return nil
+	}
+	e.log.Error("this node's certificate has run out", "end", e.id.Cert().NotAfter)
+	sealed, err := os.ReadFile(e.d.path(dirPKI, fileAuthority))
+	if err != nil {
+		return fmt.Errorf("the certificate ended %s and can't be renewed here: %w", e.id.Cert().NotAfter.Format(time.RFC3339), err)
+	}
+	ca, err := e.openAuthority(string(sealed))
+	if err != nil {
+		return err
+	}
+	cert, err := ca.Issue(pki.Names{Node: e.local.Node, Addresses: e.local.Config.Addresses}, e.id.Key().Public(), now)
+	if err != nil {
+		return err
+	}
+	e.emit(event.New(event.CertificateExpired, "node", e.local.Node, "end", e.id.Cert().NotAfter.UTC().Format(time.RFC3339)))
+	if err := errors.Join(e.id.Replace(cert), e.id.Save(e.d.path(dirPKI), "", ""), renewRoot(e.d.path(dirPKI), ca, now)); err != nil {
+		return err
+	}
+	e.emit(event.New(event.CertificateRenewed, "node", e.local.Node, "end", cert.NotAfter.UTC().Format(time.RFC3339)))
+	return nil
+}
+
+// authority opens the cluster's authority: from this node's disk, else from the
+// store, and then it is kept on the disk of a voter.
+func (e *engine) authority(ctx context.Context) (*pki.CA, error) {
+	file := e.d.path(dirPKI, fileAuthority)
+	if sealed, err := os.ReadFile(file); err == nil {
+		return e.openAuthority(string(sealed))
+	}
+	var doc sealedCA
+	if err := e.getDocument(ctx, keyCA, &doc); err != nil {
+		return nil, api.NewProblem(api.CodeStore, "the cluster's authority can't be read: "+err.Error())
+	}
+	ca, err := e.openAuthority(doc.Sealed)
+	if err == nil && e.keeper.admin != nil {
+		err = pki.WriteFile(file, []byte(doc.Sealed), 0o600)
+	}
+	return ca, err
+}
+
+func (e *engine) openAuthority(sealed string) (*pki.CA, error) {
+	key, err := e.seal.Open(keyCA, strings.TrimSpace(sealed))
+	if err != nil {
+		return nil, fmt.Errorf("open the cluster's authority: %w", err)
+	}
+	return pki.ParseCA(pki.EncodeCert(e.id.CA().Cert), []byte(key))
+}
+
+// forgetNodes removes the accounts and the status of nodes that are no longer
+// configured, on the DC.
+func (k *keeper) forgetNodes(ctx context.Context, s *cib.Snapshot) error {
+	for _, name := range sortedKeys(s.Status.Members) {
+		if s.Config.Nodes[name] != nil || slices.Contains(s.Status.Voters.Voters, name) {
+			continue
+		}
+		if err := k.admin.RevokeNode(ctx, name); err != nil {
+			return err
+		}
+		if _, _, err := k.admin.Purge(ctx, name, []cib.Compare{{Key: cib.KeyDC, ModRev: s.Status.DC.Rev}}); err != nil {
+			return err
+		}
+		k.log.Info("a removed node was forgotten", "removed", name)
+	}
+	return nil
+}
