@@ -152,7 +152,7 @@ func TestFenceRefuses(t *testing.T) {
 func TestFenceTimeout(t *testing.T) {
 	r := testRunner(t)
 	dir, q := probeDevice(t, `trap "" TERM; echo $$ > "$dir/pid"; timeout 1000 sleep 1000`)
-	q.Timeout = 500 * time.Millisecond
+	q.Timeout = 2 * time.Second
 	res := r.RunFence(context.Background(), q)
 	if res.Status != cib.OpTimeout || res.OK || res.Power != PowerUnknown {
 		t.Errorf("%+v", res)

@@ -84,7 +84,8 @@ func TestProcessDies(t *testing.T) {
 }
 
 func TestProcessFailsAtOnce(t *testing.T) {
-	p := newProc(t, map[string]string{"command": "sh", "args": `-c 'echo "cannot open port" >&2; exit 3'`})
+	// Nothing listens on port 1: start waits for health, and sees the end first.
+	p := newProc(t, map[string]string{"command": "sh", "args": `-c 'echo "cannot open port" >&2; exit 3'`, "health_port": "1"})
 	res := p.want("start", 1, "exited with status 3")
 	if !strings.Contains(res.Stdout, "cannot open port") {
 		t.Errorf("output: %+v", res)
