@@ -47,6 +47,7 @@ var Codes = []Definition{
 	{"BLY2012", "Two histories", http.StatusConflict, ExitFailed, "Decide which side's data is right and rejoin the other node. No change is possible until then."},
 	{"BLY2013", "Removing it would endanger quorum", http.StatusConflict, ExitFailed, "Add or repair a voter first."},
 	{"BLY2014", "Feature level", http.StatusConflict, ExitFailed, "Upgrade the nodes that still run the older release; belay cluster status names them."},
+	{"BLY2015", "Not as wanted", http.StatusConflict, ExitFailed, "belay explain resource NAME and belay resource failures NAME tell why."},
 	{"BLY9001", "Defect", http.StatusInternalServerError, ExitFailed, "This is a defect in Belay: send the output of belay report."},
 }
 
@@ -76,6 +77,7 @@ const (
 	CodeTwoHistories = "BLY2012"
 	CodeQuorumAtRisk = "BLY2013"
 	CodeFeatureLevel = "BLY2014"
+	CodeNotAsWanted  = "BLY2015"
 	CodeDefect       = "BLY9001"
 )
 
