@@ -142,6 +142,7 @@ type job struct {
 	seen   time.Time
 	events []cib.Event
 	drop   bool // it was not run: end the record without a result
+	refuse bool // it was never claimed, as far as is known
 }
 
 type phase uint8
@@ -351,8 +352,8 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 		}
 		if j.asked.ValidityEpoch != m.epoch {
 			// Asked before we lost validity: whoever asked knew an older world.
-			j.phase, j.drop = finishing, true
-			m.commit(Refuse, in, j, cib.Txn{If: m.compare(in, j), Delete: []string{cib.PendingKey(m.node, in.id)}}, nil)
+			j.drop, j.refuse = true, true
+			m.finish(in, j)
 			return
 		}
 		j.phase = claiming
@@ -508,7 +509,11 @@ func (m *Manager) finish(in *instance, j *job) {
 		m.addHistory(in, &txn)
 		in.dirty = false
 	}
-	m.commit(Finish, in, j, txn, j.events)
+	kind := Finish
+	if j.refuse {
+		kind = Refuse
+	}
+	m.commit(kind, in, j, txn, j.events)
 }
 
 // wrote notes that the history was written, or deleted, at a revision.
