@@ -28,6 +28,7 @@ func (n *Node) elect(now time.Time) {
 	if n.isDC() {
 		if n.dcSince.IsZero() {
 			n.dcSince, n.planned, n.dcAfter = now, nil, 0
+			clear(n.doubted)
 		}
 		return
 	}

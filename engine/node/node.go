@@ -57,10 +57,11 @@ type Node struct {
 	dcRetry    time.Time
 	dcSince    time.Time // since when this engine is the DC
 	everHeard  map[string]bool
-	planned    *cib.Snapshot     // the snapshot of the last plan
-	replanAt   time.Time         // when time alone changes the decision
-	removing   map[string]uint64 // moves that have arrived, by constraint, with the generation
-	refused    string            // why the plan checker refused the last plan
+	doubted    map[string]time.Time // members that others do not hear, since when
+	planned    *cib.Snapshot        // the snapshot of the last plan
+	replanAt   time.Time            // when time alone changes the decision
+	removing   map[string]uint64    // moves that have arrived, by constraint, with the generation
+	refused    string               // why the plan checker refused the last plan
 
 	// Registration and leaving.
 	registering bool
@@ -85,7 +86,7 @@ func New(s Setup, now time.Time) *Node {
 		self: s, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
-		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, removing: map[string]uint64{},
+		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]uint64{},
 		fences: map[string]*execution{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
 	}
 }

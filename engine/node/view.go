@@ -43,8 +43,15 @@ func (n *Node) formView(now time.Time) bool {
 	members := []cib.ViewMember{}
 	for _, name := range sortedKeys(n.snap.Config.Nodes) {
 		i := slices.IndexFunc(chosen, func(m cib.ViewMember) bool { return m.Node == name })
+		if i >= 0 {
+			delete(n.doubted, name)
+		}
 		if i >= 0 && n.admit(now, &c, name, chosen[i]) {
 			members = append(members, chosen[i])
+			continue
+		}
+		if m, stay := n.doubt(now, name); stay && i < 0 {
+			members = append(members, m)
 			continue
 		}
 		if m, stay := n.absent(now, &c, name); stay {
@@ -146,6 +153,24 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 		}
 	}
 	return true
+}
+
+// doubt keeps a member that this node hears and that was not chosen because others
+// do not hear it, or not yet: a voter that has just started, or whose links have
+// just come back, hears nobody for a moment. What is not so for the detection time
+// is no silence.
+func (n *Node) doubt(now time.Time, name string) (cib.ViewMember, bool) {
+	m, member := n.snap.Status.View.Member(name)
+	if !member || !n.online(name) || !slices.Contains(n.tracker.Alive(now), m) {
+		delete(n.doubted, name)
+		return m, false
+	}
+	since, ok := n.doubted[name]
+	if !ok {
+		since = now
+		n.doubted[name] = now
+	}
+	return m, now.Before(since.Add(n.snap.Config.Cluster.Options.DetectionTime()))
 }
 
 // absent decides on a node that is not chosen. It stays a member only while its
