@@ -273,7 +273,7 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 	pair := func(kind FaultKind, back FaultKind) []Fault {
 		f.Kind = kind
 		g := f
-		g.Kind, g.At = back, f.At+f.For
+		g.Kind, g.At = back, min(f.At+f.For, sc.Heal-time.Second)
 		return []Fault{f, g}
 	}
 	short := func(low, high time.Duration) { f.For = between(r, low, high) }

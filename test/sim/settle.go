@@ -113,6 +113,11 @@ func (w *World) misplaced(s *cib.Snapshot) string {
 			delete(want, p)
 		}
 	}
+	if !w.allWanted(s) {
+		// The placement also names what can't be started because something it
+		// needs is stopped by the configuration.
+		return ""
+	}
 	for _, p := range slices.SortedFunc(maps.Keys(want), func(a, b spot) int { return cmp.Compare(a.node+a.instance, b.node+b.instance) }) {
 		return fmt.Sprintf("%s does not run on %s, where the policy wants it (%s)", p.instance, p.node, want[p])
 	}
@@ -133,7 +138,12 @@ func (w *World) anyFailure(s *cib.Snapshot) bool {
 // wanted reports whether a resource should run somewhere, in a configuration whose
 // constraints leave a place for everything.
 func (w *World) wanted(s *cib.Snapshot, resource string) bool {
-	if w.sc.Tight || s.Config.Cluster.Options.StopAllResources || s.Config.Resources[resource] == nil || !w.checks.unique[resource] {
+	return !w.sc.Tight && s.Config.Resources[resource] != nil && w.checks.unique[resource] && w.allWanted(s)
+}
+
+// allWanted reports whether the configuration wants everything to run.
+func (w *World) allWanted(s *cib.Snapshot) bool {
+	if s.Config.Cluster.Options.StopAllResources || s.Config.Cluster.Options.MaintenanceMode {
 		return false
 	}
 	for _, n := range s.Config.Nodes {
