@@ -130,15 +130,17 @@ func (p *placer) inRole(r *rsc, role cib.Role) bool {
 	return p.roles[r.index] == role
 }
 
-// best returns the node with the highest score. Among equals the one with fewer
-// resources is taken, then the one it runs on, then the first by name; and
-// where it runs already, any node must be better to move it.
+// best returns the node with the highest score. Where it runs, it stays unless
+// another node is better; else, among equals, the one with fewer resources is
+// taken, then the first by name.
+//
+// Pacemaker moves a resource without stickiness also to even out the numbers.
+// Here every plan is made from what is, without memory of the one before: once
+// the resource is stopped for the sake of the numbers, the next plan could well
+// start it where it was, and so on for ever. So only scores move a resource.
 func (p *placer) best(r *rsc, prefer int32) int32 {
 	w := p.weights[r.index]
-	now := nowhere
-	if len(r.active) > 0 {
-		now = p.current(r)
-	}
+	now := p.current(r)
 	top := nowhere
 	for i := range p.nodes {
 		n := int32(i)
@@ -154,7 +156,7 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 		return nowhere
 	case prefer != nowhere && p.nodes[prefer].usable && w[prefer] >= w[top]:
 		return prefer
-	case now != nowhere && p.nodes[now].usable && w[now] == w[top] && w[top] > 0 && (r.clone == nil || !r.clone.unique()):
+	case now != nowhere && p.nodes[now].usable && w[now] == w[top] && (r.clone == nil || !r.clone.unique()):
 		return now
 	}
 	return top

@@ -46,7 +46,15 @@ func (p *placer) assignInstances(c *rsc) {
 	count := make([]int, len(p.nodes)) // instances of this clone by node
 	order := p.rankInstances(c)
 	assigned := 0
+	for _, i := range order { // what may not be touched has its place for certain
+		if p.anyPinned(i) && p.assignInstance(c, i, nowhere, count, perNode) {
+			assigned++
+		}
+	}
 	for _, i := range order {
+		if p.assigned[i.index] != undecided {
+			continue
+		}
 		if assigned >= total {
 			break
 		}
@@ -61,7 +69,7 @@ func (p *placer) assignInstances(c *rsc) {
 	for _, i := range order {
 		switch {
 		case p.assigned[i.index] != undecided:
-		case assigned >= total && !p.anyPinned(i):
+		case assigned >= total:
 			p.limit(i, "clone-max is reached")
 		case p.assignInstance(c, i, nowhere, count, perNode):
 			assigned++
@@ -202,9 +210,9 @@ func (p *placer) applyClone(r *rsc, c *colocation) {
 }
 
 // interleaves reports whether an instance is colocated with the other clone's
-// instance on its own node.
+// instance on its own node. What must be apart is kept apart from all of them.
 func (p *placer) interleaves(r *rsc, c *colocation) bool {
-	return r.clone != nil && r.clone == c.dependent && r.clone.cfg.Clone.Interleave && c.attribute == "#uname"
+	return c.score > 0 && r.clone != nil && r.clone == c.dependent && r.clone.cfg.Clone.Interleave && c.attribute == "#uname"
 }
 
 // applyInterleaved ties an instance to one instance of the other clone: the one

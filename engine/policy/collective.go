@@ -173,12 +173,6 @@ func (b *planner) orderStops(o *order) {
 	}
 	switch {
 	case b.pairs(o):
-		b.eachPair(o, func(first, then *rsc) {
-			if first != nil {
-				b.relateAll(b.stopsLast(then), b.stopsFirst(first), strict, o.id)
-			}
-		})
-		// An instance that leaves its node is no pair of the one that stays.
 		b.eachStopPair(o, func(first, then *rsc) {
 			b.relateAll(b.stopsLast(then), b.stopsFirst(first), strict, o.id)
 		})
@@ -214,36 +208,44 @@ func (b *planner) pairs(o *order) bool {
 }
 
 // eachPair calls f for each instance of then that is to run somewhere with the
-// instance of first on the same node; nil if there is none.
+// instances of first on the same node; nil if there are none.
 func (b *planner) eachPair(o *order, f func(first, then *rsc)) {
-	byNode := make(map[int32]*rsc, len(o.first.children))
-	for _, i := range o.first.children {
-		if n := b.nodeOf(i); n != nowhere {
-			byNode[n] = i
-		}
-	}
+	byNode := byNode(o.first, b.nodeOf)
 	for _, i := range o.then.children {
-		if n := b.nodeOf(i); n != nowhere {
-			f(byNode[n], i)
+		n := b.nodeOf(i)
+		if n == nowhere {
+			continue
+		}
+		for _, first := range byNode[n] {
+			f(first, i)
+		}
+		if len(byNode[n]) == 0 {
+			f(nil, i)
 		}
 	}
 }
 
-// eachStopPair calls f for instances that are active on one node now, but are
-// not a pair in the placement.
+// eachStopPair calls f for instances that are active on one node now.
 func (b *planner) eachStopPair(o *order, f func(first, then *rsc)) {
-	byNode := make(map[int32]*rsc, len(o.first.children))
-	for _, i := range o.first.children {
-		if n := b.activeNode(i); n != nowhere {
-			byNode[n] = i
-		}
-	}
+	byNode := byNode(o.first, b.activeNode)
 	for _, i := range o.then.children {
-		n := b.activeNode(i)
-		if first := byNode[n]; n != nowhere && first != nil && (b.nodeOf(first) == nowhere || b.nodeOf(i) != b.nodeOf(first)) {
-			f(first, i)
+		if n := b.activeNode(i); n != nowhere {
+			for _, first := range byNode[n] {
+				f(first, i)
+			}
 		}
 	}
+}
+
+// byNode sorts the instances of a clone by the node they are on.
+func byNode(c *rsc, on func(*rsc) int32) map[int32][]*rsc {
+	out := make(map[int32][]*rsc, len(c.children))
+	for _, i := range c.children {
+		if n := on(i); n != nowhere {
+			out[n] = append(out[n], i)
+		}
+	}
+	return out
 }
 
 // nodeOf is where a resource is to run; of several parts where the first is.

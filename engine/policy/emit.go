@@ -77,13 +77,14 @@ func (b *planner) awaitPending(list []int32) {
 // could be done one by one.
 func (b *planner) emit() *graph.Graph {
 	g := &graph.Graph{Revision: b.s.Revision, ConfigGen: b.s.ConfigGen.Number}
-	any := false
+	todo := false
 	for i := range b.steps {
-		any = any || b.steps[i].required && !b.steps[i].point
+		todo = todo || b.steps[i].required && !b.steps[i].point
 	}
-	if !any {
+	if !todo {
 		return g
 	}
+	b.findLive()
 	order := b.sort()
 	number := make([]int32, len(b.steps))  // of its action; noStep: none
 	reach := make([][]int32, len(b.steps)) // of points: the actions before them
@@ -134,9 +135,38 @@ func (b *planner) actionsBefore(i int32, number []int32, reach [][]int32) []int3
 	return slices.Compact(out)
 }
 
+// findLive marks the collectives of which something is to be started or stopped.
+func (b *planner) findLive() {
+	b.up, b.down = make([]bool, len(b.rscs)), make([]bool, len(b.rscs))
+	for i := range b.steps {
+		s := &b.steps[i]
+		if !s.required || s.rsc == nil || s.rsc.kind != cib.KindPrimitive {
+			continue
+		}
+		marks := b.up
+		if s.op == cib.OpStop || s.op == cib.OpDemote {
+			marks = b.down
+		}
+		for r := s.rsc; r != nil && !marks[r.index]; r = r.parent {
+			marks[r.index] = true
+		}
+	}
+}
+
 // live reports whether a step takes part in the order: what is as it should be
 // does not keep others waiting, and waits for nobody.
-func (b *planner) live(i int32) bool { return b.steps[i].required || b.steps[i].point }
+func (b *planner) live(i int32) bool {
+	s := &b.steps[i]
+	switch {
+	case s.required:
+		return true
+	case !s.point || s.fact != nil:
+		return false
+	case s.op == cib.OpStop || s.op == cib.OpDemote:
+		return b.down[s.rsc.index]
+	}
+	return b.up[s.rsc.index]
+}
 
 // sort returns the steps in an order that respects the edges; steps of a circle
 // are marked stuck and come last. Among equals the order of making decides.

@@ -513,6 +513,9 @@ func (u *state) spreadInstances() {
 	for _, r := range u.rscs {
 		if r.kind == cib.KindPrimitive && !r.anonymous() && r.ledger != nil {
 			r.active = activeFacts(r.ledger)
+			if len(r.active) == 0 && len(r.ledger.facts) > 0 {
+				r.was = u.lastPlace(r.ledger)
+			}
 		}
 	}
 	for _, r := range u.rscs[:len(u.rscs):len(u.rscs)] { // more are appended
@@ -563,6 +566,7 @@ func (u *state) spreadClone(c *rsc) {
 			}
 		}
 	}
+	u.addPast(on, keys, u.cloneMax(c))
 	taken := make(map[int32]*rsc, len(on)) // node to instance
 	used := make([]bool, len(c.children))
 	nodes := slices.Sorted(maps.Keys(on))
@@ -589,8 +593,26 @@ func (u *state) spreadClone(c *rsc) {
 		taken[n].primitives(func(r *rsc) {
 			if f := r.ledger.on(n); f != nil && !f.dead && f.role > cib.RoleStopped {
 				r.active = append(r.active, f)
+			} else if f != nil && onTheWay(f) {
+				r.was = f
 			}
 		})
+	}
+}
+
+// addPast adds the nodes on which instances of an anonymous clone were stopped
+// on their way, as long as the clone has that many.
+func (u *state) addPast(on map[int32]bool, keys map[string]*ledger, limit int) {
+	for i := range u.nodes {
+		n := int32(i)
+		if len(on) >= limit || on[n] {
+			continue
+		}
+		for _, l := range keys {
+			if f := l.on(n); f != nil && onTheWay(f) {
+				on[n] = true
+			}
+		}
 	}
 }
 

@@ -21,6 +21,13 @@ func (b *planner) spread() {
 	}
 }
 
+// leftAlone reports whether a step starts what is not to be touched: that is not
+// started again because something else is.
+func (b *planner) leftAlone(i int32) bool {
+	s := &b.steps[i]
+	return s.op == cib.OpStart && !s.point && b.left[s.rsc.index]
+}
+
 func (b *planner) queue(i int32) {
 	if !b.steps[i].queued {
 		b.steps[i].queued = true
@@ -34,7 +41,7 @@ func (b *planner) pass(i int32) {
 	blocks := s.blocks()
 	for e := s.out; e != noStep; e = b.edges[e].nextOut {
 		then, rel := b.edges[e].then, b.edges[e].relation
-		if rel&redoes != 0 && s.required && !b.steps[then].required {
+		if rel&redoes != 0 && s.required && !b.steps[then].required && !b.leftAlone(then) {
 			b.demand(then, cib.Why{Cause: b.becauseOf(s, then), Rule: b.edges[e].rule})
 		}
 		if rel&needs != 0 && blocks && b.steps[then].stuck == "" && b.tooFew(then) {

@@ -22,6 +22,7 @@ func (p *placer) place() *graph.Placement {
 	for _, r := range p.rankTop() {
 		p.assign(r, nowhere) // and what it depends on before
 	}
+	p.dropContradictions() // nothing runs against a mandatory colocation
 	return p.placement()
 }
 
@@ -182,10 +183,16 @@ func (p *placer) banFor(target *rsc, l *ledger, f *fact) {
 // not by itself allow a node.
 func (p *placer) applyStickiness() {
 	for _, r := range p.rscs {
-		if r.kind != cib.KindPrimitive || len(r.active) != 1 || r.settings.stickiness == 0 {
+		if r.kind != cib.KindPrimitive || len(r.active) > 1 || r.settings.stickiness == 0 {
 			continue
 		}
-		f := r.active[0]
+		f := r.was
+		if len(r.active) == 1 {
+			f = r.active[0]
+		}
+		if f == nil {
+			continue
+		}
 		if p.weights[r.index][f.node] == absent || p.nodes[f.node].lost || f.failed != nil && f.onFail == cib.OnFailStop {
 			continue
 		}
@@ -240,7 +247,8 @@ func scoreAt(w []cib.Score, n int32) cib.Score {
 	return max(w[n], -cib.Infinity)
 }
 
-// current returns where a resource runs; nowhere if it does not. Of several
+// current returns where a resource runs, or was stopped on its way; nowhere if
+// it does neither. Of several
 // places it is the first on a node that can be acted on.
 func (p *placer) current(r *rsc) int32 {
 	switch {
@@ -251,6 +259,8 @@ func (p *placer) current(r *rsc) int32 {
 			}
 		}
 		return nowhere
+	case len(r.active) == 0 && r.was != nil:
+		return r.was.node
 	case len(r.active) == 0:
 		return nowhere
 	}

@@ -48,6 +48,7 @@ type planner struct {
 	fence              []int32 // by node
 	steps              []step
 	edges              []edge
+	up, down           []bool  // by resource: something of it is started, or stopped
 	work               []int32 // steps whose state changed and was not passed on yet
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 
@@ -57,7 +58,7 @@ func decide(t *testing.T, w *world) string {
 		b.WriteString(actionText(g, i) + "\n")
 	}
 	if next := policy.NextChange(w.Snapshot, w.now); !next.IsZero() {
-		fmt.Fprintf(&b, "looks again in %s\n", next.Sub(w.now))
+		fmt.Fprintf(&b, "looks again in %s\n", next.Sub(w.now).Round(time.Second))
 	}
 	if b.Len() == 0 {
 		return "nothing\n"

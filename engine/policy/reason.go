@@ -125,8 +125,11 @@ func (p *placer) whyThere(r *rsc, n int32) cib.Why {
 		return p.whyNowhere(r)
 	}
 	was := p.current(r)
-	if was == n {
+	if was == n && len(r.active) > 0 {
 		return cib.Why{Cause: "it runs there"}
+	}
+	if was == n {
+		return cib.Why{Cause: "it ran there"}
 	}
 	if why, ok := p.whyNotThere(r, was); ok {
 		return why
@@ -233,7 +236,7 @@ func (p *placer) whyNowhere(r *rsc) cib.Why {
 		return cib.Why{Cause: text, Rule: rule}
 	}
 	if text := p.limits[r.index]; text != "" {
-		return cib.Why{Cause: text, Rule: "clone-max"}
+		return cib.Why{Cause: text}
 	}
 	for _, c := range thisWithOf(r) {
 		if c.score >= cib.Infinity && p.nowhere(c.primary) {

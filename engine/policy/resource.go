@@ -30,6 +30,7 @@ type rsc struct {
 	// Of primitives only.
 	ledger *ledger // what the nodes know of it
 	active []*fact // where it is or may be active; of an anonymous instance at most one
+	was    *fact   // where it was stopped to be started again, if it is not active; see last.go
 	orphan bool    // in histories, not in the configuration
 	agent  string
 
@@ -261,7 +262,8 @@ func (r *rsc) nodeMax() int {
 	return max(1, r.cfg.Clone.NodeMax)
 }
 
-// cloneMax is clone-max, cut down to what the nodes can hold.
+// cloneMax is clone-max; of an anonymous clone, whose instances are the same, at
+// most one for each node.
 func (u *state) cloneMax(r *rsc) int {
 	hosts := 0
 	for i := range u.nodes {
@@ -276,7 +278,7 @@ func (u *state) cloneMax(r *rsc) int {
 	if !r.unique() {
 		n = min(n, hosts)
 	}
-	return max(0, min(n, instancesMax, hosts*min(r.nodeMax(), instancesMax)))
+	return max(0, min(n, instancesMax))
 }
 
 // addInstances makes the instances of a clone.

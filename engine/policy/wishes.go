@@ -192,3 +192,64 @@ func (p *placer) samePlace(c *colocation, a, b int32) bool {
 	y, okY := p.nodes[b].attribute(c.attribute)
 	return okX && okY && x == y
 }
+
+// dropContradictions stops dependents whose mandatory colocations can't all
+// hold, such as two that contradict each other: to run would break one.
+func (p *placer) dropContradictions() {
+	for changed := true; changed; {
+		changed = false
+		for _, c := range p.colocs {
+			if !c.mandatory() || c.role != 0 || c.withRole != 0 || c.dependent.cfg.Clone != nil || c.primary.cfg.Clone != nil {
+				continue
+			}
+			c.dependent.primitives(func(d *rsc) {
+				if p.assigned[d.index] >= 0 && !p.pins[d.index] && p.contradicts(d, c) {
+					p.drop(d, "colocation "+c.id+" with "+c.primary.base+" can't hold")
+					changed = true
+				}
+			})
+		}
+	}
+}
+
+// contradicts reports whether a dependent is where a colocation forbids it.
+func (p *placer) contradicts(d *rsc, c *colocation) bool {
+	n, bad := p.assigned[d.index], false
+	c.primary.primitives(func(x *rsc) {
+		switch m := p.assigned[x.index]; {
+		case m < 0:
+			// Without its last member a group is not where it should be.
+			bad = bad || c.score > 0 && x == lastPrimitive(c.primary)
+		case p.samePlace(c, n, m) != (c.score > 0):
+			bad = true
+		}
+	})
+	return bad
+}
+
+func lastPrimitive(r *rsc) *rsc {
+	for len(r.children) > 0 {
+		r = r.children[len(r.children)-1]
+	}
+	return r
+}
+
+// drop takes the node away from a resource, and from the members after it in its
+// group.
+func (p *placer) drop(r *rsc, why string) {
+	after := []*rsc{r}
+	if g := r.parent; g != nil && g.kind == cib.KindGroup {
+		for i, m := range g.children {
+			if m == r {
+				after = g.children[i:]
+			}
+		}
+	}
+	for _, m := range after {
+		if n := p.assigned[m.index]; n >= 0 && !p.pins[m.index] {
+			p.running[n]--
+			p.limits[m.index] = why
+			p.settle(m, nowhere)
+		}
+	}
+}

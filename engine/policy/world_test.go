@@ -89,6 +89,7 @@ func baseOf(instance string) string {
 func (w *world) result(node, instance, op string, interval time.Duration, rc, expected int, status cib.OpStatus) *cib.OpResult {
 	h := w.history(node, instance)
 	w.seq++
+	w.now = w.now.Add(time.Millisecond)
 	r := cib.OpResult{Seq: w.seq, Op: op, Interval: cib.Duration(interval), RC: rc, Expected: expected, Status: status, Started: w.now, Ended: w.now}
 	r.Probe = op == cib.OpMonitor && interval == 0
 	failed := status != cib.OpDone || rc != expected && !r.Probe
@@ -125,7 +126,7 @@ func (w *world) do(a *cib.Action, rc int) {
 		return
 	}
 	r := w.result(a.Node, a.Instance, a.Op, a.Interval.D(), rc, a.Expected, cib.OpDone)
-	r.Digest = cib.Digest(a.Parameters)
+	r.Digest, r.Why = cib.Digest(a.Parameters), a.Why
 	h := w.history(a.Node, a.Instance)
 	if a.Op == cib.OpStart {
 		h.Agent, h.Parameters = a.Agent, a.Parameters
