@@ -125,7 +125,23 @@ var ErrNotFound = errors.New("no such member")
 func (a *Admin) change(ctx context.Context, what string, call func(context.Context, *conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
 	defer cancel()
-	err := a.s.do(ctx, false, call)
+	return changed(what, a.s.do(ctx, false, call))
+}
+
+// changeAtLeader is change at the leader and nowhere else: what a member passes on
+// to the leader for itself goes without the caller's name, and is refused once
+// the store asks who may do what.
+func (a *Admin) changeAtLeader(ctx context.Context, what string, list []Member, call func(context.Context, *conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
+	defer cancel()
+	leader, err := a.leader(ctx, list)
+	if err == nil {
+		err = a.at(ctx, leader, call)
+	}
+	return changed(what, err)
+}
+
+func changed(what string, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -196,14 +212,14 @@ func (a *Admin) AddLearner(ctx context.Context, name string, peerURLs []string) 
 // has everything: see [Admin.Barrier].
 func (a *Admin) Promote(ctx context.Context, name string) error {
 	return repeat(ctx, func(ctx context.Context) error {
-		m, _, err := a.member(ctx, name, nil)
+		m, list, err := a.member(ctx, name, nil)
 		if errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("promote %s: %w: %w", name, ErrNotReady, err) // added, but not started yet
 		}
 		if err != nil || !m.Learner {
 			return err
 		}
-		err = a.change(ctx, "promote "+name, func(ctx context.Context, c *conn) error {
+		err = a.changeAtLeader(ctx, "promote "+name, list, func(ctx context.Context, c *conn) error {
 			_, err := c.member.MemberPromote(ctx, &pb.MemberPromoteRequest{ID: m.ID})
 			return err
 		})

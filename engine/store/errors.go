@@ -67,6 +67,8 @@ func judge(err error, sent bool) (verdict, error) {
 		strings.Contains(text, "rpc not supported for learner"),
 		strings.Contains(text, textDropped):
 		return again, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case errors.Is(e, rpctypes.ErrUnhealthy):
+		return final, err // about the members' connections, not about this one
 	case errors.Is(e, rpctypes.ErrLeaseNotFound):
 		return noLease, err
 	case errors.Is(e, rpctypes.ErrNoSpace):
