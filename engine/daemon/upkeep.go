@@ -21,6 +21,7 @@ import (
 // Regular work that nobody waits for: certificates, backups, the store's files.
 
 const (
+	upkeepFirst   = 30 * time.Second
 	upkeepPause   = 10 * time.Minute
 	backupsMax    = 7 // scheduled ones kept
 	fileAuthority = "authority.sealed"
@@ -28,9 +29,15 @@ const (
 
 // upkeep does the regular work until ctx ends.
 func (e *engine) upkeep(ctx context.Context) {
-	tick := time.NewTicker(upkeepPause)
-	defer tick.Stop()
+	timer := time.NewTimer(upkeepFirst) // a start is busy enough
+	defer timer.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(upkeepPause)
 		if err := e.renewCertificates(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("certificates were not renewed", "err", err)
 		}
@@ -41,11 +48,6 @@ func (e *engine) upkeep(ctx context.Context) {
 				e.log.Info("housekeeping of the store", "compacted", done.Compacted, "defragmented", done.Defragmented, "cleared", done.Cleared)
 			}
 			e.backupWhenDue(ctx)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }
