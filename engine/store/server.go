@@ -2,10 +2,12 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/pkg/v3/featuregate"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -233,6 +236,9 @@ var ErrRemoved = errors.New("this member was removed from the store")
 // textRemoved is what etcd logs when it learns that it was removed.
 const textRemoved = "permanently removed from the cluster"
 
+// textData begins the error of a member that cannot read the data it had.
+const textData = "the data of the store's member cannot be read"
+
 // ServeChild runs a member until the context ends, or in ends: it is the other
 // side of [Supervisor]. It writes "ready" to out when the member takes part in
 // the cluster, and logs to stderr, as JSON.
@@ -275,8 +281,16 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 		stop()
 	}()
 
+	if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
+		return fmt.Errorf("load the certificate of the store's member: %w", err)
+	}
+	old := wal.Exist(filepath.Join(c.Dir, "member", "wal"))
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
+		var network *net.OpError
+		if old && !errors.As(err, &network) && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("%s: %w", textData, err)
+		}
 		return fmt.Errorf("start the store's member: %w", err)
 	}
 	ready := etcd.Server.ReadyNotify()
@@ -306,10 +320,13 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 // stopMax bounds an orderly stop. etcd's data is safe without one.
 const stopMax = 5 * time.Second
 
+// closeEtcd stops the member: it hands its office over where it is the leader,
+// and closes its data. embed.Etcd.Close would first wait for clients to go, who
+// have no reason to; they are cut off when the process ends.
 func closeEtcd(etcd *embed.Etcd) error {
 	done := make(chan struct{})
 	go func() {
-		etcd.Close()
+		etcd.Server.Stop()
 		close(done)
 	}()
 	select {

@@ -379,6 +379,7 @@ var telling = []struct {
 	{ReasonDisk, "input/output error"},
 	{ReasonAddress, "address already in use"},
 	{ReasonAddress, "cannot assign requested address"},
+	{ReasonCorrupt, textData},
 	{ReasonCorrupt, "failed to open WAL"},
 	{ReasonCorrupt, "failed to read WAL"},
 	{ReasonCorrupt, "walpb: crc mismatch"},

@@ -81,7 +81,7 @@ func (s *Store) watch(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		err = s.follow(ctx, c, r)
+		err = s.followUntilLeft(ctx, c, r)
 		c.done()
 		if ctx.Err() != nil {
 			return
@@ -107,7 +107,28 @@ var (
 	errLeft      = errors.New("another endpoint is in use")
 )
 
-// follow watches through one connection until that fails or is left.
+// followUntilLeft follows through one connection, whatever it waits for there,
+// until that fails or the store turns to another one.
+func (s *Store) followUntilLeft(ctx context.Context, c *conn, r *replica) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var left sync.WaitGroup
+	left.Go(func() {
+		select {
+		case <-c.left:
+			cancel(errLeft)
+		case <-ctx.Done():
+		}
+	})
+	defer left.Wait()
+	defer cancel(nil) // before it
+	err := s.follow(ctx, c, r)
+	if errors.Is(context.Cause(ctx), errLeft) {
+		return errLeft
+	}
+	return err
+}
+
+// follow watches through one connection until that fails.
 func (s *Store) follow(ctx context.Context, c *conn, r *replica) error {
 	ctx, cancel := context.WithCancel(withLeader(ctx))
 	defer cancel()
@@ -160,19 +181,12 @@ func (s *Store) follow(ctx context.Context, c *conn, r *replica) error {
 	})
 	defer reader.Wait()
 	defer cancel()
-	for {
-		select {
-		case resp, ok := <-queue:
-			if !ok {
-				return ended
-			}
-			if err := s.take(r, resp, queue); err != nil {
-				return err
-			}
-		case <-c.left:
-			return errLeft
+	for resp := range queue {
+		if err := s.take(r, resp, queue); err != nil {
+			return err
 		}
 	}
+	return ended
 }
 
 func (s *Store) revision(ctx context.Context, c *conn) (int64, error) {
