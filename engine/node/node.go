@@ -94,6 +94,11 @@ func New(s Setup, now time.Time) *Node {
 // Step takes one event and returns what to do about it. Now is a steady clock.
 func (n *Node) Step(now time.Time, ev Event) []Effect {
 	n.out, n.now = nil, now
+	if n.valid && !n.mayAct(now) {
+		// Validity ended while this node stood still. That must be seen before the
+		// event, which may renew it: what was asked for before is not executed.
+		n.judge(now)
+	}
 	switch ev := ev.(type) {
 	case Heard:
 		answers, news := n.tracker.Receive(now, ev.Link, ev.Message)
