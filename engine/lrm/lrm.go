@@ -110,9 +110,11 @@ type Manager struct {
 	out       []Command
 }
 
-// New returns a manager that knows nothing. The validity epoch starts at 1.
+// New returns a manager that knows nothing. The validity epoch starts at the
+// incarnation: the end of an engine is a loss of validity, and what was asked of the
+// one before is not executed by this one.
 func New(node string, incarnation uint64, bootID string) *Manager {
-	return &Manager{node: node, incarnation: incarnation, bootID: bootID, epoch: 1, limit: 4,
+	return &Manager{node: node, incarnation: incarnation, bootID: bootID, epoch: incarnation, limit: 4,
 		instances: map[string]*instance{}, runs: map[uint64]*instance{}}
 }
 
