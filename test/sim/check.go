@@ -53,6 +53,8 @@ type truth struct {
 	lied    bool              // a fence device said that this boot was over
 	orphans []*run
 
+	wasValid bool // certainly, when the majority was lost
+
 	lonely bool  // it has been without a majority for longer than T
 	lostAt int64 // world time: it was valid at most until T after this, and lost that
 	wokeAt int64 // world time of its last resume
@@ -62,6 +64,7 @@ type truth struct {
 type asked struct {
 	at       int64
 	boot     string
+	inc      uint64
 	executed bool
 }
 
@@ -135,6 +138,9 @@ func (c *checks) majorities(w *World) {
 			t.majEnd = m.steady()
 		}
 		if t.majority != have {
+			if !have {
+				t.wasValid = m.engine != nil && t.in && w.now-max(t.majSince, t.inSince, m.engine.born, t.wokeAt) > w.certainly()
+			}
 			t.majority, t.majSince = have, w.now
 		}
 		if !m.booted {
@@ -198,8 +204,12 @@ func (c *checks) run(w *World, r *run) {
 	if k.boot != "" && k.boot != m.bootID {
 		w.fail(6, "%s runs %s (%s), which was asked of its boot %s; this is %s", m.name, a.String(), a.ID, k.boot, m.bootID)
 	}
-	// Validity that was lost since the action was asked for: the node, alone for
-	// longer than T, cannot have been valid all the time.
+	if k.inc != 0 && k.inc != e.inc {
+		w.fail(6, "%s runs %s (%s), which was asked of its engine %d; this is %d", m.name, a.String(), a.ID, k.inc, e.inc)
+	}
+	// Validity that was lost since the action was asked for: the node, certainly
+	// valid then and alone for longer than T since, cannot have been valid all the
+	// time.
 	if k.at < m.truth.lostAt {
 		w.fail(6, "%s runs %s (%s), asked for at %s, before it lost validity", m.name, a.String(), a.ID, time.Duration(k.at))
 	}
@@ -211,13 +221,18 @@ func (c *checks) run(w *World, r *run) {
 func (c *checks) direct(w *World, r *run) {
 	m := r.m
 	t := &m.truth
-	o := &w.sc.Config.Cluster.Options
-	long := int64(w.validity() + 2*o.DetectionTime() + 3*time.Second)
+	long := w.certainly()
 	if !t.in || !t.majority || w.now-t.calm < long || w.now-t.inSince < long || w.now-r.e.born < long || w.noisy() {
 		return
 	}
 	w.fail(8, "%s stops %s on its own, although it is in view %d and has reached a majority for %s", m.name, r.action.Instance,
 		w.store.snap.Status.View.Number, time.Duration(w.now-t.majSince).Round(time.Millisecond))
+}
+
+// certainly is after how long of calm a node that is in the view, with a majority,
+// is valid for certain.
+func (w *World) certainly() int64 {
+	return int64(w.validity() + 2*w.sc.Config.Cluster.Options.DetectionTime() + 3*time.Second)
 }
 
 // noisy reports whether messages are lost or late so much that validity can
@@ -417,7 +432,7 @@ func (c *checks) ask(w *World, p, old *cib.Pending) {
 	m := w.machines[w.index[p.Node]]
 	k := &asked{at: w.now}
 	if doc := w.store.snap.Status.Members[p.Node]; doc != nil {
-		k.boot = doc.BootID
+		k.boot, k.inc = doc.BootID, doc.Incarnation
 	}
 	c.asked[p.ID] = k
 	if p.Op != cib.OpStart {
@@ -695,7 +710,10 @@ func (c *checks) everySecond(w *World) {
 			t.lonely = false
 		}
 		if !t.majority && m.booted && m.engine != nil && !t.lonely && !t.majEnd.IsZero() && m.steady().Sub(t.majEnd) > w.validity() {
-			t.lonely, t.lostAt = true, t.majSince
+			t.lonely = true
+			if t.wasValid {
+				t.lostAt = t.majSince
+			}
 		}
 		c.deadline(w, m)
 	}

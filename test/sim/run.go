@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +39,7 @@ type Options struct {
 // RunSeeds runs many worlds, each processor its own.
 func RunSeeds(o Options) *Report {
 	start := time.Now()
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // worlds are small and short-lived
 	if o.Workers == 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
