@@ -211,6 +211,9 @@ func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories
 			m.seq = max(m.seq, lastSeq(h))
 		} else if in != nil && h.Rev > in.revAt {
 			in.rev, in.revAt = h.Rev, h.Rev
+			if in.job == nil && in.history != nil && lastSeq(h) < lastSeq(in.history) {
+				in.dirty = true // a write of ours that was given up happened late
+			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(pending)) {
@@ -258,10 +261,17 @@ func (m *Manager) record(now time.Time, in *instance, p *cib.Pending) {
 // on its own. It reports whether the instance was free for it.
 func (m *Manager) Direct(now time.Time, a cib.Action) bool {
 	in := m.instance(a.Instance)
-	if in.job != nil {
+	switch j := in.job; {
+	case j == nil:
+	case j.rev != 0 && j.phase >= ended:
+		// Only the store's answer is missing, and the store may be what is missing.
+		// The result stands in the history; the record, which shows a claim of an
+		// older validity epoch, is ended when the store is back.
+		in.dirty = in.dirty || !j.drop
+	default:
 		return false
 	}
-	in.job = &job{action: a, phase: claimed, seen: now}
+	in.job, in.retryAt = &job{action: a, phase: claimed, seen: now}, time.Time{}
 	return true
 }
 
@@ -319,7 +329,10 @@ func (m *Manager) NextWake() time.Time {
 		}
 	}
 	for _, in := range m.instances {
-		earlier(in.retryAt)
+		if !in.retryAt.IsZero() {
+			earlier(in.retryAt) // nothing else of it goes on before
+			continue
+		}
 		if in.job == nil && in.run == 0 && m.valid {
 			for _, mon := range in.monitors {
 				earlier(mon.due)
