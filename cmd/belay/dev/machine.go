@@ -1,0 +1,198 @@
+package dev
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+// exitReset is how belayd ends when it fences itself, and so the machine: it boots
+// again by itself.
+const exitReset = 86
+
+const (
+	restartMin  = 100 * time.Millisecond // as RestartSec of belayd.service
+	restartMax  = 5 * time.Second
+	restartGood = 2 * time.Second  // belayd that ran so long is restarted after restartMin
+	killMax     = 10 * time.Second // for the end of all processes of a machine
+	reportFile  = 3                // where a machine tells the supervisor about belayd
+)
+
+// machine is one boot of a node.
+type machine struct {
+	name     string
+	dir      string
+	belayd   string
+	logLevel string
+	bootID   string
+	report   *os.File
+
+	engine  int // number of the process; 0: none
+	started time.Time
+	pause   time.Duration
+}
+
+// machineCommand is one boot of a node, started by the supervisor only.
+func machineCommand() *cobra.Command {
+	m := &machine{}
+	c := &cobra.Command{
+		Use: "machine", Short: "One node of belay dev", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			status, err := m.run()
+			if err == nil && status != 0 {
+				os.Exit(status) // the supervisor reads it
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&m.name, "name", "", "`name` of the node")
+	c.Flags().StringVar(&m.dir, "dir", "", "`directory` of the node")
+	c.Flags().StringVar(&m.belayd, "belayd", "", "`program` of the engine")
+	c.Flags().StringVar(&m.logLevel, "log-level", "info", "`level` of the engine's log")
+	return c
+}
+
+// run is the life of a machine: belayd runs, and is started again when it ends, until
+// SIGTERM, or the end of the supervisor, which is the end of the standard input.
+func (m *machine) run() (int, error) {
+	// The kernel kills belayd when the thread that started it ends.
+	runtime.LockOSThread()
+	unix.CloseOnExec(reportFile)
+	m.report = os.NewFile(reportFile, "report")
+	if err := m.boot(); err != nil {
+		return 1, err
+	}
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+	parent := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(parent)
+	}()
+	start := time.NewTimer(0)
+	defer start.Stop()
+	for {
+		select {
+		case <-signals:
+			return 0, m.end()
+		case <-parent:
+			return 0, m.end()
+		case <-start.C:
+			if err := m.start(); err != nil {
+				return 1, errors.Join(err, m.end())
+			}
+		case <-children:
+			reset := false
+			reap(func(pid int, ws unix.WaitStatus) {
+				if pid != m.engine {
+					return
+				}
+				reset = ws.Exited() && ws.ExitStatus() == exitReset
+				start.Reset(m.ended(ws))
+			})
+			if reset {
+				return exitReset, m.end()
+			}
+		}
+	}
+}
+
+// boot makes the directories. What lies below run does not survive it.
+func (m *machine) boot() error {
+	if err := subreaper(); err != nil {
+		return err
+	}
+	run := filepath.Join(m.dir, "run")
+	if err := os.RemoveAll(run); err != nil {
+		return fmt.Errorf("boot %s: %w", m.name, err)
+	}
+	for _, d := range []string{run, filepath.Join(m.dir, "state")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("boot %s: %w", m.name, err)
+		}
+	}
+	m.bootID = newBootID()
+	m.pause = restartMin
+	return nil
+}
+
+// newBootID draws an id as the kernel does, a UUID of version 4 (RFC 9562).
+func newBootID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// args are the arguments of belayd.
+func (m *machine) args() []string {
+	run := filepath.Join(m.dir, "run")
+	args := []string{
+		m.belayd, "--state-dir", filepath.Join(m.dir, "state"), "--run-dir", run, "--socket", socketOf(m.dir),
+		"--boot-id", m.bootID, "--log-level", m.logLevel,
+	}
+	return args
+}
+
+// socketOf is the engine's socket of the node with that directory.
+func socketOf(dir string) string { return filepath.Join(dir, "run", "belayd.sock") }
+
+// start starts belayd.
+func (m *machine) start() error {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("start belayd: %w", err)
+	}
+	defer null.Close() //nolint:errcheck // only read
+	pid, err := syscall.ForkExec(m.belayd, m.args(), &syscall.ProcAttr{
+		Dir: "/", Env: os.Environ(), Files: []uintptr{null.Fd(), 1, 2},
+		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %w", m.belayd, err)
+	}
+	m.engine, m.started = pid, time.Now()
+	m.tell("engine %d", pid)
+	return nil
+}
+
+// ended notes the end of belayd and says when to start it again.
+func (m *machine) ended(ws unix.WaitStatus) time.Duration {
+	m.engine = 0
+	m.tell("ended %s", exitText(ws))
+	if time.Since(m.started) >= restartGood {
+		m.pause = restartMin
+	}
+	pause := m.pause
+	m.pause = min(2*m.pause, restartMax)
+	return pause
+}
+
+// tell reports to the supervisor. Without one nobody needs to know.
+func (m *machine) tell(format string, args ...any) {
+	_, _ = fmt.Fprintf(m.report, format+"\n", args...)
+}
+
+// end ends everything that was started on the machine.
+func (m *machine) end() error {
+	ctx, cancel := context.WithTimeout(context.Background(), killMax)
+	defer cancel()
+	err := killAll(ctx, func() ([]proc, error) { return below(os.Getpid()) })
+	if err != nil {
+		return fmt.Errorf("power off %s: %w", m.name, err)
+	}
+	return nil
+}
