@@ -44,7 +44,7 @@ func newIdentity(t *testing.T, ca *CA, node string, issued time.Time) *Identity 
 func at(t time.Time) func() time.Time { return func() time.Time { return t } }
 
 // shake makes a connection and returns what each side thinks of the other.
-func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error, st tls.ConnectionState) {
+func shake(t *testing.T, server, client *tls.Config) (st tls.ConnectionState, serverErr, clientErr error) {
 	t.Helper()
 	a, b := net.Pipe()
 	deadline := time.Now().Add(10 * time.Second)
@@ -69,7 +69,7 @@ func shake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error
 	}
 	b.Close()
 	serverErr = <-done
-	return serverErr, clientErr, s.ConnectionState()
+	return s.ConnectionState(), serverErr, clientErr
 }
 
 func TestMutualTLS(t *testing.T) {
@@ -108,7 +108,7 @@ func TestMutualTLS(t *testing.T) {
 			return c
 		}(), false},
 	} {
-		serverErr, clientErr, st := shake(t, c.server, c.client)
+		st, serverErr, clientErr := shake(t, c.server, c.client)
 		if ok := serverErr == nil && clientErr == nil; ok != c.ok {
 			t.Errorf("%s: server says %v, client says %v", c.name, serverErr, clientErr)
 		}
@@ -139,7 +139,7 @@ func TestExpired(t *testing.T) {
 	} {
 		var told string
 		check := Check{Now: at(c.now), Pinned: c.pinned, Expired: func(node string, end time.Time) { told = node }}
-		serverErr, _, _ := shake(t, n1.ServerConfig(check), n2.ClientConfig(Check{Now: at(now)}))
+		_, serverErr, _ := shake(t, n1.ServerConfig(check), n2.ClientConfig(Check{Now: at(now)}))
 		if (serverErr == nil) != c.ok || (told == "n2") != c.told {
 			t.Errorf("%s: %v, told %q", c.name, serverErr, told)
 		}
@@ -153,7 +153,7 @@ func TestRenewedCertificateIsShown(t *testing.T) {
 	ca := newCA(t)
 	n1, n2 := newIdentity(t, ca, "n1", now.Add(-NodeLife)), newIdentity(t, ca, "n2", now)
 	server, client := n1.ServerConfig(Check{Now: at(now)}), n2.ClientConfig(Check{Now: at(now.Add(time.Hour))})
-	if _, err, _ := shake(t, server, client); err == nil {
+	if _, _, err := shake(t, server, client); err == nil {
 		t.Fatal("a certificate that has run out was accepted")
 	}
 	req, err := NewRequest("n1", n1.Key())
@@ -167,7 +167,7 @@ func TestRenewedCertificateIsShown(t *testing.T) {
 	if err := n1.Replace(cert); err != nil {
 		t.Fatal(err)
 	}
-	if _, err, _ := shake(t, server, client); err != nil {
+	if _, _, err := shake(t, server, client); err != nil {
 		t.Error(err)
 	}
 	if err := n1.Replace(n2.Cert()); err == nil {

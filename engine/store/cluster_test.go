@@ -130,6 +130,7 @@ func TestLocalMemberFails(t *testing.T) {
 
 // The voters change one at a time, and every step may be repeated.
 func TestVotersChange(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	a := c.admin("n1")
 	s := c.open("n1")
@@ -185,6 +186,7 @@ func TestVotersChange(t *testing.T) {
 // A backup taken under load holds all that was acknowledged before, and three
 // members made from it are a new cluster with the old data.
 func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	s := c.open("n1")
 	var rev int64
@@ -247,6 +249,7 @@ func TestBackupAndRestore(t *testing.T) {
 // Data that cannot be read: the reason is told, the data are set aside, and the
 // member joins anew.
 func TestCorruptData(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"member/wal", "member/snap/db"} {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			c := startCluster(t, 1)
@@ -285,6 +288,7 @@ func TestCorruptData(t *testing.T) {
 
 // The store itself refuses what a node may not write.
 func TestAccounts(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	a := c.admin("n1")
 	before := c.open("n1")

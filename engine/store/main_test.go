@@ -29,7 +29,7 @@ const testDetection = 400 * time.Millisecond // election timeout 200ms
 
 // cluster is some members on loopback.
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	ca    *pki.CA
 	nodes map[string]*member
@@ -45,7 +45,7 @@ type member struct {
 	id     *pki.Identity
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	ca, err := pki.NewCA("test", time.Now())
 	must(t, err)
@@ -53,7 +53,7 @@ func newCluster(t *testing.T) *cluster {
 }
 
 // startCluster starts members n1, n2, ... and waits until they are ready.
-func startCluster(t *testing.T, n int) *cluster {
+func startCluster(t testing.TB, n int) *cluster {
 	t.Helper()
 	c := newCluster(t)
 	for i := range n {
@@ -122,7 +122,7 @@ func (c *cluster) start(m *member) {
 }
 
 // await waits until the member's state was seen.
-func (m *member) await(t *testing.T, want ChildState) Child {
+func (m *member) await(t testing.TB, want ChildState) Child {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
@@ -164,7 +164,7 @@ func (c *cluster) open(node string, change ...func(*Config)) *Store {
 	return s
 }
 
-func freeURL(t *testing.T) string {
+func freeURL(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

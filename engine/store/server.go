@@ -116,7 +116,7 @@ func readServerConfig(file string) (*ServerConfig, error) {
 }
 
 // embed translates the configuration into etcd's own.
-func (c *ServerConfig) embed() (*embed.Config, error) {
+func (c *ServerConfig) embed(ctx context.Context) (*embed.Config, error) {
 	out := embed.NewConfig()
 	out.Name, out.Dir = c.Name, c.Dir
 	var err error
@@ -132,9 +132,9 @@ func (c *ServerConfig) embed() (*embed.Config, error) {
 		}
 		return us
 	}
-	out.ListenPeerUrls = parse(bindable(c.ListenPeers))
+	out.ListenPeerUrls = parse(bindable(ctx, c.ListenPeers))
 	out.AdvertisePeerUrls = parse(orElse(c.AdvertisePeers, c.ListenPeers))
-	out.ListenClientUrls = parse(append(bindable(c.ListenClients), "unixs://"+c.Socket))
+	out.ListenClientUrls = parse(append(bindable(ctx, c.ListenClients), "unixs://"+c.Socket))
 	out.AdvertiseClientUrls = parse(orElse(c.AdvertiseClients, c.ListenClients))
 	// A listener of its own for HTTP, which nobody needs, makes the others speak
 	// gRPC natively instead of through net/http, which costs time and memory.
@@ -210,13 +210,13 @@ func initialCluster(members map[string][]string) string {
 
 // bindable returns the addresses, or one for all of the machine where one of them
 // is not there now: a link that is missing at boot must not keep the member down.
-func bindable(list []string) []string {
+func bindable(ctx context.Context, list []string) []string {
 	for _, s := range list {
 		u, err := url.Parse(s)
 		if err != nil {
 			return list
 		}
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(u.Hostname(), "0"))
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(u.Hostname(), "0"))
 		if err == nil {
 			_ = l.Close()
 			continue
@@ -261,7 +261,7 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 			return fmt.Errorf("remove the old socket of the store: %w", err)
 		}
 	}
-	cfg, err := c.embed()
+	cfg, err := c.embed(ctx)
 	if err != nil {
 		return err
 	}

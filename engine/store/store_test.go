@@ -17,6 +17,7 @@ import (
 )
 
 func TestSingleMember(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	lost := make(chan bool, 10)
 	s := c.open("n1", func(cfg *Config) { cfg.OnLeaseLost = func() { lost <- true } })
@@ -104,6 +105,7 @@ func TestSingleMember(t *testing.T) {
 
 // What hangs on the lease of an engine that died goes when its time is up.
 func TestLeaseExpires(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	dead, s := c.open("n2"), c.open("n1")
 	rev := commit(t, dead, cib.Txn{Put: []cib.Put{{Key: cib.KeyDC, Value: cib.DC{Node: "n2"}, Lease: true}}})
@@ -179,6 +181,7 @@ func TestWatchUnderLoad(t *testing.T) {
 // A watcher that was away for longer than the store remembers reads everything
 // again, sees what was deleted, and keeps what did not change.
 func TestCompacted(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	s := c.open("n1")
 	commit(t, s, cib.Txn{Put: []cib.Put{
@@ -231,6 +234,7 @@ func TestCompacted(t *testing.T) {
 }
 
 func TestStrangersAreRefused(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1)
 	other := newCluster(t)
 	foreign := c.open("n1", func(cfg *Config) {
@@ -263,6 +267,7 @@ func TestStrangersAreRefused(t *testing.T) {
 // When the store is full, writes are refused with a reason; after housekeeping
 // they are accepted again.
 func TestFull(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.quota = 4 << 20
 	m := c.add("n1")
