@@ -387,7 +387,9 @@ func (c *changing) confirm(s *cib.Snapshot, p *prepared, kind, id string) error 
 	}
 	p.txn = cib.Txn{
 		If: []cib.Compare{{Key: cib.KeyNodeStatus + id, ModRev: st.Rev}},
-		Put: []cib.Put{{Key: cib.KeyProof + proof.ID, Value: proof}, c.eventPut(event.New(
+		// The state is written as it was: a DC that is about to ask for the node's
+		// fencing compares it, and decides anew.
+		Put: []cib.Put{{Key: cib.KeyProof + proof.ID, Value: proof}, {Key: cib.KeyNodeStatus + id, Value: st}, c.eventPut(event.New(
 			event.NodeConfirmed, "node", id, "person", proof.By, "cause", c.RequestID))},
 	}
 	if r := s.Status.Requests[id]; r != nil && r.State != cib.FenceExecuting {

@@ -62,6 +62,11 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 	r.Why.ID = cmp.Or(r.Why.ID, r.ID)
 	n.ask(now, &r)
 	c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyFenceRequest + target})
+	if st := n.snap.Status.Nodes[target]; st != nil {
+		// Who confirms a death by hand writes the node's state anew: then this is
+		// decided again.
+		c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyNodeStatus + target, ModRev: st.Rev})
+	}
 	c.put(cib.KeyFenceRequest+target, &r)
 	c.event(event.FencingRequested, "node", target, "op", r.Op.String(), "reason", r.Why.Cause, "cause", r.ID)
 }

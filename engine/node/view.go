@@ -43,16 +43,18 @@ func (n *Node) formView(now time.Time) bool {
 	members := []cib.ViewMember{}
 	for _, name := range sortedKeys(n.snap.Config.Nodes) {
 		i := slices.IndexFunc(chosen, func(m cib.ViewMember) bool { return m.Node == name })
-		if i >= 0 {
+		if cur := st.Nodes[name]; i >= 0 && (cur == nil || cur.State != cib.NodeFenced) {
 			delete(n.doubted, name)
 		}
 		if i >= 0 && n.admit(now, &c, name, chosen[i]) {
 			members = append(members, chosen[i])
 			continue
 		}
-		if m, stay := n.doubt(now, name); stay && i < 0 {
-			members = append(members, m)
-			continue
+		if i < 0 {
+			if m, stay := n.doubt(now, name); stay {
+				members = append(members, m)
+				continue
+			}
 		}
 		if m, stay := n.absent(now, &c, name); stay {
 			members = append(members, m)
@@ -112,6 +114,9 @@ func (n *Node) choose(now time.Time) ([]cib.ViewMember, string) {
 func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember) bool {
 	st := &n.snap.Status
 	doc, cur := st.Members[name], st.Nodes[name]
+	if doc == nil || doc.Incarnation != m.Incarnation {
+		return false // it has not registered: it can't take actions
+	}
 	want := cib.NodeStatus{State: cib.NodeOnline, BootID: m.BootID}
 	if cur != nil {
 		want.FailStandby = cur.FailStandby && cur.BootID == m.BootID
@@ -128,13 +133,20 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 		// A new boot answers: whatever ran in the old one is over.
 		if cur.BootID != "" && cur.State != cib.NodeFenced && cur.State != cib.NodeOffline {
 			n.cleared(c, name, cur)
+		} else if r := st.Requests[name]; r != nil && r.BootID != m.BootID {
+			n.withdraw(c, r, "node "+name+" was booted anew")
 		}
 		n.forget(c, name)
 	case cur.State != cib.NodeUnclean && cur.State != cib.NodeFenced:
 	case cur.State == cib.NodeFenced:
-		n.voidProof(c, name, cur)
+		if n.stillHeard(now, name) {
+			n.voidProof(c, name, cur)
+		}
 		return false
 	default:
+		if n.proofFor(name, m.BootID) != nil {
+			return false // see absent; if it is heard after that, the proof is void
+		}
 		if r := st.Requests[name]; r != nil && r.State == cib.FenceExecuting {
 			return false // somebody is at the power switch right now
 		} else if r != nil && r.BootID == m.BootID {
@@ -173,6 +185,17 @@ func (n *Node) doubt(now time.Time, name string) (cib.ViewMember, bool) {
 	return m, now.Before(since.Add(n.snap.Config.Cluster.Options.DetectionTime()))
 }
 
+// stillHeard reports whether a node whose death was confirmed is heard for longer
+// than it takes to miss it. Before, what is heard may be what it said last.
+func (n *Node) stillHeard(now time.Time, name string) bool {
+	since, ok := n.doubted[name]
+	if !ok {
+		since = now
+		n.doubted[name] = now
+	}
+	return !now.Before(since.Add(2 * n.snap.Config.Cluster.Options.DetectionTime()))
+}
+
 // absent decides on a node that is not chosen. It stays a member only while its
 // engine restarts.
 func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember, bool) {
@@ -194,6 +217,10 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 	case cib.NodeUnclean:
 		if p := n.proofFor(name, boot); p != nil {
 			to(cib.NodeFenced, "confirmed by "+p.By, p.ID)
+			delete(n.doubted, name)
+			if r := st.Requests[name]; r != nil {
+				n.withdraw(c, r, "node "+name+" was confirmed dead by "+p.By)
+			}
 			n.forget(c, name)
 			c.event(event.NodeFenced, "node", name, "by", p.By, "proof", p.ID, "cause", p.Request)
 		}
@@ -207,6 +234,10 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 	case doc == nil:
 		return cib.ViewMember{}, false
 	case doc.Shutdown && n.drained(name):
+		if boot != doc.BootID { // it is a later boot that leaves
+			n.cleared(c, name, cur)
+			boot = doc.BootID
+		}
 		to(cib.NodeOffline, "left cleanly", "")
 		n.forget(c, name)
 		c.event(event.NodeLeft, "node", name)
