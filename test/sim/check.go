@@ -558,11 +558,14 @@ func (w *World) fencesMax() int { return 4 + 2*len(w.sc.Faults) }
 // proof is rule 4: a proof must be true.
 func (c *checks) proof(w *World, p *cib.Proof) {
 	m := w.machines[w.index[p.Target]]
+	alive := m.powered && m.bootID == p.BootID
 	if p.Void != "" {
 		c.voids++
+		if !alive && !m.truth.lied && !w.lying() {
+			w.fail(7, "the proof %s is called void (%s), and is true", p.ID, p.Void)
+		}
 		return
 	}
-	alive := m.powered && m.bootID == p.BootID
 	switch p.Kind {
 	case cib.ProofPower:
 		if c.fenced[p.Target]++; c.fenced[p.Target] > w.fencesMax() {

@@ -145,7 +145,7 @@ func (w *World) confirm(target *machine) {
 	proof := &cib.Proof{ID: "p-human-" + st.BootID, Kind: cib.ProofHuman, Target: target.name, BootID: st.BootID, By: "root", Time: at}
 	txn := cib.Txn{
 		If:  []cib.Compare{{Key: cib.KeyNodeStatus + target.name, ModRev: st.Rev}},
-		Put: []cib.Put{{Key: cib.KeyProof + proof.ID, Value: proof}},
+		Put: []cib.Put{{Key: cib.KeyProof + proof.ID, Value: proof}, {Key: cib.KeyNodeStatus + target.name, Value: st}},
 	}
 	if r := w.store.snap.Status.Requests[target.name]; r != nil && r.State != cib.FenceExecuting {
 		ended := *r
