@@ -69,7 +69,8 @@ type ServerConfig struct {
 
 // Timing derives the heartbeat interval and the election timeout of the members
 // from the detection time of the cluster: the election timeout is half of it, from
-// 100ms to 5s, and ten heartbeats fit in. etcd waits one to two election timeouts
+// 100ms to 5s, and five heartbeats fit in, the least that
+// etcd takes: most of what an idle member costs is waking up for them. etcd waits one to two election timeouts
 // before it elects, so that the store has a leader again when membership has
 // decided that the old leader's node is lost.
 func Timing(detection time.Duration) (heartbeat, election time.Duration) {
@@ -77,7 +78,7 @@ func Timing(detection time.Duration) (heartbeat, election time.Duration) {
 		detection = time.Second
 	}
 	election = min(max(detection/2, 100*time.Millisecond), 5*time.Second).Truncate(10 * time.Millisecond)
-	return election / 10, election
+	return election / 5, election
 }
 
 // PeerURLs returns the peer addresses of a node, one a link.

@@ -23,13 +23,13 @@ import (
 
 func TestTiming(t *testing.T) {
 	for _, c := range []struct{ detection, heartbeat, election time.Duration }{
-		{0, 50 * time.Millisecond, 500 * time.Millisecond},
-		{time.Second, 50 * time.Millisecond, 500 * time.Millisecond},
-		{300 * time.Millisecond, 15 * time.Millisecond, 150 * time.Millisecond},
-		{200 * time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond},
-		{50 * time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond},
-		{333 * time.Millisecond, 16 * time.Millisecond, 160 * time.Millisecond},
-		{30 * time.Second, 500 * time.Millisecond, 5 * time.Second},
+		{0, 100 * time.Millisecond, 500 * time.Millisecond},
+		{time.Second, 100 * time.Millisecond, 500 * time.Millisecond},
+		{300 * time.Millisecond, 30 * time.Millisecond, 150 * time.Millisecond},
+		{200 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond},
+		{50 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond},
+		{333 * time.Millisecond, 32 * time.Millisecond, 160 * time.Millisecond},
+		{30 * time.Second, 1000 * time.Millisecond, 5 * time.Second},
 	} {
 		if h, e := Timing(c.detection); h != c.heartbeat || e != c.election {
 			t.Errorf("detection %v: heartbeat %v, election %v", c.detection, h, e)
