@@ -37,8 +37,7 @@ func serve(t *testing.T, h http.HandlerFunc) *Client {
 }
 
 func code(err error) string {
-	var p *api.Problem
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
 		return p.Code
 	}
 	return fmt.Sprint(err)

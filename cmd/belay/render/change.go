@@ -69,9 +69,9 @@ func lines(a, b []string) []string {
 	for i := range longest {
 		longest[i] = make([]int, len(b)+1)
 	}
-	for i := len(a) - 1; i >= 0; i-- {
-		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
+	for i, x := range slices.Backward(a) {
+		for j, y := range slices.Backward(b) {
+			if x == y {
 				longest[i][j] = longest[i+1][j+1] + 1
 			} else {
 				longest[i][j] = max(longest[i+1][j], longest[i][j+1])
@@ -106,8 +106,12 @@ func Plan(p *api.PlanSummary, st Style) string {
 		tone  tone
 		names []string
 	}{
-		{"starts", good, p.Start}, {"stops", bad, p.Stop}, {"moves", warn, p.Move}, {"restarts", warn, p.Restart},
-		{"is fenced", bad, p.Fence}, {"loses redundancy", warn, p.Degraded},
+		{"starts", good, p.Start},
+		{"stops", bad, p.Stop},
+		{"moves", warn, p.Move},
+		{"restarts", warn, p.Restart},
+		{"is fenced", bad, p.Fence},
+		{"loses redundancy", warn, p.Degraded},
 	} {
 		for _, n := range x.names {
 			fmt.Fprintf(&b, "  %s %s\n", st.paint(x.tone, fmt.Sprintf("%-9s", x.what)), n)

@@ -409,9 +409,17 @@ func Node(s *status.Summary, n *status.Node, st Style) string {
 	}
 	b.WriteString("\n")
 	for _, x := range [][2]string{
-		{"state since", ago(s.Time, n.Since)}, {"role", n.Role.String()}, {"votes", fmt.Sprint(n.Votes)}, {"site", n.Site},
-		{"addresses", strings.Join(n.Addresses, ", ")}, {"engine", n.Version}, {"engine up", Ago(s.Time, n.UpSince)}, {"boot", n.BootID},
-		{"fencing", strings.TrimSuffix(n.Fence.String()+": "+n.FenceReason, ": ")}, {"proof", n.Proof}, {"clock", short(n.ClockOffset)},
+		{"state since", ago(s.Time, n.Since)},
+		{"role", n.Role.String()},
+		{"votes", fmt.Sprint(n.Votes)},
+		{"site", n.Site},
+		{"addresses", strings.Join(n.Addresses, ", ")},
+		{"engine", n.Version},
+		{"engine up", Ago(s.Time, n.UpSince)},
+		{"boot", n.BootID},
+		{"fencing", strings.TrimSuffix(n.Fence.String()+": "+n.FenceReason, ": ")},
+		{"proof", n.Proof},
+		{"clock", short(n.ClockOffset)},
 	} {
 		if x[1] != "" {
 			fmt.Fprintf(&b, "  %-12s %s\n", x[0], x[1])

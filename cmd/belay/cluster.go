@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/belay-ha/belay/cmd/belay/render"
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+func clusterCmd(a *app) *cobra.Command {
+	c := group("cluster", "The cluster as a whole: make it, join it, save it", `  belay cluster init --name prod --node n1 --address 10.0.0.1,10.1.0.1
+  belay cluster token
+  belay cluster join --node n2 --address 10.0.0.2,10.1.0.2 TOKEN
+  belay cluster status`,
+		a.clusterStatus(), a.clusterInit(), a.clusterToken(), a.clusterJoin(), a.clusterBackup(),
+		a.maintenance("cluster", "Leave everything alone: nothing is started, stopped or monitored", "  belay cluster maintenance on\n  belay cluster maintenance off"))
+	if restore != nil {
+		c.AddCommand(a.clusterRestore())
+	}
+	return c
+}
+
+// restore brings back a backup on a node whose engine is stopped. The file that
+// knows how sets it; there is no such command while it is nil.
+var restore func(ctx context.Context, file, stateDir string) error
+
+func (a *app) clusterStatus() *cobra.Command {
+	return command("status", "Show the cluster, its members and its store", "  belay cluster status", 0, func(c *cobra.Command, _ []string) error {
+		s, err := a.engine.Status(c.Context(), true)
+		if err != nil {
+			return err
+		}
+		return a.print(s, func() string { return render.Cluster(s, a.style) })
+	})
+}
+
+// place is the flags with which a node enters a cluster.
+type place struct {
+	node      string
+	addresses []string
+	ports     []int
+}
+
+func (p *place) flags(c *cobra.Command) {
+	c.Flags().StringVar(&p.node, "node", "", "`name` of this node (default: the host's name)")
+	c.Flags().StringSliceVar(&p.addresses, "address", nil, "`addresses` of this node, one for each link, in the order of the links")
+	c.Flags().IntSliceVar(&p.ports, "ports", nil, "`numbers` of the ports for heartbeats, store, store peers and node API (default 7400,7401,7402,7403)")
+}
+
+func (p *place) check() (cib.Ports, error) {
+	if len(p.addresses) == 0 {
+		return cib.Ports{}, usage("name this node's addresses: --address 10.0.0.1,10.1.0.1")
+	}
+	switch len(p.ports) {
+	case 0:
+		return cib.Ports{}, nil
+	case 4:
+		return cib.Ports{Heartbeat: p.ports[0], Store: p.ports[1], StorePeer: p.ports[2], API: p.ports[3]}, nil
+	}
+	return cib.Ports{}, usage("--ports: four numbers, for heartbeats, store, store peers and node API")
+}
+
+func (a *app) clusterInit() *cobra.Command {
+	var name string
+	p := &place{}
+	c := command("init", "Make a new cluster with this node as its first member", `  belay cluster init --name prod --node n1 --address 10.0.0.1,10.1.0.1`, 0, func(c *cobra.Command, _ []string) error {
+		ports, err := p.check()
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			return usage("name the cluster: --name prod")
+		}
+		j, err := a.engine.Init(c.Context(), &api.Init{Cluster: name, Node: p.node, Addresses: p.addresses, Ports: ports})
+		if err != nil {
+			return err
+		}
+		return a.print(j, func() string {
+			return fmt.Sprintf("cluster %s is made; node %s is its first member.\nbelay cluster token makes a token for the next node.\nNo fence device is configured yet: belay fence device add --help\n", j.Cluster, j.Node)
+		})
+	})
+	c.Flags().StringVar(&name, "name", "", "`name` of the cluster; it never changes")
+	p.flags(c)
+	return c
+}
+
+func (a *app) clusterToken() *cobra.Command {
+	var ttl time.Duration
+	var node string
+	var noVote bool
+	c := command("token", "Make a token with which one machine can join", `  belay cluster token
+  belay cluster token --node n3 --ttl 1h`, 0, func(c *cobra.Command, _ []string) error {
+		r := &api.TokenRequest{TTL: cib.Duration(ttl), Node: node}
+		if noVote {
+			no := false
+			r.Voter = &no
+		}
+		t, err := a.engine.Token(c.Context(), r)
+		if err != nil {
+			return err
+		}
+		t.Token += a.server(c.Context())
+		return a.print(t, func() string {
+			name := node
+			if name == "" {
+				name = "NAME"
+			}
+			return fmt.Sprintf("%s\n\nOn the new node, before %s:\n\n  belay cluster join --node %s --address ADDRESS[,ADDRESS] %s\n",
+				t.Token, t.Expires.Local().Format("2006-01-02 15:04:05"), name, t.Token)
+		})
+	})
+	c.Flags().DurationVar(&ttl, "ttl", 0, "how long it is good for (default 15m, at most 24h)")
+	c.Flags().StringVar(&node, "node", "", "only the node with this `name` may use it")
+	c.Flags().BoolVar(&noVote, "no-vote", false, "the node gets no vote")
+	return c
+}
+
+// server is what is appended to a token so that the new node knows whom to ask:
+// "@" and this node's first address.
+func (a *app) server(ctx context.Context) string {
+	local, err := a.engine.Local(ctx)
+	if err != nil {
+		return ""
+	}
+	cfg, err := a.engine.Config(ctx)
+	if err != nil {
+		return ""
+	}
+	n := cfg.Config.Nodes[local.Node]
+	if n == nil || len(n.Addresses) == 0 {
+		return ""
+	}
+	if port := n.Ports.WithDefaults().API; port != cib.PortAPI {
+		return "@" + net.JoinHostPort(n.Addresses[0], fmt.Sprint(port))
+	}
+	return "@" + n.Addresses[0]
+}
+
+func (a *app) clusterJoin() *cobra.Command {
+	var server string
+	p := &place{}
+	c := command("join TOKEN", "Let this node join a cluster", `  belay cluster join --node n2 --address 10.0.0.2,10.1.0.2 TOKEN`, 1, func(c *cobra.Command, args []string) error {
+		ports, err := p.check()
+		if err != nil {
+			return err
+		}
+		token, at, _ := strings.Cut(args[0], "@")
+		if server == "" {
+			server = at
+		}
+		if server == "" {
+			return usage("the token names no member: add --server ADDRESS of one")
+		}
+		j, err := a.engine.Join(c.Context(), &api.Join{Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports})
+		if err != nil {
+			return err
+		}
+		return a.print(j, func() string {
+			vote := "without a vote"
+			if j.Voter {
+				vote = "with a vote"
+			}
+			return fmt.Sprintf("node %s has joined cluster %s, %s\n", j.Node, j.Cluster, vote)
+		})
+	})
+	c.Long = `join makes this node a member of a cluster. The token comes from belay cluster
+token on a member; it pins the cluster's certificate authority. No ssh is needed.`
+	c.Flags().StringVar(&server, "server", "", "`address` of a member, where the token does not name one")
+	p.flags(c)
+	return c
+}
+
+func (a *app) clusterBackup() *cobra.Command {
+	var file string
+	c := command("backup", "Save the store, the certificate authority and the key of secrets on this node", `  belay cluster backup
+  belay cluster backup --file /root/prod.backup`, 0, func(c *cobra.Command, _ []string) error {
+		b, err := a.engine.Backup(c.Context(), &api.BackupRequest{File: file})
+		if err != nil {
+			return err
+		}
+		return a.print(b, func() string {
+			return fmt.Sprintf("saved to %s: revision %d, %d bytes. Keep it like a password.\n", b.File, b.Revision, b.SizeBytes)
+		})
+	})
+	c.Flags().StringVar(&file, "file", "", "`file` to write (default: in /var/lib/belay/backup)")
+	return c
+}
+
+func (a *app) clusterRestore() *cobra.Command {
+	var file, dir string
+	var sure bool
+	c := command("restore", "Bring back a backup; the engine must be stopped on all nodes", "  belay cluster restore --file /root/prod.backup", 0, func(c *cobra.Command, _ []string) error {
+		if file == "" {
+			return usage("name the backup: --file FILE")
+		}
+		if !sure {
+			if err := a.confirmed("restore", "The cluster's data is replaced by that of "+file+". All other nodes must join anew."); err != nil {
+				return err
+			}
+		}
+		return restore(c.Context(), file, dir)
+	})
+	c.Flags().StringVar(&file, "file", "", "the backup `file`")
+	c.Flags().StringVar(&dir, "state-dir", "/var/lib/belay", "`directory` of the engine's state")
+	c.Flags().BoolVar(&sure, "yes", false, "do not ask")
+	return c
+}
+
+func logCmd(a *app) *cobra.Command {
+	return group("log", "The engine's log", "  belay log level debug", logLevelCmd(a, "level"))
+}
+
+func logLevelCmd(a *app, name string) *cobra.Command {
+	c := command(name+" LEVEL", "Set the level of this node's log while it runs", "  belay log level debug\n  belay log level info", 1, func(c *cobra.Command, args []string) error {
+		return a.engine.SetLogLevel(c.Context(), args[0])
+	})
+	c.ValidArgs = []string{"debug", "info", "warn", "error"}
+	c.ValidArgsFunction = nil
+	return c
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+func constraintCmd(a *app) *cobra.Command {
+	del := a.simple("delete NAME", "Delete a constraint", "  belay constraint delete web-likes-n1", "constraint", api.ActionDelete, nil)
+	del.ValidArgsFunction = a.complete("constraint")
+	return group("constraint", "Constraints: where, with whom and in which order resources run", `  belay constraint list
+  belay constraint add location web --node n1 --score 100
+  belay constraint add colocation web --with db
+  belay constraint add order db web`,
+		a.constraintList(),
+		group("add", "Add a constraint", `  belay constraint add location web --node n1 --score 100
+  belay constraint add colocation web --with db
+  belay constraint add order db web`, a.addLocation(), a.addColocation(), a.addOrder()),
+		del)
+}
+
+func (a *app) constraintList() *cobra.Command {
+	return command("list", "List the constraints", "  belay constraint list", 0, func(c *cobra.Command, _ []string) error {
+		cfg, err := a.engine.Config(c.Context())
+		if err != nil {
+			return err
+		}
+		all := cfg.Config.Constraints
+		if all == nil {
+			all = map[string]*cib.Constraint{}
+		}
+		return a.print(all, func() string {
+			if len(all) == 0 {
+				return "no constraints\n"
+			}
+			var b strings.Builder
+			for _, id := range slices.Sorted(maps.Keys(all)) {
+				fmt.Fprintf(&b, "%-24s %s\n", id, sentence(all[id]))
+			}
+			return b.String()
+		})
+	})
+}
+
+// sentence says what a constraint means.
+func sentence(c *cib.Constraint) string {
+	role := func(r cib.Role) string {
+		if r == 0 {
+			return ""
+		}
+		return " (" + r.String() + ")"
+	}
+	switch {
+	case c.Location != nil:
+		l := c.Location
+		where := "on " + l.Node
+		if l.Rule != nil {
+			var parts []string
+			for _, e := range l.Rule.Expressions {
+				parts = append(parts, strings.TrimSpace(e.Attribute+" "+e.Operation+" "+e.Value))
+			}
+			joint := " and "
+			if l.Rule.Any {
+				joint = " or "
+			}
+			where = "where " + strings.Join(parts, joint)
+		}
+		if l.UntilReached {
+			where += ", until it is so"
+		}
+		return fmt.Sprintf("%s%s %s: %s", l.Resource, role(l.Role), where, l.Score)
+	case c.Colocation != nil:
+		k := c.Colocation
+		return fmt.Sprintf("%s%s with %s%s: %s", k.Resource, role(k.Role), k.With, role(k.WithRole), k.Score)
+	case c.Order != nil:
+		first, then := c.Order.Actions()
+		kind := c.Order.Kind
+		if kind == 0 {
+			kind = cib.OrderMandatory
+		}
+		return fmt.Sprintf("%s %s, then %s %s: %s", first, c.Order.First, then, c.Order.Then, kind)
+	case c.Ticket != nil:
+		return fmt.Sprintf("%s%s needs ticket %s", c.Ticket.Resource, role(c.Ticket.Role), c.Ticket.Ticket)
+	}
+	return ""
+}
+
+// addConstraint makes the part that the three kinds share.
+func (a *app) addConstraint(use, short, example string, n int, kind string, doc func(args []string) (document, string, error)) *cobra.Command {
+	f := &changing{}
+	var id string
+	c := f.flags(command(use, short, example, n, func(c *cobra.Command, args []string) error {
+		d, name, err := doc(args)
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			name = id
+		}
+		return a.change(c, f, &api.Change{Action: api.ActionCreate, Object: "constraint/" + name, Value: encode(document{kind: d})}, nil)
+	}))
+	c.Flags().StringVar(&id, "id", "", "its `name` (default: made from what it says)")
+	c.ValidArgsFunction = a.complete("resource")
+	return c
+}
+
+// score reads a score as it is typed.
+func score(text string) (json.RawMessage, error) {
+	s, err := cib.ParseScore(text)
+	if err != nil {
+		return nil, usage("--score: %s", err)
+	}
+	return encode(s), nil
+}
+
+func (a *app) addLocation() *cobra.Command {
+	var node, text, role, when string
+	c := a.addConstraint("location RESOURCE", "Say how much a resource wants a node", `  belay constraint add location web --node n1 --score 100     prefers n1
+  belay constraint add location web --node n3 --score -INFINITY   never on n3
+  belay constraint add location web --when "rack eq 1" --score 50`, 1, "location", func(args []string) (document, string, error) {
+		s, err := score(text)
+		if err != nil {
+			return nil, "", err
+		}
+		d := document{"resource": args[0], "score": s}
+		name := "location-" + args[0]
+		switch {
+		case (node == "") == (when == ""):
+			return nil, "", usage("say --node or --when")
+		case node != "":
+			d["node"] = node
+			name += "-" + node
+		default:
+			words := strings.Fields(when)
+			if len(words) < 2 || len(words) > 3 {
+				return nil, "", usage("--when: %q is not ATTRIBUTE OPERATION [VALUE], such as \"rack eq 1\"", when)
+			}
+			e := document{"attribute": words[0], "operation": words[1]}
+			if len(words) == 3 {
+				e["value"] = words[2]
+			}
+			d["rule"] = document{"expressions": []document{e}}
+			name += "-" + words[0]
+		}
+		if role != "" {
+			d["role"] = role
+		}
+		return d, name, nil
+	})
+	c.Flags().StringVar(&node, "node", "", "the `node`")
+	c.Flags().StringVar(&when, "when", "", "every node whose attribute is so: \"`ATTRIBUTE OPERATION VALUE`\"")
+	c.Flags().StringVar(&text, "score", "INFINITY", "how much: a `number`, INFINITY for must, -INFINITY for must not")
+	c.Flags().StringVar(&role, "role", "", "only in this `role`: Promoted, Unpromoted")
+	return c
+}
+
+func (a *app) addColocation() *cobra.Command {
+	var with, text, role, withRole string
+	c := a.addConstraint("colocation RESOURCE", "Say how much a resource wants to be where another one is", `  belay constraint add colocation web --with db
+  belay constraint add colocation vip --with dbs --with-role Promoted
+  belay constraint add colocation web --with batch --score -100`, 1, "colocation", func(args []string) (document, string, error) {
+		s, err := score(text)
+		if err != nil {
+			return nil, "", err
+		}
+		if with == "" {
+			return nil, "", usage("say --with which resource")
+		}
+		d := document{"resource": args[0], "with": with, "score": s}
+		if role != "" {
+			d["role"] = role
+		}
+		if withRole != "" {
+			d["with-role"] = withRole
+		}
+		return d, "colocation-" + args[0] + "-" + with, nil
+	})
+	c.Flags().StringVar(&with, "with", "", "the other `resource`, which is placed first")
+	c.Flags().StringVar(&text, "score", "INFINITY", "how much: a `number`, INFINITY for must, -INFINITY for must not")
+	c.Flags().StringVar(&role, "role", "", "only in this `role`: Promoted, Unpromoted")
+	c.Flags().StringVar(&withRole, "with-role", "", "of the other, only in this `role`")
+	return c
+}
+
+func (a *app) addOrder() *cobra.Command {
+	var kind, first, then string
+	c := a.addConstraint("order FIRST THEN", "Say what starts before what; it stops the other way round", `  belay constraint add order db web
+  belay constraint add order dbs web --first-action promote --then-action start
+  belay constraint add order backup db --kind Serialize`, 2, "order", func(args []string) (document, string, error) {
+		d := document{"first": args[0], "then": args[1]}
+		for k, v := range map[string]string{"kind": kind, "first-action": first, "then-action": then} {
+			if v != "" {
+				d[k] = v
+			}
+		}
+		return d, "order-" + args[0] + "-" + args[1], nil
+	})
+	c.Flags().StringVar(&kind, "kind", "", "Mandatory (default), Optional or Serialize")
+	c.Flags().StringVar(&first, "first-action", "", "start (default), stop, promote or demote")
+	c.Flags().StringVar(&then, "then-action", "", "start, stop, promote or demote (default: the first action)")
+	return c
+}
