@@ -112,7 +112,7 @@ var rules = []rule{
 
 	// Programs.
 	{pkg: "cmd/belayd", may: slices.Concat(nouns, []string{"engine/daemon", "engine/store", "engine/pki"}), third: []string{cobra, systemd + "v22/daemon"}, why: "mains are thin"},
-	{pkg: "cmd/belay", may: slices.Concat(frontEnd, []string{"cmd/belay/*"}), third: []string{cobra, yaml, xterm, jsonschema}, planned: true, why: "the CLI is a client; it shares the engine's vocabulary and its policy, not its daemon"},
+	{pkg: "cmd/belay", may: slices.Concat(frontEnd, []string{"cmd/belay/*"}), third: []string{cobra, yaml, xterm, jsonschema}, why: "the CLI is a client; it shares the engine's vocabulary and its policy, not its daemon"},
 	{pkg: "cmd/belay-shim", may: []string{"engine/agent/shim"}, ban: noExec, why: "mains are thin"},
 	{pkg: "cmd/belay-quorumd", may: []string{"engine/quorumd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
 	{pkg: "cmd/belay-mgmtd", may: []string{"mgmtd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
@@ -122,12 +122,13 @@ var rules = []rule{
 	// Tests of the whole. Nothing outside test/ imports them.
 	{pkg: "test/arch", why: "reads source files, knows no package"},
 	{pkg: "test/docs", why: "reads documents, knows no package"},
-	{pkg: "test/bench", may: []string{"engine/*", "audit", "test/lab", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
-	{pkg: "test/bench/*", may: []string{"engine/*", "audit", "test/bench", "test/lab", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
+	{pkg: "test/bench", may: []string{"engine/*", "audit", "test/lab", "test/cluster", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
+	{pkg: "test/bench/*", may: []string{"engine/*", "audit", "test/bench", "test/lab", "test/cluster", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
 	{pkg: "test/sim", may: slices.Concat([]string{"engine/node"}, cores, nouns), ban: []string{"os/exec", "net"}, why: "the simulator is the world: everything around the nodes is invented from the seed"},
 	{pkg: "test/sim/cmd/*", may: slices.Concat([]string{"test/sim", "engine/node"}, cores, nouns), why: "tools of the simulator"},
 	{pkg: "test/compat", may: slices.Concat(nouns, []string{"engine/policy", "engine/transition"}), planned: true, why: "other clusters' scheduler cases, against the policy alone"},
 	{pkg: "test/lab", third: []string{xsys}, why: "hosts know nothing of what runs on them"},
 	{pkg: "test/lab/cmd/*", may: []string{"test/lab"}, third: []string{xsys}, why: "mains are thin"},
-	{pkg: "test/e2e", may: slices.Concat(nouns, []string{"engine/client", "engine/pki", "test/lab"}), third: []string{etcd, yaml, xsys}, planned: true, why: "looks at the product from outside"},
+	{pkg: "test/cluster", may: slices.Concat(nouns, []string{"engine/client", "test/lab"}), third: []string{xsys}, why: "a cluster on hosts of the lab, as its clients see it"},
+	{pkg: "test/e2e", may: slices.Concat(nouns, []string{"engine/client", "engine/pki", "audit", "test/lab", "test/cluster"}), third: []string{etcd, yaml, xsys}, why: "looks at the product from outside"},
 }
