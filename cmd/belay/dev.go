@@ -6,29 +6,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/belay-ha/belay/cmd/belay/dev"
+	"github.com/belay-ha/belay/engine/api"
 )
 
-func init() {
-	extensions = append(extensions, func(*app) []*cobra.Command { return []*cobra.Command{devCmd()} })
-}
-
-// devCmd is "belay dev". Its errors are of this machine, not of how it was called,
-// unless they say so.
+// devCmd is "belay dev", with the exit codes that all commands have.
 func devCmd() *cobra.Command {
 	c := dev.Command(version)
-	c.GroupID = "run"
-	for _, sub := range append(c.Commands(), c) {
-		run := sub.RunE
-		sub.RunE = func(c *cobra.Command, args []string) error {
-			err := run(c, args)
-			if err == nil {
-				return nil
-			}
-			if u, ok := errors.AsType[dev.UsageError](err); ok {
-				return usageError{u}
-			}
-			return failure{err}
+	run := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		err := run(c, args)
+		if u, ok := errors.AsType[dev.UsageError](err); ok {
+			return usageError{u}
 		}
+		if _, ok := errors.AsType[*api.Problem](err); err == nil || ok {
+			return err
+		}
+		return failure{err}
 	}
 	return c
 }

@@ -113,7 +113,7 @@ does not answer, 4 conflict with somebody else's change.`,
 	for id, list := range map[string][]*cobra.Command{
 		"see":    {statusCmd(a), eventsCmd(a), alarmsCmd(a), explainCmd(a), planCmd(a), getCmd(a), diffCmd(a), historyCmd(a), agentsCmd(a)},
 		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), quorumCmd(a)},
-		"run":    {clusterCmd(a), logCmd(a)},
+		"run":    {clusterCmd(a), logCmd(a), devCmd()},
 	} {
 		for _, c := range list {
 			c.GroupID = id
@@ -121,14 +121,8 @@ does not answer, 4 conflict with somebody else's change.`,
 		}
 	}
 	root.AddCommand(versionCmd(a), docsCmd(a), hidden(logLevelCmd(a, "log-level")))
-	for _, add := range extensions {
-		root.AddCommand(add(a)...)
-	}
 	return root
 }
-
-// extensions are commands that other files of this program add.
-var extensions []func(*app) []*cobra.Command
 
 func hidden(c *cobra.Command) *cobra.Command {
 	c.Hidden = true
