@@ -84,12 +84,12 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 func Encode(m *membership.Message) ([]byte, error) {
 	w := wire{
 		From: m.From, Incarnation: m.Incarnation, Seq: m.Seq, Nonce: m.Nonce, Answer: m.Answer,
-		EchoNonce: m.Echo.Nonce, EchoHeld: micros(m.Echo.Held), EchoLink: uint8(m.Echo.Link), EchoHears: m.Echo.Hears, //nolint:gosec // below MaxLinks
+		EchoNonce: m.Echo.Nonce, EchoHeld: micros(m.Echo.Held), EchoLink: uint8(m.Echo.Link), EchoHears: m.Echo.Hears,
 		Links: m.Links, Voter: m.Voter, Echoes: m.Echoes, GenNumber: m.Generation.Number, GenNonce: m.Generation.Nonce,
 		VoterEpoch: m.VoterEpoch, View: m.View, InView: m.InView, DC: m.DC, ConfigGen: m.ConfigGen,
 		HearsFrom: m.HearsFrom, HearsRev: m.HearsRev, HearsTop: m.HearsTop,
 		Leaving: m.Leaving, Restarting: m.Restarting, Stalled: micros(m.Stalled),
-		FeatureLevel: uint32(max(0, m.FeatureLevel)), Version: m.Version, //nolint:gosec // a small number
+		FeatureLevel: uint32(max(0, m.FeatureLevel)), Version: m.Version,
 	}
 	w.BootUUID, w.BootText = packBoot(m.BootID)
 	if !m.Wall.IsZero() {
@@ -176,9 +176,9 @@ func bootOK(uuid []byte, text string) bool {
 	return (len(uuid) == 0 || len(uuid) == 16 && text == "") && len(text) <= textMax
 }
 
-func micros(d time.Duration) uint64 { return uint64(max(0, d.Microseconds())) } //nolint:gosec // not negative
+func micros(d time.Duration) uint64 { return uint64(max(0, d.Microseconds())) }
 
-func duration(us uint64) time.Duration { return time.Duration(us) * time.Microsecond } //nolint:gosec // checked
+func duration(us uint64) time.Duration { return time.Duration(us) * time.Microsecond }
 
 // packBoot makes 16 bytes of a boot id as Linux writes it:
 // 8-4-4-4-12 hexadecimal digits in lower case.

@@ -132,12 +132,12 @@ func (w *history) fault() {
 		w.boot(n, same)
 		if !w.reads(n) { // only its old configuration on disk, and no view
 			h.setup, h.view, h.gen = seen, nil, cib.DataGeneration{}
-			h.t = New(n, h.inc, w.member(n).BootID, rand.New(rand.NewPCG(uint64(h.inc), 3)), w.local(h))
+			h.t = New(n, h.inc, w.member(n).BootID, rand.New(rand.NewPCG(h.inc, 3)), w.local(h))
 			w.learn(h)
 		} else if old := rapid.IntRange(0, 3).Draw(t, "old views"); old > 0 && old < len(w.views) {
 			w.stale = true
 			h.view = w.views[len(w.views)-1-old]
-			h.t = New(n, h.inc, w.member(n).BootID, rand.New(rand.NewPCG(uint64(h.inc), 4)), w.local(h))
+			h.t = New(n, h.inc, w.member(n).BootID, rand.New(rand.NewPCG(h.inc, 4)), w.local(h))
 			w.learn(h)
 		}
 	case 5:

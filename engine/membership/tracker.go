@@ -75,8 +75,11 @@ func New(self string, incarnation uint64, bootID string, rng *rand.Rand, now tim
 // Configure takes over configuration and voter set.
 func (t *Tracker) Configure(now time.Time, s Setup) {
 	t.observe(now)
-	s.Nodes = bounded(s.Nodes, MaxNodes)
-	s.Voters = bounded(s.Voters, MaxVoters)
+	if old := &t.setup; slices.Equal(s.Nodes, old.Nodes) && slices.Equal(s.Voters, old.Voters) {
+		s.Nodes, s.Voters = old.Nodes, old.Voters // the common case, with every snapshot
+	} else {
+		s.Nodes, s.Voters = bounded(s.Nodes, MaxNodes), bounded(s.Voters, MaxVoters)
+	}
 	s.Links = min(max(1, s.Links), MaxLinks)
 	s.Interval = max(s.Interval, time.Millisecond)
 	s.Detection = max(s.Detection, 2*s.Interval)
