@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -229,14 +230,15 @@ type Problem struct {
 
 // Error makes a Problem usable as an error.
 func (p *Problem) Error() string {
-	text := p.Code + ": " + p.Detail
+	var text strings.Builder
+	text.WriteString(p.Code + ": " + p.Detail)
 	for _, f := range p.Faults {
-		text += "\n  " + f.Path + ": " + f.Text
+		text.WriteString("\n  " + f.Path + ": " + f.Text)
 	}
 	if p.Remedy != "" {
-		text += "\n" + p.Remedy
+		text.WriteString("\n" + p.Remedy)
 	}
-	return text
+	return text.String()
 }
 
 // Init asks for a new cluster with this node as its first member.

@@ -18,7 +18,8 @@ func TestApplyShares(t *testing.T) {
 		{HistoryKey("n1", "db"), []byte(`{"instance":"db"}`), 3},
 	}, 3)
 	c := b.Apply([]KV{
-		{HistoryKey("n1", "web"), nil, 4}, {HistoryKey("n1", "db"), nil, 4},
+		{HistoryKey("n1", "web"), nil, 4},
+		{HistoryKey("n1", "db"), nil, 4},
 		{KeyNode + "n1", []byte(`{"id":7}`), 4},
 	}, 4)
 	if len(a.Config.Nodes) != 1 || len(a.Status.Histories["n1"]) != 1 {

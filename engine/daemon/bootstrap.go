@@ -223,9 +223,9 @@ func (d *Daemon) postJoin(ctx context.Context, c *caller, r *http.Request) (any,
 	err = errors.Join(pki.WriteFile(filepath.Join(dir, pki.FileCA), []byte(ans.CA), 0o600), id.Save(dir, "", ""),
 		pki.SaveSealKey(filepath.Join(dir, pki.FileSeal), ans.SealKey))
 	if err == nil && ans.RootCert != "" {
-		var rc, k = ans.RootCert, []byte(nil)
-		if k, err = pki.EncodeKey(rootKey); err == nil {
-			err = errors.Join(pki.WriteFile(filepath.Join(dir, pki.FileRoot), []byte(rc), 0o600), pki.WriteFile(filepath.Join(dir, pki.FileRootKey), k, 0o600))
+		var pem []byte
+		if pem, err = pki.EncodeKey(rootKey); err == nil {
+			err = errors.Join(pki.WriteFile(filepath.Join(dir, pki.FileRoot), []byte(ans.RootCert), 0o600), pki.WriteFile(filepath.Join(dir, pki.FileRootKey), pem, 0o600))
 		}
 	}
 	if err != nil {
@@ -246,7 +246,7 @@ func askToJoin(ctx context.Context, server string, token pki.Token, req *api.Joi
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		server = net.JoinHostPort(server, strconv.Itoa(cib.PortAPI))
 	}
-	b, err := json.Marshal(req)
+	b, err := json.Marshal(req) //nolint:gosec // the token's secret is what the request is about; TLS is pinned to its cluster
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode the join request: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -152,7 +153,7 @@ func (e *engine) ask(ctx context.Context, f func(*node.Node)) error {
 // setPeers tells the transport who the other nodes are.
 func (e *engine) setPeers(s *cib.Snapshot) {
 	var peers []comm.Peer
-	key := ""
+	var key strings.Builder
 	for name, n := range s.Config.Nodes {
 		if name == e.local.Node || n.PublicKey == "" {
 			continue
@@ -165,18 +166,18 @@ func (e *engine) setPeers(s *cib.Snapshot) {
 		p := comm.Peer{Node: name, Key: pub}
 		for _, a := range n.Addresses {
 			ip, _ := netip.ParseAddr(a)
-			p.Addrs = append(p.Addrs, netip.AddrPortFrom(ip, uint16(n.Ports.WithDefaults().Heartbeat))) //nolint:gosec // ports are validated
+			p.Addrs = append(p.Addrs, netip.AddrPortFrom(ip, uint16(n.Ports.WithDefaults().Heartbeat)))
 		}
 		peers = append(peers, p)
 	}
 	for _, name := range sortedKeys(s.Config.Nodes) {
 		n := s.Config.Nodes[name]
-		key += fmt.Sprint(name, n.Addresses, n.Ports, n.PublicKey)
+		_, _ = fmt.Fprint(&key, name, n.Addresses, n.Ports, n.PublicKey)
 	}
-	if key == e.peerKey {
+	if key.String() == e.peerKey {
 		return
 	}
-	e.peerKey = key
+	e.peerKey = key.String()
 	if err := e.transport.SetPeers(peers); err != nil {
 		e.log.Error("the peers can't be set", "err", err)
 	}
@@ -218,7 +219,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("address of this node: %w", err)
 		}
-		links = append(links, netip.AddrPortFrom(ip, uint16(l.Config.Ports.WithDefaults().Heartbeat))) //nolint:gosec // ports are validated
+		links = append(links, netip.AddrPortFrom(ip, uint16(l.Config.Ports.WithDefaults().Heartbeat)))
 	}
 	if e.transport, err = comm.New(comm.Config{
 		Node: l.Node, Key: e.id.Key(), Links: links, Now: e.clock.now,
@@ -252,7 +253,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	wall := time.Now()
 	e.setup = node.Setup{
-		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores, //nolint:gosec // after 1970
+		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores,
 		Rand: rand.New(rand.NewPCG(uint64(wall.UnixNano()), 0)), Snapshot: old, //nolint:gosec // nonces come from packet-wise random salts, see comm
 	}
 	if err := e.renewExpired(); err != nil {

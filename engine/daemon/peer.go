@@ -145,7 +145,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 		return nil, refuse(api.CodeJoinRefused, "no certificate can be issued: %v", err)
 	}
 	n := cib.Node{
-		ID: uint32(s.ConfigGen.Number + 1), Addresses: req.Addresses, Ports: req.Ports, PublicKey: pki.PublicKey(cert), //nolint:gosec // generations rise by one
+		ID: uint32(s.ConfigGen.Number + 1), Addresses: req.Addresses, Ports: req.Ports, PublicKey: pki.PublicKey(cert),
 		Voter: len(s.Status.Voters.Voters) < votersAuto && e.votersWanted(s) < votersAuto,
 	}
 	if t.Voter != nil {

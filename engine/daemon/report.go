@@ -122,8 +122,8 @@ const fenceHistoryMax = 200
 // requests, proofs that nothing names, and configuration generations.
 func (e *engine) collect(ctx context.Context, s *cib.Snapshot) {
 	keys := garbage(s)
-	if n := s.ConfigGen.Number; n > uint64(s.Config.Cluster.Options.HistoryRing()) { //nolint:gosec // positive
-		if last := n - uint64(s.Config.Cluster.Options.HistoryRing()); last > e.collected { //nolint:gosec // positive
+	if n := s.ConfigGen.Number; n > uint64(s.Config.Cluster.Options.HistoryRing()) {
+		if last := n - uint64(s.Config.Cluster.Options.HistoryRing()); last > e.collected {
 			for g := max(1, e.collected); g <= last && len(keys) < 1000; g++ {
 				keys = append(keys, generationKey(g))
 				e.collected = g

@@ -75,9 +75,9 @@ func summarize(s *cib.Snapshot, g *graph.Graph) api.PlanSummary {
 // lastTook is how long an operation took the last time, as a guess for the next.
 func lastTook(s *cib.Snapshot, node, instance, op string) time.Duration {
 	if h := s.Status.Histories[node][instance]; h != nil {
-		for i := len(h.Ops) - 1; i >= 0; i-- {
-			if h.Ops[i].Op == op {
-				return h.Ops[i].Exec
+		for _, v := range slices.Backward(h.Ops) {
+			if v.Op == op {
+				return v.Exec
 			}
 		}
 	}

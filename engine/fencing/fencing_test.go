@@ -6,8 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/belay-ha/belay/engine/cib"
 	"github.com/cockroachdb/datadriven"
+
+	"github.com/belay-ha/belay/engine/cib"
 )
 
 // TestAttempt runs the cases in testdata: devices, topology, and how each call
@@ -37,7 +38,7 @@ func TestAttempt(t *testing.T) {
 				return ""
 			case "topology":
 				var top cib.FenceTopology
-				for _, line := range strings.Fields(d.Input) {
+				for line := range strings.FieldsSeq(d.Input) {
 					top.Levels = append(top.Levels, strings.Split(line, "+"))
 				}
 				cfg.FenceTopology[d.CmdArgs[0].Key] = &top

@@ -92,6 +92,10 @@ const (
 // retryPause is the time before a transaction without an answer is tried again.
 const retryPause = 500 * time.Millisecond
 
+// tellAgain is the time after which a recurring monitor that still fails in the
+// same way is recorded again.
+const tellAgain = 10 * time.Second
+
 // Manager is the local resource manager of one node.
 type Manager struct {
 	node        string
@@ -114,8 +118,10 @@ type Manager struct {
 // incarnation: the end of an engine is a loss of validity, and what was asked of the
 // one before is not executed by this one.
 func New(node string, incarnation uint64, bootID string) *Manager {
-	return &Manager{node: node, incarnation: incarnation, bootID: bootID, epoch: incarnation, limit: 4,
-		instances: map[string]*instance{}, runs: map[uint64]*instance{}}
+	return &Manager{
+		node: node, incarnation: incarnation, bootID: bootID, epoch: incarnation, limit: 4,
+		instances: map[string]*instance{}, runs: map[uint64]*instance{},
+	}
 }
 
 // instance is everything the manager knows of one instance.
@@ -162,6 +168,7 @@ const (
 type monitor struct {
 	action cib.Action
 	due    time.Time
+	told   time.Time // when the result was last written to the history
 	rc     int
 	status cib.OpStatus
 }
@@ -446,13 +453,30 @@ func (m *Manager) Done(now time.Time, run uint64, r Result) {
 	}
 	mon.due = now.Add(mon.action.Interval.D())
 	if r.RC == mon.rc && r.Status == mon.status {
-		return // nothing new: the store is spared
+		// Nothing new: the store is spared. But a failure expires, so that one
+		// that goes on is told again, as the same.
+		if Failed(&mon.action, r) && !now.Before(mon.told.Add(tellAgain)) {
+			mon.told, in.dirty = now, true
+			m.again(in, &mon.action, r)
+		}
+		return
 	}
-	mon.rc, mon.status = r.RC, r.Status
-	if op := m.keep(now, in, &mon.action, r); op.Failed {
+	mon.rc, mon.status, mon.told = r.RC, r.Status, now
+	if op := m.keep(in, &mon.action, r); op.Failed {
 		in.events = append(in.events, m.eventsOf(&mon.action, op)...)
 	}
 	in.dirty = true
+}
+
+// again makes the newest failure of a recurring monitor one of now.
+func (m *Manager) again(in *instance, a *cib.Action, r Result) {
+	h := m.own(in, a)
+	for i := len(h.Ops) - 1; i >= 0; i-- {
+		if op := &h.Ops[i]; op.Failed && op.Op == a.Op && op.Interval == a.Interval {
+			op.Started, op.Ended, h.LastFailure = r.Started, r.Ended, r.Ended
+			return
+		}
+	}
 }
 
 // Committed ends a Commit.
@@ -610,10 +634,10 @@ func (m *Manager) end(now time.Time, in *instance, r Result) {
 		}
 		return
 	}
-	op := m.keep(now, in, a, r)
+	op := m.keep(in, a, r)
 	switch {
 	case a.Op == cib.OpMonitor && a.Interval > 0:
-		in.monitors[a.Key()] = &monitor{action: *a, due: now.Add(a.Interval.D()), rc: r.RC, status: r.Status}
+		in.monitors[a.Key()] = &monitor{action: *a, due: now.Add(a.Interval.D()), told: now, rc: r.RC, status: r.Status}
 	case a.Op == cib.OpStop && !op.Failed:
 		clear(in.monitors)
 	}
@@ -621,7 +645,7 @@ func (m *Manager) end(now time.Time, in *instance, r Result) {
 }
 
 // keep adds a result to the history.
-func (m *Manager) keep(now time.Time, in *instance, a *cib.Action, r Result) *cib.OpResult {
+func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	h := m.own(in, a)
 	m.seq++
 	op := cib.OpResult{

@@ -72,5 +72,5 @@ func (n *Node) drive(now time.Time) {
 		return
 	}
 	c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyConfigGen, ModRev: n.snap.ConfigGen.Rev})
-	n.asDC(c.txn, c.events, nil)
+	n.asDC(c.txn, c.events)
 }

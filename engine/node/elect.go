@@ -101,7 +101,7 @@ func (n *Node) rank(now time.Time) int {
 }
 
 // asDC commits a transaction that happens only while this engine is the DC.
-func (n *Node) asDC(txn cib.Txn, events []cib.Event, then func(outcome Outcome)) {
+func (n *Node) asDC(txn cib.Txn, events []cib.Event) {
 	txn.If = append(txn.If, cib.Compare{Key: cib.KeyDC, ModRev: n.snap.Status.DC.Rev})
 	if !slices.Contains(txn.Delete, cib.KeyDC) {
 		// Each write of the DC changes the key that the next one compares. One whose
@@ -124,9 +124,6 @@ func (n *Node) asDC(txn cib.Txn, events []cib.Event, then func(outcome Outcome))
 		if outcome != Done {
 			n.planned = nil
 		}
-		if then != nil {
-			then(outcome)
-		}
 	})
 }
 
@@ -136,7 +133,7 @@ func (n *Node) coordinate(now time.Time) {
 	if n.dcBusy || n.snap.Revision < n.dcAfter || now.Before(n.dcRetry) || !n.quorum.Quorate {
 		return
 	}
-	if n.formView(now) || n.tendRequests(now) {
+	if n.formView(now) || n.tendRequests() {
 		return
 	}
 	if n.valid && n.snap.Status.View.Has(n.self.Name) {

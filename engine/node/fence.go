@@ -17,13 +17,11 @@ import (
 
 // execution is one request being executed by this node.
 type execution struct {
-	request  cib.FenceRequest
-	attempt  *fencing.Attempt
-	phase    fencePhase
-	run      uint64 // the call on its way; 0: none
-	retryAt  time.Time
-	proofID  string
-	proofDev string
+	request cib.FenceRequest
+	attempt *fencing.Attempt
+	phase   fencePhase
+	run     uint64 // the call on its way; 0: none
+	retryAt time.Time
 }
 
 type fencePhase uint8
@@ -60,7 +58,7 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 		return // done, and not yet missed: what the plan was made from still shows it
 	}
 	r.Why.ID = cmp.Or(r.Why.ID, r.ID)
-	n.ask(now, &r)
+	n.ask(&r)
 	c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyFenceRequest + target})
 	if st := n.snap.Status.Nodes[target]; st != nil {
 		// Who confirms a death by hand writes the node's state anew: then this is
@@ -72,7 +70,7 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 }
 
 // ask chooses who executes a request.
-func (n *Node) ask(now time.Time, r *cib.FenceRequest) {
+func (n *Node) ask(r *cib.FenceRequest) {
 	var members []string
 	for _, m := range n.snap.Status.View.Members {
 		st := n.snap.Status.Nodes[m.Node]
@@ -87,7 +85,7 @@ func (n *Node) ask(now time.Time, r *cib.FenceRequest) {
 // tendRequests keeps open requests going: a failed one is tried again after a
 // pause, one whose executor is gone is given to another. It reports whether it
 // wrote.
-func (n *Node) tendRequests(now time.Time) bool {
+func (n *Node) tendRequests() bool {
 	st := &n.snap.Status
 	if st.View == nil {
 		return false
@@ -108,7 +106,7 @@ func (n *Node) tendRequests(now time.Time) bool {
 			continue
 		}
 		rev := r.Rev
-		n.ask(now, &r)
+		n.ask(&r)
 		if r.Executor == "" {
 			continue // nobody but the target is left
 		}
@@ -118,7 +116,7 @@ func (n *Node) tendRequests(now time.Time) bool {
 	if !c.any {
 		return false
 	}
-	n.asDC(c.txn, c.events, nil)
+	n.asDC(c.txn, c.events)
 	return true
 }
 
@@ -322,9 +320,7 @@ func (n *Node) fenceWake(now time.Time) time.Time {
 type check struct {
 	due     time.Time
 	running bool
-	writing bool
 	last    *cib.Readiness
-	stored  string // what was written last, to write changes only
 }
 
 // checkDevices asks every fence device regularly whether it answers, so that an

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"time"
 
 	"github.com/belay-ha/belay/engine/graph"
@@ -63,10 +64,8 @@ func (n *Node) reached(p *graph.Placement) {
 // groupOf returns the group that a primitive is a member of, or "".
 func (n *Node) groupOf(primitive string) string {
 	for _, id := range sortedKeys(n.snap.Config.Resources) {
-		for _, m := range n.snap.Config.Resources[id].Group {
-			if m == primitive {
-				return id
-			}
+		if slices.Contains(n.snap.Config.Resources[id].Group, primitive) {
+			return id
 		}
 	}
 	return ""

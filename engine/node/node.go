@@ -127,7 +127,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 			f(now, ev.Outcome, ev.Rev)
 		}
 	case AgentDone:
-		n.lrm.Done(now, ev.Run>>1, lrm.Result(ev.Result))
+		n.lrm.Done(now, ev.Run>>1, ev.Result)
 	case FenceDone:
 		n.fenceDone(now, ev)
 	case StoreState:

@@ -30,7 +30,7 @@ func (n *Node) formView(now time.Time) bool {
 	if !slices.ContainsFunc(chosen, func(m cib.ViewMember) bool { return m.Node == n.self.Name }) {
 		// The others hear each other and not this node: it is not for this node
 		// to say who is a member.
-		n.asDC(cib.Txn{Delete: []string{cib.KeyDC}}, nil, nil)
+		n.asDC(cib.Txn{Delete: []string{cib.KeyDC}}, nil)
 		return true
 	}
 	if !n.majority(chosen) {
@@ -75,7 +75,7 @@ func (n *Node) formView(now time.Time) bool {
 	if !c.any {
 		return false
 	}
-	n.asDC(c.txn, c.events, nil)
+	n.asDC(c.txn, c.events)
 	return true
 }
 
@@ -123,7 +123,8 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 	}
 	if doc.Shutdown {
 		want.State = cib.NodeLeaving
-		if cur != nil && cur.State == cib.NodeOffline && cur.BootID == m.BootID || n.drained(name) {
+		if cur != nil && cur.State == cib.NodeOffline && cur.BootID == m.BootID || n.drained(name) ||
+			cur != nil && cur.BootID != m.BootID && n.empty(name) {
 			return false // see absent
 		}
 	}
@@ -211,6 +212,19 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 	to := func(s cib.NodeState, reason, proof string) {
 		c.put(cib.KeyNodeStatus+name, &cib.NodeStatus{State: s, BootID: boot, Since: n.wallNow(), Reason: reason, Proof: proof})
 	}
+	if cur != nil && doc != nil && doc.Shutdown && doc.BootID != boot && n.empty(name) {
+		// It booted anew, registered to leave at once, and never ran anything.
+		if state != cib.NodeFenced && state != cib.NodeOffline {
+			n.cleared(c, name, cur)
+		} else if r := st.Requests[name]; r != nil && r.BootID != doc.BootID {
+			n.withdraw(c, r, "node "+name+" was booted anew")
+		}
+		boot = doc.BootID
+		to(cib.NodeOffline, "left cleanly", "")
+		n.forget(c, name)
+		c.event(event.NodeLeft, "node", name)
+		return cib.ViewMember{}, false
+	}
 	switch state {
 	case cib.NodeOffline, cib.NodeFenced:
 		return cib.ViewMember{}, false
@@ -225,6 +239,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 			c.event(event.NodeFenced, "node", name, "by", p.By, "proof", p.ID, "cause", p.Request)
 		}
 		return cib.ViewMember{}, false
+	case cib.NodeUnknown, cib.NodeOnline, cib.NodeJoining, cib.NodeLeaving, cib.NodeFencing, cib.NodeRestarting:
 	}
 	switch {
 	case cur == nil:
@@ -234,10 +249,6 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 	case doc == nil:
 		return cib.ViewMember{}, false
 	case doc.Shutdown && n.drained(name):
-		if boot != doc.BootID { // it is a later boot that leaves
-			n.cleared(c, name, cur)
-			boot = doc.BootID
-		}
 		to(cib.NodeOffline, "left cleanly", "")
 		n.forget(c, name)
 		c.event(event.NodeLeft, "node", name)
@@ -278,9 +289,11 @@ func (n *Node) restarting(now time.Time, name string, doc *cib.Member) bool {
 
 // drained reports whether nothing runs on a node and nothing is in flight there.
 func (n *Node) drained(name string) bool {
-	if len(n.snap.Status.Pending[name]) > 0 {
-		return false
-	}
+	return len(n.snap.Status.Pending[name]) == 0 && n.empty(name)
+}
+
+// empty reports whether nothing runs on a node in the boot that is registered.
+func (n *Node) empty(name string) bool {
 	doc := n.snap.Status.Members[name]
 	for _, h := range n.snap.Status.Histories[name] {
 		if doc != nil && h.BootID == doc.BootID && h.Role().Active() && !n.unmanaged(h.Resource) {

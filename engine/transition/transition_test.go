@@ -30,28 +30,42 @@ func TestNext(t *testing.T) {
 		ask      []string
 		withdraw []string
 	}{
-		{name: "only what waits for nothing", cluster: 9, node: 9,
+		{
+			name: "only what waits for nothing", cluster: 9, node: 9,
 			plan: []graph.Action{step("stop", "a", "n1"), step("start", "a", "n2", 0), step("start", "b", "n1")},
-			ask:  []string{"stop a on n1", "start b on n1"}},
-		{name: "limit of the cluster counts what is in flight", cluster: 2, node: 9,
+			ask:  []string{"stop a on n1", "start b on n1"},
+		},
+		{
+			name: "limit of the cluster counts what is in flight", cluster: 2, node: 9,
 			plan:    []graph.Action{inFlight(step("start", "x", "n1"), "1.1"), step("start", "a", "n1"), step("start", "b", "n2")},
 			pending: []*cib.Pending{pend("1.1", "start", "x", "n1", cib.ActionRunning)},
-			ask:     []string{"start a on n1"}},
-		{name: "limit of a node", cluster: 9, node: 1,
+			ask:     []string{"start a on n1"},
+		},
+		{
+			name: "limit of a node", cluster: 9, node: 1,
 			plan: []graph.Action{step("start", "a", "n1"), step("start", "b", "n1"), step("start", "c", "n2")},
-			ask:  []string{"start a on n1", "start c on n2"}},
-		{name: "fencing waits for no limit", cluster: 0, node: 0,
+			ask:  []string{"start a on n1", "start c on n2"},
+		},
+		{
+			name: "fencing waits for no limit", cluster: 0, node: 0,
 			plan: []graph.Action{step("fence", "", "n1"), step("start", "a", "n2")},
-			ask:  []string{"fence n1 ()"}},
-		{name: "one action an instance and node", cluster: 9, node: 9,
+			ask:  []string{"fence n1 ()"},
+		},
+		{
+			name: "one action an instance and node", cluster: 9, node: 9,
 			plan:    []graph.Action{step("stop", "a", "n1")},
-			pending: []*cib.Pending{pend("1.1", "monitor", "a", "n1", cib.ActionRunning)}},
-		{name: "asked and no longer planned is withdrawn, running is not", cluster: 9, node: 9,
+			pending: []*cib.Pending{pend("1.1", "monitor", "a", "n1", cib.ActionRunning)},
+		},
+		{
+			name: "asked and no longer planned is withdrawn, running is not", cluster: 9, node: 9,
 			pending:  []*cib.Pending{pend("1.1", "start", "a", "n1", cib.ActionAsked), pend("1.2", "start", "b", "n1", cib.ActionRunning)},
-			withdraw: []string{"1.1"}},
-		{name: "a node that takes no actions waits", cluster: 9, node: 9, deaf: "n1",
+			withdraw: []string{"1.1"},
+		},
+		{
+			name: "a node that takes no actions waits", cluster: 9, node: 9, deaf: "n1",
 			plan: []graph.Action{step("start", "a", "n1"), step("start", "b", "n2")},
-			ask:  []string{"start b on n2"}},
+			ask:  []string{"start b on n2"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pending := map[string]map[string]*cib.Pending{}
