@@ -18,6 +18,7 @@ type leaseState struct {
 
 // awaitLease returns the lease in force, and waits for one where there is none.
 func (s *Store) awaitLease(ctx context.Context) (int64, error) {
+	s.wantLease()
 	for {
 		l := s.lease.Load()
 		if l.id != 0 {
@@ -30,6 +31,11 @@ func (s *Store) awaitLease(ctx context.Context) (int64, error) {
 		}
 	}
 }
+
+// wantLease begins the lease. A node with a member of its own has one from the
+// start; of a thousand others few will ever need one, and each costs the leader a
+// renewal three times a second.
+func (s *Store) wantLease() { s.leaseOnce.Do(func() { close(s.leased) }) }
 
 func (s *Store) setLease(id int64) {
 	close(s.lease.Swap(&leaseState{id: id, next: make(chan struct{})}).next)
@@ -49,6 +55,13 @@ func (s *Store) leaseGone(id int64) {
 // keepLease owns the lease: it gets one, renews it three times in its life, and
 // gets a new one when the store has forgotten it.
 func (s *Store) keepLease(ctx context.Context) {
+	if s.Endpoint().Local {
+		s.wantLease()
+	}
+	select {
+	case <-s.leased:
+	case <-ctx.Done():
+	}
 	for ctx.Err() == nil {
 		id, ttl, err := s.grantLease(ctx)
 		if err != nil {

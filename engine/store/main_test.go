@@ -22,6 +22,21 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if len(os.Args) == 3 && os.Args[1] == "parent" {
+		// An engine whose member ignores the end of its input.
+		s := NewSupervisor(SupervisorConfig{
+			Command: []string{"/bin/sh", "-c", "exec sleep 1000", "sh"}, File: os.Args[2],
+			OnChange: func(ch Child) {
+				if ch.State == ChildStarting {
+					fmt.Println(ch.PID)
+				}
+			},
+		})
+		if err := s.Start(context.Background(), ServerConfig{}); err != nil {
+			os.Exit(1)
+		}
+		select {}
+	}
 	os.Exit(m.Run())
 }
 

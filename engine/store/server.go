@@ -318,6 +318,35 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 	}
 }
 
+// A member announces its name and addresses to the others before it serves. One that
+// begins from a snapshot can miss the answer, since its announcement stands in the
+// snapshot already; etcd would wait 6s and more for it.
+const (
+	announceLook  = 100 * time.Millisecond
+	announceLooks = 4 // so often it is announced and not ready, and is started anew
+)
+
+// announced reports whether the members, as this one knows them, have its name.
+func announced(etcd *embed.Etcd) bool {
+	m := etcd.Server.Cluster().Member(etcd.Server.MemberID())
+	return m != nil && m.Name != ""
+}
+
+func restartEtcd(ctx context.Context, c *ServerConfig, etcd *embed.Etcd, logger *zap.Logger) (*embed.Etcd, error) {
+	if err := closeEtcd(etcd); err != nil {
+		return nil, err
+	}
+	cfg, err := c.embed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
+	if etcd, err = embed.StartEtcd(cfg); err != nil {
+		return nil, fmt.Errorf("start the store's member: %w", err)
+	}
+	return etcd, nil
+}
+
 // stopMax bounds an orderly stop. etcd's data is safe without one.
 const stopMax = 5 * time.Second
 

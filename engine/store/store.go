@@ -35,7 +35,8 @@ type Config struct {
 	Detection time.Duration // of the cluster; see [Timing]
 	// LeaseTTL is how long this engine may be silent before what it put on its
 	// lease vanishes. Whole seconds; 0 is the least that the members allow: one and
-	// a half election timeouts, rounded up.
+	// a half election timeouts, rounded up. A node without a member gets its lease
+	// with the first transaction that needs it.
 	LeaseTTL time.Duration
 	// CommitMax bounds a transaction whose context has no earlier end; default 5s.
 	CommitMax time.Duration
@@ -67,6 +68,9 @@ type Store struct {
 	latency atomic.Int64 // of a write, smoothed; nanoseconds
 	lease   atomic.Pointer[leaseState]
 	lost    chan int64 // leases that a transaction found gone
+
+	leaseOnce sync.Once
+	leased    chan struct{} // closed when a lease is wanted
 
 	state atomic.Pointer[published]
 
@@ -102,7 +106,7 @@ func newStore(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, prefix: Prefix(cfg.Cluster), patience: patienceFor(cfg.Detection), log: cfg.Log,
-		lost: make(chan int64, 16), stop: func() {},
+		lost: make(chan int64, 16), leased: make(chan struct{}), stop: func() {},
 	}
 	s.lease.Store(&leaseState{next: make(chan struct{})})
 	s.state.Store(&published{next: make(chan struct{})})

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -251,6 +252,32 @@ func TestSupervisorBacksOff(t *testing.T) {
 		cancel()
 		if st := s.State(); st.State != ChildStopped {
 			t.Errorf("%+v", st)
+		}
+	}
+}
+
+// A member does not outlive an engine that was killed, so that the next one finds
+// its ports free.
+func TestChildEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	parent := exec.CommandContext(t.Context(), os.Args[0], "parent", filepath.Join(dir, "etcd.json"))
+	out, err := parent.StdoutPipe()
+	must(t, err)
+	must(t, parent.Start())
+	var pid int
+	_, err = fmt.Fscan(out, &pid)
+	must(t, err)
+	must(t, parent.Process.Kill())
+	_ = parent.Wait()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(data), ") Z ") {
+			return // gone, or waits for init to notice
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d is still there", pid)
 		}
 	}
 }
