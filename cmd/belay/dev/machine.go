@@ -144,6 +144,9 @@ func (m *machine) args() []string {
 		m.belayd, "--state-dir", filepath.Join(m.dir, "state"), "--run-dir", run, "--socket", socketOf(m.dir),
 		"--boot-id", m.bootID, "--log-level", m.logLevel,
 	}
+	if m.logLevel == "debug" {
+		args = append(args, "--store-log-level", "info")
+	}
 	return args
 }
 
