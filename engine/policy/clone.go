@@ -19,6 +19,9 @@ func (p *placer) assignClone(c *rsc) {
 	}
 	p.addPromotionScores(c)
 	p.assignInstances(c)
+	if c.unique() {
+		p.keepInstances(c)
+	}
 	p.assigned[c.index], p.roles[c.index] = nowhere, cib.RoleStopped
 	for _, i := range c.children {
 		if p.assigned[i.index] >= 0 {
@@ -236,4 +239,57 @@ func (p *placer) applyInterleaved(r *rsc, c *colocation) {
 	case c.score >= cib.Infinity:
 		p.applyPlaces(r, c, []int32{})
 	}
+}
+
+// keepInstances exchanges the nodes of instances where that lets one stay. The
+// nodes are chosen for the clone as a whole; which of its instances goes where
+// matters to nobody, except that moving one for nothing interrupts it.
+func (p *placer) keepInstances(c *rsc) {
+	for _, i := range c.children {
+		now, to := p.current(i), p.nodeOfAll(i)
+		if now == nowhere || to == now || to == nowhere {
+			continue
+		}
+		for _, j := range c.children {
+			if p.nodeOfAll(j) == now && p.current(j) != now && p.mayUse(i, now) && p.mayUse(j, to) {
+				p.move(i, now)
+				p.move(j, to)
+				break
+			}
+		}
+	}
+}
+
+// nodeOfAll is the node to which an instance is assigned; nowhere if its parts
+// are apart, or left where they are.
+func (p *placer) nodeOfAll(i *rsc) int32 {
+	n := p.assigned[i.index]
+	i.primitives(func(x *rsc) {
+		if m := p.assigned[x.index]; m >= 0 && (m != n || p.pins[x.index]) {
+			n = nowhere
+		}
+	})
+	return n
+}
+
+// mayUse reports whether nothing in the past of an instance forbids a node.
+func (p *placer) mayUse(i *rsc, n int32) bool {
+	ok := true
+	i.primitives(func(x *rsc) {
+		if f := x.ledger.on(n); f != nil && (f.banned != "" || f.failed != nil || p.thresholdReached(x, f) != "") {
+			ok = false
+		}
+	})
+	return ok
+}
+
+// move assigns all of an instance to another node.
+func (p *placer) move(i *rsc, n int32) {
+	i.primitives(func(x *rsc) {
+		if m := p.assigned[x.index]; m >= 0 {
+			p.running[m]--
+			p.settle(x, n)
+		}
+	})
+	p.assigned[i.index] = n
 }

@@ -49,8 +49,8 @@ func (b *planner) pass(i int32) {
 			b.queue(then)
 		}
 	}
-	if !s.required {
-		return
+	if !s.required || s.stuck != "" {
+		return // what can't be done needs nothing done before it
 	}
 	for e := s.in; e != noStep; e = b.edges[e].nextIn {
 		first := b.edges[e].first

@@ -195,7 +195,7 @@ func TestConverges(t *testing.T) {
 				return
 			}
 			if step == 400 {
-				log = slices.Concat(log[:1], []string{"..."}, log[len(log)-24:])
+				log = slices.Concat(log[:1], []string{"..."}, log[len(log)-60:])
 				check(false, "it never comes to an end: %s", actionText(g, 0))
 			}
 			var ready []int

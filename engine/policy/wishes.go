@@ -199,7 +199,7 @@ func (p *placer) dropContradictions() {
 	for changed := true; changed; {
 		changed = false
 		for _, c := range p.colocs {
-			if !c.mandatory() || c.role != 0 || c.withRole != 0 || c.dependent.cfg.Clone != nil || c.primary.cfg.Clone != nil {
+			if !c.mandatory() || c.role != 0 || c.withRole != 0 {
 				continue
 			}
 			c.dependent.primitives(func(d *rsc) {
@@ -214,17 +214,16 @@ func (p *placer) dropContradictions() {
 
 // contradicts reports whether a dependent is where a colocation forbids it.
 func (p *placer) contradicts(d *rsc, c *colocation) bool {
-	n, bad := p.assigned[d.index], false
+	n, with := p.assigned[d.index], false
 	c.primary.primitives(func(x *rsc) {
-		switch m := p.assigned[x.index]; {
-		case m < 0:
-			// Without its last member a group is not where it should be.
-			bad = bad || c.score > 0 && x == lastPrimitive(c.primary)
-		case p.samePlace(c, n, m) != (c.score > 0):
-			bad = true
+		if c.score > 0 && x.parent != nil && x.parent.kind == cib.KindGroup && x != lastPrimitive(x.parent) {
+			return // a group is where all of it is: where its last member is
+		}
+		if m := p.assigned[x.index]; m >= 0 && x != d && p.samePlace(c, n, m) {
+			with = true
 		}
 	})
-	return bad
+	return with != (c.score > 0)
 }
 
 func lastPrimitive(r *rsc) *rsc {
