@@ -30,6 +30,10 @@ type Cluster struct {
 	Options          Options    `json:"options"`
 	ResourceDefaults Meta       `json:"resource-defaults,omitzero"`
 	OpDefaults       OpDefaults `json:"op-defaults,omitzero"`
+	// Properties are what agents keep for the whole cluster, by set and name, such
+	// as where replication is up to. Nothing here reads them. Applying a document
+	// that has none keeps them.
+	Properties map[string]map[string]string `json:"properties,omitempty"`
 }
 
 // Options are the cluster options. Pacemaker's names where Pacemaker has them.

@@ -167,6 +167,9 @@ func (e *editor) apply() error {
 		return invalid(faults)
 	}
 	e.keepMoves()
+	if e.c.Cluster.Properties == nil {
+		e.c.Cluster.Properties = e.old.Cluster.Properties
+	}
 	return nil
 }
 

@@ -129,10 +129,16 @@ type NodeStatus struct {
 
 // Attributes are a node's transient attributes: gone with its boot.
 type Attributes struct {
-	BootID string            `json:"bootId"`
-	Values map[string]string `json:"values"`
-	Rev    int64             `json:"-"`
+	BootID  string            `json:"bootId"`
+	Values  map[string]string `json:"values"`
+	Private map[string]string `json:"private,omitempty"` // only agents see these: no rule, no summary
+	Rev     int64             `json:"-"`
 }
+
+// PromotionAttribute is the transient attribute in which the agent of an instance
+// leaves its promotion score on a node. Pacemaker's name: agents read and write it
+// under that name too.
+func PromotionAttribute(instance string) string { return "master-" + instance }
 
 // OCF return codes (OCF Resource Agent API 1.1, "Exit status codes").
 const (

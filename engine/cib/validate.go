@@ -13,16 +13,17 @@ import (
 
 // Limits of a configuration.
 const (
-	NameMax      = 63       // bytes of a node's or cluster's name: it stands in certificates, whose names end at 64
-	IDMax        = 128      // bytes of the id of any other object
-	ValueMax     = 64 << 10 // bytes of one parameter or attribute
-	LinksMax     = 8        // addresses of a node
-	VotersMax    = 7        // more make the store slower, not safer
-	NodeIDMax    = 1<<31 - 1
-	LevelsMax    = 9 // of a fence topology
-	GroupMax     = 1000
-	DetectionMin = 200 * time.Millisecond
-	DetectionMax = 30 * time.Second
+	NameMax       = 63        // bytes of a node's or cluster's name: it stands in certificates, whose names end at 64
+	IDMax         = 128       // bytes of the id of any other object
+	ValueMax      = 64 << 10  // bytes of one parameter or attribute
+	PropertiesMax = 256 << 10 // bytes of all properties together
+	LinksMax      = 8         // addresses of a node
+	VotersMax     = 7         // more make the store slower, not safer
+	NodeIDMax     = 1<<31 - 1
+	LevelsMax     = 9 // of a fence topology
+	GroupMax      = 1000
+	DetectionMin  = 200 * time.Millisecond
+	DetectionMax  = 30 * time.Second
 )
 
 // Validate returns everything that is wrong with a configuration, in a fixed
@@ -252,6 +253,22 @@ func (v *validator) cluster() {
 	}
 	v.zeroOr("cluster.op-defaults.timeout", cl.OpDefaults.Timeout, time.Millisecond, day)
 	enum(v, "cluster.op-defaults.on-fail", OnFails, cl.OpDefaults.OnFail)
+	v.properties(cl.Properties)
+}
+
+func (v *validator) properties(sets map[string]map[string]string) {
+	total := 0
+	for _, set := range slices.Sorted(maps.Keys(sets)) {
+		p := join("cluster.properties", set, false)
+		v.id(p, set, IDMax)
+		v.values(p, sets[set], false)
+		for name, value := range sets[set] {
+			total += len(name) + len(value)
+		}
+	}
+	if total > PropertiesMax {
+		v.fault("cluster.properties", "have %d bytes; at most %d are possible", total, PropertiesMax)
+	}
 }
 
 func (v *validator) node(name string, n *Node) {
