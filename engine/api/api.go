@@ -83,7 +83,7 @@ type Actor struct {
 	User     string `json:"user"`
 	UID      uint32 `json:"uid"`
 	LoginUID string `json:"loginUid,omitempty"` // of /proc/PID/loginuid: the person behind sudo
-	Via      string `json:"via"`                // socket, rest, gui, cim, engine
+	Via      string `json:"via"`                // socket, rest, gui, cim, engine, agent
 	Address  string `json:"address,omitempty"`  // where a remote caller comes from
 	Session  string `json:"session,omitempty"`
 }
@@ -161,6 +161,7 @@ type Attribute struct {
 	Delete    bool   `json:"delete,omitempty"`
 	Permanent bool   `json:"permanent,omitempty"` // in the configuration; default: gone with the boot
 	DampenMs  int64  `json:"dampenMs,omitempty"`  // wait that long for further changes before it is written
+	Private   bool   `json:"private,omitempty"`   // transient, and only agents see it
 }
 
 // TokenRequest asks for a join token.
