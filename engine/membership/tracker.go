@@ -383,7 +383,8 @@ func (t *Tracker) Receive(now time.Time, link int, m *Message) (answers []Outgoi
 	}
 	sent, ours := t.sent(m.Echo.Nonce)
 	if m.Incarnation != p.incarnation {
-		if m.Incarnation < p.incarnation && (!ours || !sent.After(p.since)) {
+		lower := m.Incarnation < p.incarnation
+		if lower && !ours || ours && p.incarnation != 0 && !sent.After(p.since) {
 			// A packet of the past, or a machine whose clock went back. The answer
 			// gives the latter a nonce to prove that it is the present.
 			return t.answer(p, m, nil), nil
