@@ -16,11 +16,9 @@ func (n *Node) local(now time.Time) {
 		case lrm.Commit:
 			n.commit(c.Txn, c.Events, func(now time.Time, outcome Outcome, rev int64) {
 				n.lrm.Committed(now, c.Tag, lrm.Outcome(outcome), rev)
-				if outcome != Done {
-					// What the store shows may have been shown already: nothing else
-					// may ever change it.
-					n.syncLRM(now)
-				}
+				// What the store shows may have been shown before this answer, and
+				// had to wait for it: nothing may ever change it any more.
+				n.syncLRM(now)
 			})
 		case lrm.Run:
 			run := Run{Run: c.Run << 1, Action: c.Action}
