@@ -175,6 +175,17 @@ func TestMetaOf(t *testing.T) {
 	}
 }
 
+// TestNewWarnings: a change is blamed only for what it brings.
+func TestNewWarnings(t *testing.T) {
+	before := parseBase(t)
+	before.Resources["bare"] = &Resource{Agent: "belay:dummy"}
+	after := before.Clone()
+	after.Cluster.Options.MaintenanceMode = true
+	if got := show(NewWarnings(before, after)); got != "cluster.options.maintenance-mode: the cluster starts, stops and monitors nothing\n" {
+		t.Error(got)
+	}
+}
+
 // TestObjectKinds: the kinds are sorted, as they are shown.
 func TestObjectKinds(t *testing.T) {
 	if kinds := ObjectKinds(); !slices.IsSorted(kinds) || len(kinds) != 7 {

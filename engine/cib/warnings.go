@@ -23,6 +23,13 @@ func Warnings(c *Config) []Fault {
 	return v.faults
 }
 
+// NewWarnings returns the warnings that a change brings: those of the
+// configuration after it that did not stand against the one before.
+func NewWarnings(before, after *Config) []Fault {
+	old := Warnings(before)
+	return slices.DeleteFunc(Warnings(after), func(f Fault) bool { return slices.Contains(old, f) })
+}
+
 func (v *validator) warnCluster() {
 	o := &v.c.Cluster.Options
 	if !o.Fencing() {

@@ -226,8 +226,12 @@ func Explanation(x *graph.Explanation, st Style) string {
 
 // Event writes an event in one line.
 func Event(e *cib.Event, st Style) string {
+	severity := e.Severity.String()
+	if e.Severity == cib.SeverityIndeterminate {
+		severity = "info" // ITU's word for it tells nobody anything
+	}
 	return fmt.Sprintf("%s %s %s %s\n", st.paint(dim, st.stamp(e.Time, toMilli)),
-		st.paint(severityTone(e.Severity), fmt.Sprintf("%-13s", e.Severity)), e.Code, e.Text)
+		st.paint(severityTone(e.Severity), fmt.Sprintf("%-8s", severity)), e.Code, e.Text)
 }
 
 // Local shows a node as its own engine sees it.
