@@ -65,6 +65,12 @@ func BenchmarkPolicy(b *testing.B) {
 					policy.Plan(w.Snapshot, p, w.now)
 				}
 			})
+			b.Run(name+"/decide", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					policy.Decide(w.Snapshot, w.now)
+				}
+			})
 			b.Run(name+"/check", func(b *testing.B) {
 				p := policy.Place(w.Snapshot, w.now)
 				g := policy.Plan(w.Snapshot, p, w.now)

@@ -62,34 +62,19 @@ func Check(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) error {
 type checker struct {
 	u      *state
 	g      *graph.Graph
-	before []bitset         // by action: all that come before it, over any number of steps
+	seen   []int32 // by action: the one it was last found to come before, plus one
+	stack  []int
+	marked int              // the action whose predecessors are marked in seen; -1 none
 	steps  map[string][]int // by instance key: its actions
 	fences map[string]int   // by node
 }
 
-type bitset []uint64
-
-func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
-func (b bitset) set(i int)      { b[i/64] |= 1 << (i % 64) }
-func (b bitset) join(o bitset) {
-	for i := range o {
-		b[i] |= o[i]
-	}
-}
-
 func newChecker(s *cib.Snapshot, g *graph.Graph) *checker {
 	c := &checker{
-		u: unpack(s, time.Time{}), g: g, before: make([]bitset, len(g.Actions)),
+		u: unpack(s, time.Time{}), g: g, seen: make([]int32, len(g.Actions)), marked: -1,
 		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{},
 	}
 	for i := range g.Actions {
-		c.before[i] = make(bitset, i/64+1)
-		for _, k := range g.Actions[i].After {
-			if k >= 0 && k < i {
-				c.before[i].join(c.before[k])
-				c.before[i].set(k)
-			}
-		}
 		if a := &g.Actions[i]; a.Op == cib.OpFence {
 			c.fences[a.Node] = i
 		} else {
@@ -104,7 +89,28 @@ func (c *checker) fault(i int, format string, args ...any) error {
 }
 
 // waits reports whether action i waits for action k.
-func (c *checker) waits(i, k int) bool { return k < i && c.before[i].has(k) }
+func (c *checker) waits(i, k int) bool {
+	if c.marked != i {
+		c.mark(i)
+	}
+	return k < i && c.seen[k] == int32(i)+1
+}
+
+// mark finds all actions that come before one, over any number of steps.
+func (c *checker) mark(i int) {
+	c.marked = i
+	c.stack = append(c.stack[:0], i)
+	for len(c.stack) > 0 {
+		at := c.stack[len(c.stack)-1]
+		c.stack = c.stack[:len(c.stack)-1]
+		for _, k := range c.g.Actions[at].After {
+			if c.seen[k] != int32(i)+1 {
+				c.seen[k] = int32(i) + 1
+				c.stack = append(c.stack, k)
+			}
+		}
+	}
+}
 
 // waitsFor reports whether action i waits for that operation on an instance.
 func (c *checker) waitsFor(i int, instance, node, op string) bool {
@@ -116,7 +122,7 @@ func (c *checker) waitsFor(i int, instance, node, op string) bool {
 	return false
 }
 
-// has reports whether the plan has that operation on an instance.
+// find returns an action of the plan; -1 if there is none of the kind.
 func (c *checker) find(instance, node, op string) int {
 	for _, k := range c.steps[instance] {
 		if a := &c.g.Actions[k]; (node == "" || a.Node == node) && a.Op == op && a.Interval == 0 {

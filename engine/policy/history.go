@@ -14,6 +14,7 @@ import (
 // of a primitive, with a number for an instance of a globally unique clone.
 type ledger struct {
 	key   string
+	index int32
 	rsc   *rsc    // the primitive, or the first instance of its anonymous clone; nil if that has none
 	clone *rsc    // the anonymous clone it is in
 	known []bool  // by node: what it does there is known, for this boot and engine
@@ -65,12 +66,13 @@ func (u *state) unpackHistories() {
 		n := &u.nodes[i]
 		var strange []string
 		histories, pending := st.Histories[n.name], st.Pending[n.name]
-		for key := range histories {
-			if l := u.ledgers[key]; l == nil || l.rsc == nil && l.clone == nil {
+		for key, h := range histories {
+			l := u.ledgers[key]
+			if l == nil || l.rsc == nil && l.clone == nil {
 				strange = append(strange, key)
 				continue
 			}
-			u.unpackHistory(n, u.ledgers[key], histories[key], pending[key])
+			u.unpackHistory(n, l, h, pending[key])
 		}
 		for key, p := range pending {
 			if p == nil || histories[key] != nil {

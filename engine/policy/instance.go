@@ -96,10 +96,10 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 }
 
 func (b *planner) probeOf(l *ledger, n int32) int32 {
-	if s, ok := b.probe[place{l, n}]; ok {
-		return s
+	if b.probe == nil || b.probe[l.index] == nil {
+		return noStep
 	}
-	return noStep
+	return b.probe[l.index][n]
 }
 
 // awaitKnowledge lets the start wait until it is known where else the instance
@@ -110,7 +110,7 @@ func (b *planner) awaitKnowledge(r *rsc) {
 		return
 	}
 	alone := r.anonymous() && b.cloneMax(r.clone) >= b.hosts() // others may run elsewhere anyway
-	if b.probe != nil {
+	if b.probe != nil && b.probe[r.ledger.index] != nil {
 		for n := range b.nodes {
 			if !alone || int32(n) == b.target[r.index] {
 				b.relate(b.probeOf(r.ledger, int32(n)), s, before|needs, "")

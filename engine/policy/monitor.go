@@ -60,7 +60,9 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 		for _, d := range b.demote[i] {
 			b.relate(d, m, before, "")
 		}
-		b.relate(b.probeOf(r.ledger, t), m, before|needs, "")
+		if !restarts {
+			b.relate(b.probeOf(r.ledger, t), m, before|needs, "")
+		}
 		if b.steps[b.start[i]].blocks() {
 			b.steps[m].stuck = b.steps[b.start[i]].stuck
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,13 @@ import (
 // as far as they are still to be done.
 func Plan(s *cib.Snapshot, p *graph.Placement, now time.Time) *graph.Graph {
 	return newPlanner(unpack(s, now), p).plan()
+}
+
+// Decide is Place, Plan and NextChange of one snapshot, which it reads once.
+func Decide(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph, time.Time) {
+	u := unpack(s, now)
+	p := newPlacer(u).place()
+	return p, newPlanner(u, p).plan(), u.next
 }
 
 // plan names the steps in their order.
@@ -44,8 +52,8 @@ type planner struct {
 	stopBegin, stopEnd []int32   // by resource: the points before any and after all of its parts stop
 	promote            []int32
 	demote             [][]int32
-	probe              map[place]int32
-	fence              []int32 // by node
+	probe              [][]int32 // by ledger, by node; nil where there is none
+	fence              []int32   // by node
 	steps              []step
 	edges              []edge
 	up, down           []bool  // by resource: something of it is started, or stopped
@@ -286,6 +294,7 @@ func (b *planner) planFences() {
 // planProbes asks for the state of every instance on every member where it is
 // not known.
 func (b *planner) planProbes() {
+	causes := make([]string, len(b.nodes))
 	for _, l := range b.byKey {
 		if l.rsc == nil {
 			continue
@@ -296,7 +305,7 @@ func (b *planner) planProbes() {
 				continue
 			}
 			f := l.on(n.index)
-			cause := "its state on " + n.name + " is not known"
+			var cause string
 			switch {
 			case f != nil && f.history != nil && !f.current:
 				cause = "the engine of " + n.name + " was started anew"
@@ -304,11 +313,19 @@ func (b *planner) planProbes() {
 				cause = "an operation on " + n.name + " was interrupted"
 			case l.rsc.orphan && f == nil, !b.opt.Probes() && f == nil, !b.discovers(l.rsc, n):
 				continue
+			default:
+				if causes[i] == "" {
+					causes[i] = "its state on " + n.name + " is not known"
+				}
+				cause = causes[i]
 			}
 			if b.probe == nil {
-				b.probe = make(map[place]int32)
+				b.probe = make([][]int32, len(b.byKey))
 			}
-			b.probe[place{l, n.index}] = b.add(step{op: cib.OpMonitor, rank: rankProbe, rsc: l.rsc, node: n.index, fact: f, required: true, why: cib.Why{Cause: cause}})
+			if b.probe[l.index] == nil {
+				b.probe[l.index] = slices.Repeat([]int32{noStep}, len(b.nodes))
+			}
+			b.probe[l.index][n.index] = b.add(step{op: cib.OpMonitor, rank: rankProbe, rsc: l.rsc, node: n.index, fact: f, required: true, why: cib.Why{Cause: cause}})
 		}
 	}
 }

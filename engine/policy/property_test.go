@@ -229,8 +229,7 @@ func TestConverges(t *testing.T) {
 }
 
 func decideAll(t *rapid.T, w *world, log []string) (*graph.Placement, *graph.Graph) {
-	p := policy.Place(w.Snapshot, w.now)
-	g := policy.Plan(w.Snapshot, p, w.now)
+	p, g, _ := policy.Decide(w.Snapshot, w.now)
 	if err := policy.Check(w.Snapshot, p, g); err != nil {
 		for i := range g.Actions {
 			log = append(log, actionText(g, i))

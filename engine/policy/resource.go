@@ -340,7 +340,7 @@ func (u *state) bind(r *rsc, key string) {
 func (u *state) ledger(key string) *ledger {
 	l := u.ledgers[key]
 	if l == nil {
-		l = &ledger{key: key, known: make([]bool, len(u.nodes))}
+		l = &ledger{key: key, index: int32(len(u.byKey)), known: make([]bool, len(u.nodes))}
 		u.ledgers[key] = l
 		u.byKey = append(u.byKey, l)
 	}
