@@ -1,5 +1,6 @@
 // Command belayd is the engine: one on every node. Called as "belayd etcd FILE" it
-// is a member of the store, as a child of the engine.
+// is a member of the store, as a child of the engine; "belayd restore FILE" brings
+// a backup back while no engine runs.
 package main
 
 import (
@@ -26,7 +27,30 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "etcd" {
 		os.Exit(member(os.Args[2:]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "restore" {
+		os.Exit(restore(os.Args[2:], os.Stderr))
+	}
 	os.Exit(engine(os.Args[1:], os.Stderr))
+}
+
+// restore makes this node the only one of the cluster in a backup.
+func restore(args []string, stderr io.Writer) int {
+	fs := flag.NewFlagSet("belayd restore", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	dir := fs.String("state-dir", "/var/lib/belay", "`directory` of the engine")
+	if err := fs.Parse(args); err != nil {
+		return 2
+	}
+	if fs.NArg() != 1 {
+		_, _ = fmt.Fprintln(stderr, "usage: belayd restore [--state-dir DIR] FILE")
+		return 2
+	}
+	syscall.Umask(0o022)
+	if err := daemon.Restore(fs.Arg(0), *dir, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		_, _ = fmt.Fprintln(stderr, "belayd restore:", err)
+		return 1
+	}
+	return 0
 }
 
 // member serves as a member of the store until its parent lets go.

@@ -61,27 +61,11 @@ func (d *Daemon) postInit(ctx context.Context, c *caller, r *http.Request) (any,
 	if err != nil {
 		return nil, err
 	}
-	key, err := pki.NewKey()
+	id, err := newIdentity(ca, pki.Names{Node: name, Addresses: in.Addresses})
 	if err != nil {
 		return nil, err
 	}
-	cert, err := ca.Issue(pki.Names{Node: name, Addresses: in.Addresses}, key.Public(), now)
-	if err != nil {
-		return nil, err
-	}
-	id, err := pki.NewIdentity(ca, cert, key)
-	if err != nil {
-		return nil, err
-	}
-	rootKey, err := pki.NewKey()
-	if err != nil {
-		return nil, err
-	}
-	rootCert, err := ca.Issue(pki.Names{Node: pki.RootName}, rootKey.Public(), now)
-	if err != nil {
-		return nil, err
-	}
-	root, err := pki.NewIdentity(ca, rootCert, rootKey)
+	root, err := newIdentity(ca, pki.Names{Node: pki.RootName})
 	if err != nil {
 		return nil, err
 	}

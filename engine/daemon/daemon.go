@@ -87,6 +87,11 @@ func (d *Daemon) path(elem ...string) string {
 // Run serves until ctx ends. Then it tells the cluster that its engine restarts, so
 // that resources are left running and nobody fences it for that.
 func (d *Daemon) Run(ctx context.Context) error {
+	unlock, err := lockDir(d.opts.StateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer d.work.Wait()
 	defer cancel()
@@ -99,7 +104,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		d.opts.Ready()
 	}
 	var l local
-	err := readJSON(d.path(fileLocal), &l)
+	err = readJSON(d.path(fileLocal), &l)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.log.Info("this node is in no cluster; waiting for belay cluster init or join")

@@ -39,6 +39,8 @@ type local struct {
 	// Initial is the set of store members that this node's member is to join;
 	// empty once it has data.
 	Initial map[string][]string `json:"initial,omitempty"`
+	// Restored: the store was made from a backup, and is not yet the cluster's.
+	Restored bool `json:"restored,omitempty"`
 }
 
 // readJSON reads a file of the state directory. A file that can't be read is

@@ -268,6 +268,11 @@ func (e *engine) run(ctx context.Context) error {
 		return err
 	}
 	defer e.closeStore()
+	if e.local.Restored {
+		if err := e.finishRestore(ctx); err != nil {
+			return fmt.Errorf("finish the restore: %w", err)
+		}
+	}
 	n := node.New(e.setup, e.clock.now())
 	e.start(ctx, e.keeper.run)
 	e.start(ctx, e.watch)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -173,18 +174,21 @@ func (e *engine) backup(ctx context.Context, file string) (*api.Backup, error) {
 		return nil, api.NewProblem(api.CodeBadRequest, "only a voter can back the store up: run it on "+fmt.Sprint(e.snap.Load().Status.Voters.Voters))
 	}
 	if file == "" {
-		file = e.d.path(dirBackup, "belay-"+e.local.Cluster+"-"+time.Now().UTC().Format("20060102T150405Z")+".db")
+		file = e.d.path(dirBackup, "belay-"+e.local.Cluster+"-"+time.Now().UTC().Format("20060102T150405Z")+".backup")
 	}
 	if !filepath.IsAbs(file) {
 		return nil, api.NewProblem(api.CodeBadRequest, "the name of a backup file is absolute: "+file)
 	}
-	saved, err := e.keeper.admin.Backup(ctx, file)
+	if err := os.MkdirAll(e.d.path(dirBackup), 0o700); err != nil {
+		return nil, api.NewProblem(api.CodeStore, err.Error())
+	}
+	saved, err := e.writeBackup(ctx, file)
 	if err != nil {
 		e.emit(event.New(event.BackupFailed, "node", e.local.Node, "reason", err.Error()))
 		return nil, api.NewProblem(api.CodeStore, err.Error())
 	}
 	e.emit(event.New(event.BackupDone, "node", e.local.Node, "file", saved.File))
-	return &api.Backup{File: saved.File, Revision: saved.Revision, SizeBytes: saved.SizeBytes}, nil
+	return &saved, nil
 }
 
 func postBackup(ctx context.Context, e *engine, _ *caller, r *http.Request) (any, error) {

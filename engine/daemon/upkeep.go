@@ -64,7 +64,7 @@ func (e *engine) backupWhenDue(ctx context.Context) {
 		e.emit(event.New(event.BackupFailed, "node", e.local.Node, "reason", err.Error()))
 		return
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "belay-*.db"))
+	files, err := filepath.Glob(filepath.Join(dir, "belay-*.backup"))
 	if err != nil {
 		return
 	}
