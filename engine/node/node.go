@@ -34,7 +34,8 @@ type Node struct {
 	fresh   bool          // snap came from the store, not from disk
 	started time.Time
 	now     time.Time     // of the present Step
-	wall    time.Duration // wall clock minus steady clock
+	ownWall time.Duration // wall clock minus steady clock
+	wall    time.Duration // the same of the cluster's time
 	out     []Effect
 
 	// The store.
@@ -110,8 +111,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.newsOf(news)
 	case Tick:
 		if !ev.Wall.IsZero() {
-			n.wall = ev.Wall.Sub(now)
-			n.lrm.SetWall(n.wall)
+			n.setWall(ev.Wall.Sub(now))
 		}
 		n.newsOf(n.tracker.Tick(now))
 	case Changed:
@@ -127,7 +127,9 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 			f(now, ev.Outcome, ev.Rev)
 		}
 	case AgentDone:
-		n.lrm.Done(now, ev.Run>>1, ev.Result)
+		r := ev.Result
+		r.Started, r.Ended = r.Started.Add(n.wall-n.ownWall), r.Ended.Add(n.wall-n.ownWall)
+		n.lrm.Done(now, ev.Run>>1, r)
 	case FenceDone:
 		n.fenceDone(now, ev)
 	case StoreState:
@@ -174,6 +176,25 @@ func (n *Node) NextWake(now time.Time) time.Time {
 	return wake
 }
 
+// clockTolerance is what wall clocks may differ by without consequence.
+const clockTolerance = 500 * time.Millisecond
+
+// setWall takes the machine's wall clock. Where it is out of step, the cluster's time
+// is the median of the voters': failures expire, and pauses end, by stamps that
+// other nodes have made, and a clock that is an hour ahead would let every failure
+// expire before it is seen.
+func (n *Node) setWall(own time.Duration) {
+	jumped := (own - n.ownWall).Abs() > clockTolerance/10
+	n.ownWall, n.wall = own, own
+	if jumped {
+		n.know()
+	}
+	if offset := n.tracker.ClockOffset(); offset.Abs() > clockTolerance {
+		n.wall -= offset
+	}
+	n.lrm.SetWall(n.wall)
+}
+
 // newer orders snapshots by data generation, then by revision.
 func (n *Node) newer(s *cib.Snapshot) bool {
 	if n.snap == nil {
@@ -209,7 +230,7 @@ func (n *Node) know() {
 	}
 	st := &n.snap.Status
 	k := membership.Knowledge{
-		Generation: st.Generation, View: st.View, ConfigGen: n.snap.ConfigGen.Number, Wall: n.wallNow(),
+		Generation: st.Generation, View: st.View, ConfigGen: n.snap.ConfigGen.Number, Wall: n.now.Add(n.ownWall).UTC(),
 		FeatureLevel: cib.FeatureLevel, Version: n.self.Version,
 	}
 	if st.DC != nil {
@@ -424,7 +445,7 @@ func (n *Node) send(msgs []membership.Outgoing) {
 	}
 }
 
-// wallNow is the wall clock of the present Step, for stamps in documents.
+// wallNow is the cluster's time in the present Step, for stamps in documents.
 func (n *Node) wallNow() time.Time { return n.now.Add(n.wall).UTC() }
 
 func (n *Node) emit(ev cib.Event) { n.out = append(n.out, Emit{ev}) }
