@@ -29,5 +29,8 @@ type Mutant struct {
 // Break makes a mutant of a world; nil changes nothing.
 func (w *World) Break(m *Mutant) { w.mutant = m }
 
+// Snapshot is what the store has now.
+func (w *World) Snapshot() *cib.Snapshot { return w.store.snap }
+
 // Mutants are all of them.
 var Mutants = []Mutant{}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -22,6 +23,7 @@ func run() int {
 		seeds   = flag.Uint64("seeds", 1000, "how many seeds to run")
 		from    = flag.Uint64("from", 1, "the first of them")
 		nodes   = flag.Int("nodes", 0, "nodes of each cluster; 0 means 3 to 7")
+		dump    = flag.Bool("dump", false, "with -seed: print what the store has at the end, as JSON")
 		keep    = flag.Int("keep", 1, "go on until so many seeds have failed")
 		mutant  = flag.String("mutant", "", "break the engine on purpose; \"list\" names the ways")
 		profile = flag.String("cpuprofile", "", "write a CPU profile to this file")
@@ -57,7 +59,7 @@ func run() int {
 		return 2
 	}
 	if *seed != 0 {
-		return one(*seed, *nodes, *trace, *shrink, *lines, broken)
+		return one(*seed, *nodes, *trace, *shrink, *dump, *lines, broken)
 	}
 	rep := sim.RunSeeds(sim.Options{From: *from, Seeds: *seeds, Nodes: *nodes, FailuresMax: *keep, Mutant: broken})
 	fmt.Printf("%d worlds in %s (%.0f a second), %s of virtual time, %d events\n", rep.Worlds, rep.Took.Round(time.Millisecond),
@@ -71,7 +73,7 @@ func run() int {
 	return 0
 }
 
-func one(seed uint64, nodes int, trace, shrink bool, lines int, broken *sim.Mutant) int {
+func one(seed uint64, nodes int, trace, shrink, dump bool, lines int, broken *sim.Mutant) int {
 	sc := sim.Generate(seed, nodes)
 	if shrink {
 		sc = sim.Shrink(sc, broken, 30*time.Second)
@@ -82,6 +84,14 @@ func one(seed uint64, nodes int, trace, shrink bool, lines int, broken *sim.Muta
 	f := w.Run()
 	if trace {
 		sim.Trace(sc, broken, lines, os.Stdout)
+	}
+	if dump {
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetIndent("", " ")
+		if err := enc.Encode(w.Snapshot()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 2
+		}
 	}
 	if f != nil {
 		fmt.Println(f)
