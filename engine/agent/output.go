@@ -109,12 +109,14 @@ func printable(b []byte) string {
 // would go.
 const secretMinBytes = 3
 
-// redactor strikes the values of secret parameters out of texts.
-func redactor(params map[string]string, named []string) *strings.Replacer {
+// redactor strikes the values of secret parameters and variables out of texts.
+func redactor(named []string, given ...map[string]string) *strings.Replacer {
 	var values []string
-	for name, v := range params {
-		if len(v) >= secretMinBytes && (meta.IsSecret(name) || slices.Contains(named, name)) {
-			values = append(values, v)
+	for _, m := range given {
+		for name, v := range m {
+			if len(v) >= secretMinBytes && (meta.IsSecret(name) || slices.Contains(named, name)) {
+				values = append(values, v)
+			}
 		}
 	}
 	// Longest first: one secret may be the beginning of another.

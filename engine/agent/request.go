@@ -30,7 +30,7 @@ type Request struct {
 	// added from the request.
 	Meta     map[string]string
 	Env      map[string]string // further variables, passed as they are
-	Secret   []string          // parameters to strike out of the output, besides those whose name says it
+	Secret   []string          // parameters and variables to strike out of the output, besides those whose name says it
 	Timeout  time.Duration     // 0 means cib.DefaultOpTimeout
 	Interval time.Duration     // of a recurring monitor; a monitor without one is a probe
 	Node     string            // the node's name for the agent; default Config.Node

@@ -151,7 +151,7 @@ func (r *Runner) Run(ctx context.Context, q Request) Result {
 
 // result turns what came of a program into the answer to a request.
 func (o *outcome) result(what string, q *Request) Result {
-	hide := redactor(q.Params, q.Secret)
+	hide := redactor(q.Secret, q.Params, q.Env)
 	stdout, stderr := hide.Replace(printable(o.stdout.bytes())), hide.Replace(printable(o.stderr.bytes()))
 	res := Result{
 		RC:          cib.GenericError,

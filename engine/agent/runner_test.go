@@ -267,15 +267,16 @@ func TestSecretsAreStruckOut(t *testing.T) {
 	res := r.Run(context.Background(), Request{
 		Agent: mustID(t, "ocf:test:chatty"), Instance: "web", Op: "start",
 		Params: map[string]string{"passwd": "hunter2", "address": "elsewhere"}, Secret: []string{"address"},
+		Env: map[string]string{"BELAY_TOKEN": "7.f00d"},
 	})
 	all := res.Stdout + res.Stderr + res.Reason
-	if strings.Contains(all, "hunter2") || strings.Contains(all, "elsewhere") || !strings.Contains(all, "******") {
+	if strings.Contains(all, "hunter2") || strings.Contains(all, "elsewhere") || strings.Contains(all, "f00d") || !strings.Contains(all, "******") {
 		t.Errorf("%+v", res)
 	}
 	if strings.Contains(all, "\033") {
 		t.Errorf("an escape sequence came through: %q", all)
 	}
-	if res.Output() != "connecting with ****** to ******" {
+	if res.Output() != "connecting with ****** to ****** by ******" {
 		t.Errorf("output for people: %q", res.Output())
 	}
 }

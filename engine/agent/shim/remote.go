@@ -17,6 +17,14 @@ import (
 // "resource" and "status".
 const Path = "/v1/shim/"
 
+// The way of a tool to its engine: the engine gives an agent both in its
+// environment, and the tool shows the token in a header.
+const (
+	SocketVariable = "BELAY_SOCKET"
+	TokenVariable  = "BELAY_TOKEN"
+	TokenHeader    = "Belay-Token"
+)
+
 const (
 	requestMaxBytes = 1 << 20
 	replyMaxBytes   = 16 << 20
@@ -141,16 +149,20 @@ func Handler(b Backend) http.Handler {
 }
 
 // Dial gives the engine behind a unix socket. It connects when it is first
-// asked; an engine that is not there is ErrUnavailable then.
-func Dial(socket string) Backend {
+// asked; an engine that is not there is ErrUnavailable then. The token shows that
+// an agent calls which the engine runs; it may be empty.
+func Dial(socket, token string) Backend {
 	var d net.Dialer
-	return &remote{http.Client{Transport: &http.Transport{
+	return &remote{token: token, client: http.Client{Transport: &http.Transport{
 		Proxy:       nil,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
 	}}}
 }
 
-type remote struct{ client http.Client }
+type remote struct {
+	token  string
+	client http.Client
+}
 
 func (r *remote) ask(ctx context.Context, method string, q wireRequest, timeout time.Duration) (*wireReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -164,6 +176,9 @@ func (r *remote) ask(ctx context.Context, method string, q wireRequest, timeout 
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if r.token != "" {
+		req.Header.Set(TokenHeader, r.token)
+	}
 	resp, err := r.client.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {

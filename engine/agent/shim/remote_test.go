@@ -15,13 +15,10 @@ import (
 	"time"
 )
 
-// socketVariable names the engine's socket to this test binary when it is
-// called under the name of a tool, as cmd/belay-shim is.
-const socketVariable = "BELAY_SOCKET"
-
+// The test binary is also the tools, as cmd/belay-shim is.
 func TestMain(m *testing.M) {
 	if slices.Contains(Tools(), filepath.Base(os.Args[0])) {
-		os.Exit(Main(context.Background(), os.Args, os.Getenv, Dial(os.Getenv(socketVariable)), os.Stdout, os.Stderr))
+		os.Exit(Main(context.Background(), os.Args, os.Getenv, Dial(os.Getenv(SocketVariable), os.Getenv(TokenVariable)), os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
 }
@@ -44,7 +41,7 @@ func serve(t *testing.T, h http.Handler) string {
 func TestRemote(t *testing.T) {
 	ctx := context.Background()
 	near := newEngine()
-	far := Dial(serve(t, Handler(near)))
+	far := Dial(serve(t, Handler(near)), "")
 	if l, err := far.Local(ctx); err != nil || l != (Local{"n1", true}) {
 		t.Errorf("local: %+v, %v", l, err)
 	}
@@ -84,7 +81,7 @@ func TestRemoteErrors(t *testing.T) {
 	if err := toWire(errors.New("odd")).fromWire(); err.Error() != "odd" || status(err) != exitError {
 		t.Errorf("%v", err)
 	}
-	ask := func(socket string) error { _, err := Dial(socket).Local(context.Background()); return err }
+	ask := func(socket string) error { _, err := Dial(socket, "").Local(context.Background()); return err }
 	if err := ask("/no/such/socket"); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("nobody there: %v", err)
 	}
@@ -100,8 +97,26 @@ func TestRemoteErrors(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release })
-	if _, err := Dial(serve(t, slow)).Local(ctx); !errors.Is(err, ErrTimeout) {
+	if _, err := Dial(serve(t, slow), "").Local(ctx); !errors.Is(err, ErrTimeout) {
 		t.Errorf("slow: %v", err)
+	}
+}
+
+// The token goes with every request, and not where there is none.
+func TestToken(t *testing.T) {
+	var seen []string
+	note := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen = append(seen, r.Header.Get(TokenHeader))
+		_, _ = w.Write([]byte("{}"))
+	})
+	socket := serve(t, note)
+	for _, token := range []string{"t1", ""} {
+		if _, err := Dial(socket, token).Nodes(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(seen, []string{"t1", ""}) {
+		t.Errorf("tokens %q", seen)
 	}
 }
 
@@ -156,7 +171,7 @@ func TestDebianAgents(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), path, op)
 		cmd.Env = append([]string{
 			"GORACE=atexit_sleep_ms=0", // else each tool takes a second under the race detector
-			"PATH=" + dir + ":/usr/sbin:/usr/bin:/sbin:/bin", "HA_SBIN_DIR=" + dir, "HA_RSCTMP=" + dir, socketVariable + "=" + socket,
+			"PATH=" + dir + ":/usr/sbin:/usr/bin:/sbin:/bin", "HA_SBIN_DIR=" + dir, "HA_RSCTMP=" + dir, SocketVariable + "=" + socket,
 			"OCF_ROOT=/usr/lib/ocf", "OCF_RA_VERSION_MAJOR=1", "OCF_RA_VERSION_MINOR=1", "OCF_RESOURCE_INSTANCE=st", "OCF_RESOURCE_TYPE=" + kind,
 			"OCF_RESOURCE_PROVIDER=" + provider, "OCF_RESKEY_state=" + dir + "/state", "OCF_RESKEY_CRM_meta_on_node=n1", "OCF_RESKEY_CRM_meta_timeout=20000",
 			"OCF_RESKEY_crm_feature_set=3.16.2", "OCF_RESKEY_CRM_meta_promotable=true",
@@ -169,7 +184,7 @@ func TestDebianAgents(t *testing.T) {
 		return cmd.ProcessState.ExitCode(), string(out)
 	}
 	value := func(name string) string {
-		found, err := Dial(socket).QueryAttribute(t.Context(), Attribute{Scope: ScopeReboot, Node: "n1", Name: name})
+		found, err := Dial(socket, "").QueryAttribute(t.Context(), Attribute{Scope: ScopeReboot, Node: "n1", Name: name})
 		if err != nil {
 			t.Fatal(err)
 		}
