@@ -17,6 +17,7 @@ type settings struct {
 	wanted  cib.Role
 	managed bool
 	cloned  bool // it is in a clone: several instances are as they should be
+	looked  int  // nodes where a probe found nothing, and nothing happened since
 }
 
 func (b *builder) settingsOf(id string) *settings {
@@ -91,6 +92,12 @@ func (b *builder) histories() {
 			if h == nil {
 				continue
 			}
+			if pending[key] == nil && plainlyStopped(h) {
+				if n.alive() && h.BootID == n.BootID {
+					b.settingsOf(h.Resource).looked++
+				}
+				continue
+			}
 			if inst, ok := b.instance(n, key, h, pending[key]); ok {
 				b.instances[h.Resource] = append(b.instances[h.Resource], inst)
 			}
@@ -117,6 +124,16 @@ func (b *builder) histories() {
 	for _, list := range b.actionsOf {
 		slices.Sort(list)
 	}
+}
+
+// plainlyStopped is the common case, resources times nodes: a probe found nothing,
+// and nothing happened since. Such instances are counted, not listed.
+func plainlyStopped(h *cib.History) bool {
+	if len(h.Ops) != 1 || h.FailCount != 0 {
+		return false
+	}
+	op := &h.Ops[0]
+	return op.Probe && op.RC == cib.NotRunning && op.Status == cib.OpDone
 }
 
 func pendingState(p *cib.Pending, otherwise InstanceState) InstanceState {
@@ -341,6 +358,7 @@ func (b *builder) tree(id, parent string, depth int) int {
 // primitive judges a primitive over all nodes.
 func (b *builder) primitive(r *Resource, s *settings) {
 	r.Actions = b.actionsOf[r.ID]
+	r.Looked = s.looked
 	r.Expected = 1
 	if r.Wanted == cib.RoleStopped {
 		r.Expected = 0
@@ -485,7 +503,7 @@ func (b *builder) stopped(r *Resource, s *settings, t tally) (ResourceState, str
 		return ResourceStopped, "stop-all-resources is on"
 	case r.Wanted == cib.RoleStopped:
 		return ResourceStopped, "it is wanted stopped"
-	case t.unknown > 0 && t.unknown == len(r.Instances), len(r.Instances) == 0 && b.eligible > 0 && b.c.Cluster.Options.Probes() && s.managed:
+	case t.unknown > 0 && t.unknown == len(r.Instances), len(r.Instances)+s.looked == 0 && b.eligible > 0 && b.c.Cluster.Options.Probes() && s.managed:
 		return ResourceUnknown, "it was not looked for yet"
 	case t.banned != nil:
 		return ResourceFailed, t.banned.Reason + " on " + t.banned.Node

@@ -170,8 +170,11 @@ type Resource struct {
 	Active      int           `json:"active"`             // instances active; of a group members active
 	Expected    int           `json:"expected"`           // instances or members that should be
 	FailCount   cib.Score     `json:"failCount"`          // over all nodes, those that count
-	Instances   []Instance    `json:"instances,omitempty"`
-	Actions     []string      `json:"actions,omitempty"` // ids of those in flight
+	// Instances are those of which there is something to say. Looked is the number
+	// of further nodes where a probe found nothing.
+	Instances []Instance `json:"instances,omitempty"`
+	Looked    int        `json:"looked,omitempty"`
+	Actions   []string   `json:"actions,omitempty"` // ids of those in flight
 }
 
 // Instance is a primitive on one node.
