@@ -84,6 +84,13 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 	if s == nil || s.Status.Voters == nil {
 		return nil, api.NewProblem(api.CodeStore, "this node has not read the cluster's state yet")
 	}
+	var other string
+	if err := c.ask(ctx, func(n *node.Node) { other, _ = n.TwoHistories() }); err != nil {
+		return nil, api.NewProblem(api.CodeStore, "the engine ends")
+	}
+	if other != "" {
+		return nil, api.NewProblem(api.CodeTwoHistories, fmt.Sprintf("node %s carries data of the same generation %d with another history", other, s.Status.Generation.Number))
+	}
 	if c.ExpectedGeneration != 0 && c.ExpectedGeneration != s.ConfigGen.Number {
 		return nil, api.NewProblem(api.CodeConflict, fmt.Sprintf("the configuration is at generation %d, not %d", s.ConfigGen.Number, c.ExpectedGeneration))
 	}

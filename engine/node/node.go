@@ -468,6 +468,10 @@ func (n *Node) commit(txn cib.Txn, events []cib.Event, then func(now time.Time, 
 // Quorum returns the newest judgement about quorum.
 func (n *Node) Quorum() quorum.Result { return n.quorum }
 
+// TwoHistories names a node whose data has the same generation number as this
+// node's and another history; no change is possible until somebody decides.
+func (n *Node) TwoHistories() (peer string, ok bool) { return n.tracker.Conflict() }
+
 // Valid reports whether this node may act.
 func (n *Node) Valid() bool { return n.valid }
 
