@@ -17,6 +17,7 @@
 package lrm
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -109,6 +110,7 @@ type Manager struct {
 	seq       uint64
 	lastRun   uint64
 	instances map[string]*instance
+	order     []*instance // by id
 	runs      map[uint64]*instance
 	stored    map[string]*cib.History // what the newest snapshot shows
 	out       []Command
@@ -211,8 +213,7 @@ func (m *Manager) SetValid(now time.Time, valid bool) {
 // histories, by instance.
 func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories map[string]*cib.History) {
 	m.stored = histories
-	for _, id := range slices.Sorted(maps.Keys(histories)) {
-		h := histories[id]
+	for id, h := range histories { // each by itself: their order does not matter
 		if in := m.instances[id]; in == nil && h.BootID == m.bootID {
 			m.instance(id).history = h
 			m.seq = max(m.seq, lastSeq(h))
@@ -594,17 +595,14 @@ func (m *Manager) instance(id string) *instance {
 	if in == nil {
 		in = &instance{id: id, monitors: map[string]*monitor{}}
 		m.instances[id] = in
+		i, _ := slices.BinarySearchFunc(m.order, id, func(in *instance, id string) int { return cmp.Compare(in.id, id) })
+		m.order = slices.Insert(m.order, i, in)
 	}
 	return in
 }
 
-func (m *Manager) sorted() []*instance {
-	out := make([]*instance, 0, len(m.instances))
-	for _, id := range slices.Sorted(maps.Keys(m.instances)) {
-		out = append(out, m.instances[id])
-	}
-	return out
-}
+// sorted returns the instances by id. None may be added while they are walked.
+func (m *Manager) sorted() []*instance { return m.order }
 
 func lastSeq(h *cib.History) uint64 {
 	var last uint64
