@@ -87,7 +87,7 @@ func (s *Store) grantLease(ctx context.Context) (int64, time.Duration, error) {
 	var resp *pb.LeaseGrantResponse
 	// Not a read, but a lease too many harms nobody: it runs out.
 	err := s.do(ctx, true, func(ctx context.Context, c *conn) (err error) {
-		resp, err = c.lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: max(1, int64((s.cfg.LeaseTTL+time.Second-1)/time.Second))})
+		resp, err = c.lease.LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: int64((s.cfg.LeaseTTL + time.Second - 1) / time.Second)})
 		return err
 	})
 	if err != nil {

@@ -169,7 +169,7 @@ func (c *cluster) endpoints(node string) []Endpoint {
 func (c *cluster) open(node string, change ...func(*Config)) *Store {
 	c.t.Helper()
 	id := c.identity(node)
-	cfg := Config{Cluster: "test", Node: node, Endpoints: c.endpoints(node), TLS: id.ClientConfig(pki.Check{}), Detection: testDetection}
+	cfg := Config{Cluster: "test", Node: node, Endpoints: c.endpoints(node), TLS: id.ClientConfig(pki.Check{}), Detection: testDetection, LeaseTTL: time.Second}
 	for _, f := range change {
 		f(&cfg)
 	}

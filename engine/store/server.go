@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -294,10 +295,25 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 		}
 		return fmt.Errorf("start the store's member: %w", err)
 	}
+	look := time.NewTicker(announceLook)
+	defer look.Stop()
 	ready := etcd.Server.ReadyNotify()
-	for {
+	for looks := 0; ; {
 		select {
+		case <-look.C:
+			if looks++; ready == nil || !announced(etcd) {
+				looks = 0
+			}
+			if looks < announceLooks {
+				continue
+			}
+			look.Stop() // started anew it has the snapshot behind it
+			if etcd, err = restartEtcd(ctx, c, etcd, logger); err != nil {
+				return err
+			}
+			ready = etcd.Server.ReadyNotify()
 		case <-ready:
+			look.Stop()
 			ready = nil
 			if _, err := io.WriteString(out, "ready\n"); err != nil {
 				return errors.Join(fmt.Errorf("report that the store's member is ready: %w", err), closeEtcd(etcd))
@@ -336,15 +352,25 @@ func restartEtcd(ctx context.Context, c *ServerConfig, etcd *embed.Etcd, logger 
 	if err := closeEtcd(etcd); err != nil {
 		return nil, err
 	}
-	cfg, err := c.embed(ctx)
-	if err != nil {
-		return nil, err
+	for end := time.Now().Add(stopMax); ; {
+		cfg, err := c.embed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
+		etcd, err := embed.StartEtcd(cfg)
+		if err == nil {
+			return etcd, nil
+		}
+		// etcd lets go of its ports a little later than it says.
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) || ctx.Err() != nil {
+			return nil, fmt.Errorf("start the store's member: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(announceLook / 10):
+		}
 	}
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
-	if etcd, err = embed.StartEtcd(cfg); err != nil {
-		return nil, fmt.Errorf("start the store's member: %w", err)
-	}
-	return etcd, nil
 }
 
 // stopMax bounds an orderly stop. etcd's data is safe without one.

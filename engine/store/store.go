@@ -34,9 +34,10 @@ type Config struct {
 	TLS       *tls.Config   // this node's certificate; its common name is the account in the store
 	Detection time.Duration // of the cluster; see [Timing]
 	// LeaseTTL is how long this engine may be silent before what it put on its
-	// lease vanishes. Whole seconds; 0 is the least that the members allow: one and
-	// a half election timeouts, rounded up. A node without a member gets its lease
-	// with the first transaction that needs it.
+	// lease vanishes; default 5s. Whole seconds, and at least one and a half
+	// election timeouts: the members raise what is less. A short one costs the
+	// leader: it is renewed three times in its life. A node without a member gets
+	// its lease with the first transaction that needs it.
 	LeaseTTL time.Duration
 	// CommitMax bounds a transaction whose context has no earlier end; default 5s.
 	CommitMax time.Duration
@@ -103,6 +104,9 @@ func newStore(cfg Config) (*Store, error) {
 	}
 	if cfg.CommitMax <= 0 {
 		cfg.CommitMax = 5 * time.Second
+	}
+	if cfg.LeaseTTL <= 0 {
+		cfg.LeaseTTL = 5 * time.Second
 	}
 	s := &Store{
 		cfg: cfg, prefix: Prefix(cfg.Cluster), patience: patienceFor(cfg.Detection), log: cfg.Log,
