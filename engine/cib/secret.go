@@ -29,7 +29,10 @@ func Sealed(value string) bool { return strings.HasPrefix(value, SealedPrefix) }
 
 // wellKnownSecrets are parts of names of parameters whose values are secret
 // whatever the agent's metadata say.
-var wellKnownSecrets = []string{"passw", "passphrase", "secret", "token", "credential", "private_key", "privkey", "api_key", "apikey", "access_key", "community"}
+var wellKnownSecrets = []string{"passw", "passphrase", "secret", "token", "credential", "private_key", "privkey", "api_key", "apikey", "access_key", "community", "hexadecimal_kg"}
+
+// wellKnownSecretNames are secrets that no part of the name gives away.
+var wellKnownSecretNames = []string{"pw", "pin", "key", "auth_key", "authkey"}
 
 // IsSecretName says whether a parameter with this name is secret by its name
 // alone. Names of files and scripts that hold a secret are not.
@@ -40,7 +43,7 @@ func IsSecretName(name string) bool {
 			return false
 		}
 	}
-	if n == "pw" || n == "pin" || strings.HasSuffix(n, "_pw") || strings.HasSuffix(n, "_pin") {
+	if slices.Contains(wellKnownSecretNames, n) || strings.HasSuffix(n, "_pw") || strings.HasSuffix(n, "_pin") {
 		return true
 	}
 	return slices.ContainsFunc(wellKnownSecrets, func(w string) bool { return strings.Contains(n, w) })
