@@ -93,6 +93,8 @@ func (u *state) unmanaged(r *rsc) string {
 		return "it is in maintenance"
 	case !r.settings.managed:
 		return "it is not managed"
+	case r.orphan && !u.opt.StopsOrphans():
+		return "it is not in the configuration, and stop-orphan-resources is false"
 	}
 	steady := 0
 	for _, f := range r.active {

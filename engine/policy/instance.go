@@ -44,6 +44,9 @@ func (b *planner) planInstance(r *rsc) {
 		s.required, s.why = true, restart
 	case isBusy(here, cib.OpStart):
 		s.required, s.why = true, here.pending.Why
+		if s.why.Cause == "" {
+			s.why = b.why[i]
+		}
 	case isBusy(here, cib.OpStop):
 		// A stop that is no longer wanted will end it all the same: what depends on
 		// the instance waits until it was started again.
@@ -73,8 +76,11 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 	case pin != "":
 	case !stays:
 		s.required, s.why = true, b.why[i]
-		if f.failed != nil && b.target[i] != nowhere {
+		switch {
+		case f.failed != nil && b.target[i] != nowhere:
 			s.why = cib.Why{Cause: describeFailure(f.failed, n.name)}
+		case b.target[i] != nowhere && b.steady(r) > 1:
+			s.why = cib.Why{Cause: "it is active on " + b.places(r), Rule: "multiple-active"}
 		}
 	case restart.Cause != "":
 		s.required, s.why = true, restart
@@ -166,13 +172,49 @@ func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 	if here.failed != nil && here.onFail != cib.OnFailDemote {
 		return cib.Why{Cause: describeFailure(here.failed, b.nodes[here.node].name)}
 	}
-	if steady := b.steady(r); steady > 1 && r.settings.multiple == cib.MultipleActiveStopStart {
-		return cib.Why{Cause: "it is active on " + b.places(r), Rule: "multiple-active"}
+	if r.settings.multiple == cib.MultipleActiveStopStart {
+		if b.steady(r) > 1 {
+			return cib.Why{Cause: "it is active on " + b.places(r), Rule: "multiple-active"}
+		}
+		if other := b.wasMultiple(r, here); other != "" {
+			return cib.Why{Cause: "it was active on " + other + " as well", Rule: "multiple-active"}
+		}
 	}
 	if here.sure && b.parametersChanged(r, here) {
 		return cib.Why{Cause: "its parameters were changed"}
 	}
 	return cib.Why{}
+}
+
+// wasMultiple returns the node on which a second copy of an instance was stopped
+// while this one ran: it is to be started anew as well, though it is the only one
+// by now.
+func (b *planner) wasMultiple(r *rsc, here *fact) string {
+	if r.anonymous() || len(r.ledger.facts) < 2 || here.history == nil {
+		return ""
+	}
+	since := newestChange(here)
+	for _, f := range r.ledger.facts {
+		if f == here || f.dead || f.history == nil || f.role > cib.RoleStopped {
+			continue
+		}
+		if op := newestChange(f); op != nil && op.Op == cib.OpStop && op.Why.Rule == "multiple-active" && (since == nil || op.Ended.After(since.Ended)) {
+			return b.nodes[f.node].name
+		}
+	}
+	return ""
+}
+
+// newestChange returns the newest start or stop on a node.
+func newestChange(f *fact) *cib.OpResult {
+	var newest *cib.OpResult
+	for i := range f.history.Ops {
+		op := &f.history.Ops[i]
+		if (op.Op == cib.OpStart || op.Op == cib.OpStop) && (newest == nil || op.Seq > newest.Seq) {
+			newest = op
+		}
+	}
+	return newest
 }
 
 // steady counts the places where an instance is known to run, on nodes that

@@ -18,7 +18,6 @@ type order struct {
 	kind        cib.OrderKind
 	symmetrical bool
 	requireAll  bool
-	broken      bool // part of a circle, or it could not be carried out: left out
 }
 
 func (u *state) unpackOrder(id string, cfg *cib.Order) {
@@ -42,6 +41,10 @@ func (u *state) unpackOrder(id string, cfg *cib.Order) {
 	o.thenOp = cmp.Or(cfg.ThenAction, o.firstOp)
 	o.symmetrical = pick(kind != cib.OrderSerialize, cfg.Symmetrical) && kind != cib.OrderSerialize
 	u.orders = append(u.orders, o)
+	if u.ordersThen == nil {
+		u.ordersThen = make([][]*order, len(u.rscs))
+	}
+	u.ordersThen[then.index] = append(u.ordersThen[then.index], o)
 }
 
 // inverse is what an operation's opposite is called.

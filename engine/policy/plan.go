@@ -296,8 +296,8 @@ func (b *planner) planFences() {
 func (b *planner) planProbes() {
 	causes := make([]string, len(b.nodes))
 	for _, l := range b.byKey {
-		if l.rsc == nil {
-			continue
+		if l.rsc == nil || l.rsc.agent == "" {
+			continue // there is nothing to ask
 		}
 		for i, known := range l.known {
 			n := &b.nodes[i]

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -131,7 +132,6 @@ func disturb(t *rapid.T, w *world) string {
 	switch k := rapid.IntRange(0, 9).Draw(t, "what"); {
 	case k == 0 && state == cib.NodeOnline:
 		line = "node " + name + " unclean"
-		delete(w.Status.Pending, name)
 	case k == 1 && state == cib.NodeFenced:
 		line = "node " + name + " rebooted"
 		delete(w.Status.Histories, name)
@@ -158,6 +158,21 @@ func disturb(t *rapid.T, w *world) string {
 	return line
 }
 
+// flying lists what is in flight, by node and instance. What was asked of a node
+// that is gone is no more.
+func (w *world) flying() []*cib.Pending {
+	var out []*cib.Pending
+	for _, n := range slices.Sorted(maps.Keys(w.Status.Pending)) {
+		if w.Status.Nodes[n].State != cib.NodeOnline {
+			continue
+		}
+		for _, i := range slices.Sorted(maps.Keys(w.Status.Pending[n])) {
+			out = append(out, w.Status.Pending[n][i])
+		}
+	}
+	return out
+}
+
 // truth is where instances really run, whatever the cluster believes.
 type truth map[string]map[string]bool // instance, node
 
@@ -182,6 +197,9 @@ func TestConverges(t *testing.T) {
 				disturbances--
 				line := disturb(t, w)
 				log = append(log, line)
+				if strings.HasSuffix(line, "rebooted") {
+					delete(w.Status.Pending, strings.Fields(line)[1])
+				}
 				off := strings.HasSuffix(line, "unclean") && !w.Config.Cluster.Options.Fencing() // who is lost is believed dead
 				if off || strings.HasSuffix(line, "rebooted") {
 					for _, on := range real {
@@ -190,17 +208,19 @@ func TestConverges(t *testing.T) {
 				}
 				continue
 			}
-			if len(g.Actions) == 0 {
+			flying := w.flying()
+			if len(g.Actions) == 0 && len(flying) == 0 {
 				reached(w, p, real, check)
 				return
 			}
 			if step == 400 {
 				log = slices.Concat(log[:1], []string{"..."}, log[len(log)-60:])
-				check(false, "it never comes to an end: %s", actionText(g, 0))
+				check(false, "it never comes to an end: %s", planText(w))
 			}
+			check(len(flying) > 0 || len(g.Actions) == 0 || g.Actions[0].InFlight == "", "nothing can be done of %s", planText(w))
 			var ready []int
 			for i := range g.Actions {
-				if len(g.Actions[i].After) == 0 {
+				if len(g.Actions[i].After) == 0 && g.Actions[i].InFlight == "" {
 					ready = append(ready, i)
 				}
 			}
@@ -209,8 +229,27 @@ func TestConverges(t *testing.T) {
 					log = append(log, "  "+assignmentText(&a))
 				}
 			}
-			i := rapid.SampledFrom(ready).Draw(t, "action")
-			a := &g.Actions[i].Action
+			k := rapid.IntRange(0, len(ready)+len(flying)-1).Draw(t, "action")
+			if k < len(ready) && g.Actions[ready[k]].Op != cib.OpFence && rapid.IntRange(0, 2).Draw(t, "ask") == 0 {
+				// Asked for; it happens at some time from now on.
+				a := g.Actions[ready[k]].Action
+				a.ID = fmt.Sprint("t.", step)
+				if w.Status.Pending[a.Node] == nil {
+					w.Status.Pending[a.Node] = map[string]*cib.Pending{}
+				}
+				w.Status.Pending[a.Node][a.Instance] = &cib.Pending{Action: a, State: cib.ActionRunning}
+				if a.Op == cib.OpStart {
+					real.set(a.Instance, a.Node, true)
+				}
+				log = append(log, a.String()+": asked")
+				continue
+			}
+			a := new(cib.Action)
+			if k < len(ready) {
+				a = &g.Actions[ready[k]].Action
+			} else {
+				a = &flying[k-len(ready)].Action
+			}
 			rc := real.act(w, a)
 			if a.Op != cib.OpFence && a.Op != cib.OpCleanup && a.Op != cib.OpCancel && !a.Probe && failures > 0 && rapid.IntRange(0, 9).Draw(t, "fail") == 0 {
 				failures--

@@ -88,6 +88,9 @@ func (p *placer) assignment(r *rsc, id string) graph.Assignment {
 // should be.
 func (p *placer) blocked(r *rsc, n int32) string {
 	pin := p.pinReason(r)
+	if pin == "" && n >= 0 && len(r.active) == 0 {
+		return p.waitsInVain(r, 0)
+	}
 	if pin == "" {
 		if r.settings.irreparable && n < 0 && p.stopReason(r) == "" {
 			for i := range p.nodes {
@@ -156,7 +159,43 @@ func (p *placer) whyNotThere(r *rsc, was int32) (cib.Why, bool) {
 	case !n.usable:
 		return cib.Why{Cause: "node " + n.name + " " + n.why}, true
 	}
-	return p.whyBanned(r, was)
+	if why, ok := p.whyBanned(r, was); ok {
+		return why, true
+	}
+	for _, c := range thisWithOf(r) {
+		switch at := p.assigned[c.primary.index]; {
+		case c.score >= cib.Infinity && at != was:
+			return cib.Why{Cause: "it must run where " + c.primary.base + " runs", Rule: c.id}, true
+		case c.score <= -cib.Infinity && at == was:
+			return cib.Why{Cause: "it must not run where " + c.primary.base + " runs", Rule: c.id}, true
+		}
+	}
+	return p.whyFollows(r, was, 0)
+}
+
+// whyFollows says what keeps a resource off a node that must run where this one
+// runs, so that this one goes where both can.
+func (p *placer) whyFollows(r *rsc, was int32, depth int) (cib.Why, bool) {
+	if depth > len(p.rscs) {
+		return cib.Why{}, false
+	}
+	for _, c := range withThisOf(r) {
+		if c.score < cib.Infinity || !c.influence {
+			continue
+		}
+		d := c.dependent.leader()
+		why, ok := p.whyBanned(d, was)
+		if !ok && d.kind == cib.KindPrimitive && d != r {
+			why, ok = p.whyFollows(d, was, depth+1)
+		}
+		if ok {
+			if depth == 0 {
+				why.Cause = d.base + " must run where it runs: " + why.Cause
+			}
+			return why, true
+		}
+	}
+	return cib.Why{}, false
 }
 
 // whyBanned names what keeps a resource off a node: a failure or a location.
@@ -168,6 +207,11 @@ func (p *placer) whyBanned(r *rsc, at int32) (cib.Why, bool) {
 			}
 			if f.banned != "" {
 				return cib.Why{Cause: f.banned}, true
+			}
+		}
+		for _, f := range r.ledger.facts {
+			if f.fatal && !f.dead {
+				return cib.Why{Cause: f.banned + ", which no other node would mend"}, true
 			}
 		}
 	}
@@ -292,4 +336,44 @@ func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
 		return cib.Why{Cause: n.name + " runs as many instances as it may", Rule: "clone-node-max"}
 	}
 	return cib.Why{Cause: fmt.Sprintf("the score of %s is %s", n.name, max(p.weights[r.index][at], -cib.Infinity))}
+}
+
+// waitsInVain says what a resource that does not run waits for although it will
+// not happen: by a mandatory order something must start before it that is to run
+// nowhere.
+func (p *placer) waitsInVain(r *rsc, depth int) string {
+	if len(p.orders) == 0 || depth > len(p.rscs) {
+		return ""
+	}
+	for x := r; x != nil; x = x.parent {
+		for _, o := range p.ordersThen[x.index] {
+			if o.kind != cib.OrderMandatory || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart {
+				continue
+			}
+			can := 0
+			var why string
+			o.first.primitives(func(f *rsc) {
+				switch {
+				case len(f.active) > 0:
+					can++
+				case p.assigned[f.index] < 0:
+				case depth < 8: // what waits in turn may be long; the end of it is in its own reason
+					if why = p.waitsInVain(f, depth+1); why == "" {
+						can++
+					}
+				}
+			})
+			if can < max(1, cloneMin(o.first)) {
+				return "it waits for " + o.first.base + ", which does not run (order " + o.id + ")"
+			}
+		}
+	}
+	return ""
+}
+
+func cloneMin(r *rsc) int {
+	if r.cfg.Clone == nil {
+		return 1
+	}
+	return r.cfg.Clone.Min
 }

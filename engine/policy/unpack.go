@@ -13,22 +13,23 @@ const nowhere int32 = -1
 // index, inherited settings resolved, histories read. It is computed from the
 // snapshot alone and not changed afterwards.
 type state struct {
-	s         *cib.Snapshot
-	now       time.Time
-	opt       *cib.Options
-	inView    map[string]cib.ViewMember
-	nodes     []node // by name
-	nodeIndex map[string]int32
-	rscs      []*rsc // the whole tree; rsc.index is the place in it
-	top       []*rsc // those without a parent, by id, orphans last
-	byID      map[string]*rsc
-	parents   map[string]string  // by id: the group or clone it is in
-	ledgers   map[string]*ledger // by history key
-	byKey     []*ledger          // in the order in which they were made
-	locations map[string][]*location
-	colocs    []*colocation
-	orders    []*order
-	next      time.Time // when the decision changes by time alone; zero: never
+	s          *cib.Snapshot
+	now        time.Time
+	opt        *cib.Options
+	inView     map[string]cib.ViewMember
+	nodes      []node // by name
+	nodeIndex  map[string]int32
+	rscs       []*rsc // the whole tree; rsc.index is the place in it
+	top        []*rsc // those without a parent, by id, orphans last
+	byID       map[string]*rsc
+	parents    map[string]string  // by id: the group or clone it is in
+	ledgers    map[string]*ledger // by history key
+	byKey      []*ledger          // in the order in which they were made
+	locations  map[string][]*location
+	colocs     []*colocation
+	orders     []*order
+	ordersThen [][]*order // by resource: those that put something before it
+	next       time.Time  // when the decision changes by time alone; zero: never
 }
 
 // unpack reads a snapshot.

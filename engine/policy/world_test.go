@@ -143,6 +143,9 @@ func (w *world) instances() []string {
 	var member func(id string, c *cib.Clone)
 	member = func(id string, c *cib.Clone) {
 		inner[id] = c
+		if w.Config.Resources[id] == nil {
+			return
+		}
 		for _, m := range w.Config.Resources[id].Group {
 			member(m, c)
 		}
@@ -210,7 +213,6 @@ func (w *world) running(node, instance string, role cib.Role) {
 // parse reads a cluster in the language of the golden files; see testdata.
 func (w *world) parse(input string) error {
 	for i, line := range strings.Split(input, "\n") {
-		line, _, _ = strings.Cut(line, "#")
 		f := strings.Fields(line)
 		if len(f) == 0 {
 			continue
@@ -227,6 +229,9 @@ func (w *world) line(word string, f []string) error {
 		return errors.New("too few words")
 	}
 	switch word {
+	case "view":
+		w.Status.View = nil
+		return nil
 	case "nodes":
 		for _, n := range f {
 			w.node(n)
