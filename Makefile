@@ -69,8 +69,8 @@ bench: build ## measure; fails below a goal; BENCH=pattern chooses
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./engine/... ./audit/...
 	BELAY_BIN=$(CURDIR)/bin $(GO) run ./test/bench/run -run '$(BENCH)'
 
-lab: setup build ## hosts as namespaces with a cluster on them, and a shell (root)
-	$(GO) run ./test/lab/cmd/lab
+lab: setup build ## hosts with a cluster on them, and a shell (root); NODES=n
+	GO=$(GO) test/lab/up
 
 ci: lint tidy-check test ## what must pass
 
