@@ -239,15 +239,34 @@ func (e *engine) current() (*cib.Snapshot, error) {
 	return nil, api.NewProblem(api.CodeStore, "this node has not read the cluster's state yet")
 }
 
-func getStatus(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+func getStatus(ctx context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
 	s, err := e.current()
 	if err != nil {
 		return nil, err
 	}
-	return e.summary(s), nil
+	return e.summary(ctx, s), nil
 }
 
-func (e *engine) summary(s *cib.Snapshot) *status.Summary { return status.Summarize(s, time.Now()) }
+// summary is the cluster as this node sees it: a node that lost quorum has an old
+// snapshot, which shows a quorum that was.
+func (e *engine) summary(ctx context.Context, s *cib.Snapshot) *status.Summary {
+	return status.SummarizeFor(s, time.Now(), e.observe(ctx))
+}
+
+// observe asks the node what it knows by itself.
+func (e *engine) observe(ctx context.Context) *status.Observer {
+	o := &status.Observer{Node: e.local.Node, StoreOK: e.storeErr.Load() == nil}
+	if t := e.store.LastContact(); !t.IsZero() {
+		o.SnapshotAge = time.Since(t)
+	}
+	if err := e.ask(ctx, func(n *node.Node) {
+		q := n.Quorum()
+		o.Quorate, o.Reason, o.Valid = q.Quorate, q.Reason, n.Valid()
+	}); err != nil {
+		return nil
+	}
+	return o
+}
 
 func getSnapshot(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
 	s, err := e.current()
@@ -492,12 +511,18 @@ const watchPause = 100 * time.Millisecond
 
 func watchStatus(ctx context.Context, e *engine, _ *http.Request, send func(any) error) error {
 	var last int64 = -1
+	var quorum string
 	for {
 		next := e.changed.wait()
-		if s := e.snap.Load(); s != nil && s.Revision != last {
-			last = s.Revision
-			if err := send(e.summary(s)); err != nil {
-				return err
+		if s := e.snap.Load(); s != nil {
+			// Losing quorum changes what this node says without a newer snapshot.
+			o := e.observe(ctx)
+			now := fmt.Sprint(o != nil && o.Quorate, o != nil && o.Valid, o != nil && o.StoreOK)
+			if s.Revision != last || now != quorum {
+				last, quorum = s.Revision, now
+				if err := send(status.SummarizeFor(s, time.Now(), o)); err != nil {
+					return err
+				}
 			}
 		}
 		select {
@@ -509,6 +534,7 @@ func watchStatus(ctx context.Context, e *engine, _ *http.Request, send func(any)
 		case <-ctx.Done():
 			return nil
 		case <-next:
+		case <-time.After(time.Second):
 		}
 	}
 }

@@ -159,7 +159,7 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 		return invalid(faults)
 	}
 	p.changes = cib.Diff(s.Config, p.after)
-	for _, w := range cib.Warnings(p.after) {
+	for _, w := range cib.NewWarnings(s.Config, p.after) {
 		p.result.Warnings = append(p.result.Warnings, api.Fault(w))
 	}
 	p.result.Changes = cib.RedactChanges(p.changes, nil)
@@ -352,7 +352,7 @@ func (c *changing) fence(s *cib.Snapshot, p *prepared, kind, id string) error {
 		return api.NewProblem(api.CodeNoFencing, "no fence device is configured for node "+id)
 	}
 	if r := s.Status.Requests[id]; r != nil {
-		return api.NewProblem(api.CodeConflict, fmt.Sprintf("node %s is being fenced already, request %s is %s", id, r.ID, r.State))
+		return api.NewProblem(api.CodeExists, fmt.Sprintf("node %s is being fenced already, request %s is %s", id, r.ID, r.State))
 	}
 	boot := ""
 	if m := s.Status.Members[id]; m != nil {
@@ -383,7 +383,10 @@ func (c *changing) confirm(s *cib.Snapshot, p *prepared, kind, id string) error 
 		if st != nil {
 			state = st.State.String()
 		}
-		return api.NewProblem(api.CodeConflict, fmt.Sprintf("node %s is %s: there is nothing to confirm", id, state))
+		if state == cib.NodeOnline.String() {
+			return api.NewProblem(api.CodeStillAlive, fmt.Sprintf("node %s is online", id))
+		}
+		return api.NewProblem(api.CodeBadRequest, fmt.Sprintf("node %s is %s: there is nothing to confirm", id, state))
 	}
 	heard := false
 	if err := c.ask(context.Background(), func(n *node.Node) { heard = n.Hears(id, st.BootID) }); err != nil || heard {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,6 +61,8 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 		e.d.selfFence(eff.Reason)
 	case node.Emit:
 		e.emit(eff.Event)
+	case node.Silent:
+		e.silent(eff)
 	case node.Journal:
 		e.log.Warn("acted without the store", "action", eff.Text)
 		if err := e.journal.write(eff.Text); err != nil {
@@ -69,6 +72,23 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 		e.start(ctx, func(ctx context.Context) { e.removeByEngine(ctx, eff) })
 	case node.Left:
 		e.leftOne.Do(func() { close(e.left) })
+	}
+}
+
+// silent keeps the store from waiting for a peer that does not answer: this node's
+// client and its member would only notice by their own, longer time-outs.
+func (e *engine) silent(s node.Silent) {
+	if s.Link < 0 {
+		e.store.Distrust(s.Node)
+	}
+	snap := e.snap.Load()
+	if snap == nil || snap.Config.Nodes[s.Node] == nil {
+		return
+	}
+	for i, a := range snap.Config.Nodes[s.Node].Addresses {
+		if ip, err := netip.ParseAddr(a); err == nil && (s.Link < 0 || s.Link == i) {
+			e.keeper.sup.DropPeer(ip)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/status"
 )
 
 // How often a node looks at itself, and how old a report may get when nothing
@@ -72,8 +73,8 @@ func (e *engine) reportLinks(ctx context.Context, s *cib.Snapshot) {
 
 // Clock offsets between nodes at which the alarm begins and ends.
 const (
-	clockAlarmOn  = 2 * time.Second
-	clockAlarmOff = time.Second
+	clockAlarmOn  = status.ClockOffsetMax
+	clockAlarmOff = status.ClockOffsetMax / 2
 )
 
 func (e *engine) clockAlarm(off time.Duration) {

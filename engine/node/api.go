@@ -124,6 +124,12 @@ type (
 	// Journal writes a line to the node's fsynced journal: what it did without the
 	// store.
 	Journal struct{ Text string }
+	// Silent says that a peer, or one link to it (0 and up; -1: all), went silent:
+	// connections to it are not worth waiting for.
+	Silent struct {
+		Node string
+		Link int
+	}
 	// Remove deletes a constraint from the configuration, as a change by the engine.
 	Remove struct{ Constraint, Reason string }
 	// Left says that the node has left, or may be restarted: the engine may end.
@@ -139,6 +145,7 @@ func (Feed) effect()      {}
 func (SelfFence) effect() {}
 func (Emit) effect()      {}
 func (Journal) effect()   {}
+func (Silent) effect()    {}
 func (Remove) effect()    {}
 func (Left) effect()      {}
 

@@ -50,13 +50,21 @@ func (n *Node) reached(p *graph.Placement) {
 			if a.Resource != l.Resource && n.groupOf(a.Resource) != l.Resource {
 				continue
 			}
-			if h := n.snap.Status.Histories[l.Node][a.Instance]; a.Node == l.Node && h != nil && h.Role().Active() {
+			h := n.snap.Status.Histories[l.Node][a.Instance]
+			here := h != nil && h.Role().Active()
+			if l.Score > 0 && a.Node == l.Node && here || l.Score < 0 && a.Node != l.Node && !here && n.runs(a) {
 				n.removing[id] = n.snap.ConfigGen.Number
 				n.out = append(n.out, Remove{Constraint: id, Reason: "the move has arrived"})
 				break
 			}
 		}
 	}
+}
+
+// runs reports whether an instance is where the placement wants it.
+func (n *Node) runs(a *graph.Assignment) bool {
+	h := n.snap.Status.Histories[a.Node][a.Instance]
+	return h != nil && h.Role().Active()
 }
 
 // groupOf returns the group that a primitive is a member of, or "".

@@ -413,6 +413,7 @@ func (n *Node) newsOf(news membership.News) {
 	for _, it := range news {
 		switch it.Kind {
 		case membership.LinkDown:
+			n.out = append(n.out, Silent{Node: it.Node, Link: it.Link})
 			n.emit(event.New(event.LinkDown, "node", n.self.Name, "peer", it.Node, "link", fmt.Sprint(it.Link)))
 		case membership.LinkUp:
 			n.emit(event.New(event.LinkUp, "node", n.self.Name, "peer", it.Node, "link", fmt.Sprint(it.Link)))
@@ -420,7 +421,9 @@ func (n *Node) newsOf(news membership.News) {
 			n.emit(event.New(event.NodeStalled, "node", n.self.Name, "gap", it.For.Round(time.Millisecond).String()))
 		case membership.GenerationConflict:
 			n.emit(event.New(event.GenerationConflict, "node", it.Node, "number", fmt.Sprint(n.snap.Status.Generation.Number)))
-		case membership.PeerUp, membership.PeerDown, membership.PeerOneWay, membership.PeerRestarting, membership.PeerLeft,
+		case membership.PeerDown:
+			n.out = append(n.out, Silent{Node: it.Node, Link: -1})
+		case membership.PeerUp, membership.PeerOneWay, membership.PeerRestarting, membership.PeerLeft,
 			membership.PeerRestarted, membership.PeerRebooted, membership.GenerationHigher, membership.ReportChanged, membership.PeerChanged:
 			// These lead to decisions below, and those to events.
 		}
