@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -301,17 +300,13 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 	for looks := 0; ; {
 		select {
 		case <-look.C:
-			if looks++; ready == nil || !announced(etcd) {
+			if looks++; old || !c.Existing || !announced(etcd) {
 				looks = 0
 			}
 			if looks < announceLooks {
 				continue
 			}
-			look.Stop() // started anew it has the snapshot behind it
-			if etcd, err = restartEtcd(ctx, c, etcd, logger); err != nil {
-				return err
-			}
-			ready = etcd.Server.ReadyNotify()
+			return errors.Join(errAnew, closeEtcd(etcd))
 		case <-ready:
 			look.Stop()
 			ready = nil
@@ -339,38 +334,17 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 // snapshot already; etcd would wait 6s and more for it.
 const (
 	announceLook  = 100 * time.Millisecond
-	announceLooks = 4 // so often it is announced and not ready, and is started anew
+	announceLooks = 4 // so often it is announced and not ready, and begins anew
 )
+
+// errAnew ends such a member. Its supervisor starts it again at once, and then it has
+// the snapshot behind it.
+var errAnew = errors.New("the store's member has taken in a snapshot and begins anew")
 
 // announced reports whether the members, as this one knows them, have its name.
 func announced(etcd *embed.Etcd) bool {
 	m := etcd.Server.Cluster().Member(etcd.Server.MemberID())
 	return m != nil && m.Name != ""
-}
-
-func restartEtcd(ctx context.Context, c *ServerConfig, etcd *embed.Etcd, logger *zap.Logger) (*embed.Etcd, error) {
-	if err := closeEtcd(etcd); err != nil {
-		return nil, err
-	}
-	for end := time.Now().Add(stopMax); ; {
-		cfg, err := c.embed(ctx)
-		if err != nil {
-			return nil, err
-		}
-		cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
-		etcd, err := embed.StartEtcd(cfg)
-		if err == nil {
-			return etcd, nil
-		}
-		// etcd lets go of its ports a little later than it says.
-		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(end) || ctx.Err() != nil {
-			return nil, fmt.Errorf("start the store's member: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(announceLook / 10):
-		}
-	}
 }
 
 // stopMax bounds an orderly stop. etcd's data is safe without one.
