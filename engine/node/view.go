@@ -226,7 +226,15 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 		return cib.ViewMember{}, false
 	}
 	switch state {
-	case cib.NodeOffline, cib.NodeFenced:
+	case cib.NodeOffline:
+		if doc != nil && doc.BootID == boot && !n.empty(name) {
+			// It left with resources running that were not managed, and they are
+			// again: they can't be stopped there, and must not run elsewhere too.
+			to(cib.NodeUnclean, "left with resources running that are managed again", "")
+			c.event(event.NodeLost, "node", name, "silence", "the time since it left")
+		}
+		return cib.ViewMember{}, false
+	case cib.NodeFenced:
 		return cib.ViewMember{}, false
 	case cib.NodeUnclean:
 		if p := n.proofFor(name, boot); p != nil {
