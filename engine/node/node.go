@@ -45,9 +45,12 @@ type Node struct {
 	eventN     uint64
 
 	// What judge found.
-	quorum  quorum.Result
-	valid   bool
-	allSeen bool // wait-for-all is satisfied
+	quorum     quorum.Result
+	quorumTold bool      // what the operator was told last
+	quorumEver bool      // there was quorum since the engine started
+	quorumFrom time.Time // since when it differs from what was told
+	valid      bool
+	allSeen    bool // wait-for-all is satisfied
 
 	// The DC's business.
 	electing   bool
@@ -277,15 +280,8 @@ func (n *Node) judge(now time.Time) {
 	}
 	n.allSeen = n.allSeen || len(in.Present) == len(voters)
 	in.SeenAll, in.Standalone = n.allSeen, n.standalone(voters)
-	was := n.quorum
 	n.quorum = quorum.Evaluate(in)
-	if was.Reason != "" && was.Quorate != n.quorum.Quorate {
-		number := event.QuorumLost
-		if n.quorum.Quorate {
-			number = event.QuorumGained
-		}
-		n.emit(event.New(number, "node", n.self.Name, "reason", n.quorum.Reason))
-	}
+	n.tellQuorum(now)
 	valid := n.mayAct(now)
 	if valid == n.valid {
 		return
@@ -317,6 +313,30 @@ func (n *Node) complete(voters []string) bool {
 		}
 	}
 	return true
+}
+
+// tellQuorum tells the operator of a change of quorum that lasts for the detection
+// time: a voter that has just joined counts a moment before it is heard.
+func (n *Node) tellQuorum(now time.Time) {
+	if n.quorum.Quorate == n.quorumTold {
+		n.quorumFrom = time.Time{}
+		return
+	}
+	if n.quorumFrom.IsZero() {
+		n.quorumFrom = now
+	}
+	first := n.quorum.Quorate && !n.quorumEver
+	if !first && now.Before(n.quorumFrom.Add(n.snap.Config.Cluster.Options.DetectionTime())) {
+		return
+	}
+	n.quorumTold, n.quorumFrom, n.quorumEver = n.quorum.Quorate, time.Time{}, true
+	switch {
+	case first: // the engine has just started
+	case n.quorum.Quorate:
+		n.emit(event.New(event.QuorumGained, "node", n.self.Name, "reason", n.quorum.Reason))
+	default:
+		n.emit(event.New(event.QuorumLost, "node", n.self.Name, "reason", n.quorum.Reason))
+	}
 }
 
 // standalone reports whether every other voter is recorded as cleanly left or
