@@ -594,24 +594,32 @@ func (t *Tracker) Tick(now time.Time) News {
 		news = t.judge(p, news)
 		news = t.judgeLinks(p, news)
 		if p.state != silent {
-			t.check(p.heardBy.at)
+			t.checkLater(p.heardBy.at)
 		}
 		if p.state == up {
-			t.check(p.ackedBy.at)
+			t.checkLater(p.ackedBy.at)
 			for i := range t.setup.Links {
 				if l := &p.links[i]; l.up {
-					t.check(l.down.at)
+					t.checkLater(l.down.at)
 				} else if !l.told {
-					t.check(p.upSince.Add(t.setup.Detection))
+					t.checkLater(p.upSince.Add(t.setup.Detection))
 				}
 			}
 		}
 		if p.state == silent && t.now.Before(p.heardBy.at) {
-			t.check(p.heardBy.at)
-			t.check(t.ackFirstBy(p))
+			t.checkLater(p.heardBy.at)
+			t.checkLater(t.ackFirstBy(p))
 		}
 	}
 	return news
+}
+
+// checkLater is check for a time that is still to come: what has passed was looked
+// at just now, and would make the node wake without end.
+func (t *Tracker) checkLater(at time.Time) {
+	if at.After(t.now) {
+		t.check(at)
+	}
 }
 
 // check makes Tick look at the peers at a time.
