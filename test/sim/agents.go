@@ -56,8 +56,8 @@ type spell struct {
 // runAgent takes a node's Run: the shell of the daemon, from the order to the fork.
 func (w *World) runAgent(e *engine, x node.Run) {
 	r := &run{id: x.Run, action: x.Action, notAfter: x.NotAfter, m: e.m, e: e}
-	if w.mutant != nil && w.mutant.Run != nil {
-		if !w.mutant.Run(w, r) {
+	if w.mutant != nil && w.mutant.run != nil {
+		if !w.mutant.run(w, r) {
 			return
 		}
 	}
@@ -83,7 +83,7 @@ func (w *World) check(r *run) {
 	if r.over {
 		return
 	}
-	if !r.notAfter.IsZero() && !r.m.steady().Before(r.notAfter) && (w.mutant == nil || !w.mutant.IgnoreNotAfter) {
+	if !r.notAfter.IsZero() && !r.m.steady().Before(r.notAfter) && (w.mutant == nil || !w.mutant.ignoreNotAfter) {
 		r.over = true
 		delete(e.runs, r.id)
 		r.m.tracef("does not run %s: too late", r.action.String())
@@ -99,7 +99,7 @@ func (w *World) check(r *run) {
 	}
 	r.begun = true
 	w.afterOn(gap, r.m, ofAgent, nil, func() { w.begin(r) })
-	if w.mutant != nil && w.mutant.RunTwice && r.action.Op == cib.OpStart {
+	if w.mutant != nil && w.mutant.runTwice && r.action.Op == cib.OpStart {
 		w.afterOn(gap+50*time.Millisecond, r.m, ofEngine, e, func() { w.checks.run(w, r) })
 	}
 }
@@ -236,8 +236,8 @@ func (w *World) end(r *run, res node.AgentResult) {
 			return
 		}
 		delete(e.runs, r.id)
-		if w.mutant != nil && w.mutant.Result != nil {
-			w.mutant.Result(w, r, &res)
+		if w.mutant != nil && w.mutant.result != nil {
+			w.mutant.result(w, r, &res)
 		}
 		r.m.tracef("ended %s: %s %d", r.action.String(), res.Status, res.RC)
 		e.step(node.AgentDone{Run: r.id, Result: res})
@@ -282,7 +282,7 @@ func (m *machine) orphan(e *engine, kill bool) {
 
 // endLeftovers ends the agents that an earlier engine left.
 func (m *machine) endLeftovers() {
-	if m.w.mutant != nil && m.w.mutant.KeepLeftovers {
+	if m.w.mutant != nil && m.w.mutant.keepLeftovers {
 		return
 	}
 	for _, r := range m.truth.orphans {

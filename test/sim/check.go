@@ -47,6 +47,7 @@ type truth struct {
 	inSince      int64  // world time
 	excludedFrom uint64 // the first view without it; 0: in
 	excludedAt   time.Time
+	excludedNow  int64  // the same in world time
 	viewSeen     uint64 // the newest view that its engine was given
 
 	lost    map[string]string // unique instances that ran when the power went: the boot
@@ -345,7 +346,7 @@ func (c *checks) seen(w *World, e *engine, snap *cib.Snapshot) {
 			}
 		}
 		if count > len(w.sc.Voters)/2 && m.booted {
-			t.excludedAt = m.steady()
+			t.excludedAt, t.excludedNow = m.steady(), w.now
 		}
 	}
 }
@@ -719,26 +720,54 @@ func (c *checks) everySecond(w *World) {
 			}
 		}
 		c.deadline(w, m)
+		c.missed(w, m)
+	}
+}
+
+// missed is the other side of a fault: a node that the majority can't reach both
+// ways is not called online for long.
+func (c *checks) missed(w *World, m *machine) {
+	st := &w.store.snap.Status
+	ns := st.Nodes[m.name]
+	if m.truth.majority || ns == nil || ns.State != cib.NodeOnline || st.DC == nil || w.store.leader < 0 || w.now < w.store.stallUntil {
+		return
+	}
+	// The DC must have had its majority, the store and its quiet all the time.
+	dc := w.machines[w.index[st.DC.Node]]
+	o := &w.sc.Config.Cluster.Options
+	limit := int64(3*o.DetectionTime() + o.RestartGraceTime() + 10*time.Second)
+	if dc.engine == nil || dc.engine.inc != st.DC.Incarnation || !dc.healthy() || !dc.truth.majority || !dc.truth.in || dc.watchStall > w.now || w.store.slow > 0 {
+		return
+	}
+	since := max(m.truth.majSince, dc.truth.majSince, dc.truth.inSince, dc.engine.born, dc.truth.wokeAt, dc.truth.calm, w.store.since)
+	if w.now-since > limit && w.now-int64(ns.Since.Sub(epoch)) > limit {
+		w.fail(ruleSettle, "%s has been out of reach for %s and is still online for the DC %s", m.name, time.Duration(w.now-m.truth.majSince), dc.name)
 	}
 }
 
 func (c *checks) deadline(w *World, m *machine) {
 	o := &w.store.snap.Config.Cluster.Options
-	if len(m.inst) == 0 || m.truth.majority || !m.healthy() || m.kept == nil {
+	if len(m.inst) == 0 || m.truth.majority && m.truth.excludedAt.IsZero() || !m.healthy() || m.kept == nil {
 		return
 	}
 	policy := w.sc.Config.Cluster.Options.NoQuorum()
 	if policy != cib.NoQuorumStop && policy != cib.NoQuorumFence {
 		return
 	}
-	since := max(m.truth.majSince, m.engine.born, m.truth.wokeAt)
+	since := max(m.engine.born, m.truth.wokeAt)
+	if m.truth.majority {
+		since = max(since, m.truth.excludedNow)
+	} else {
+		since = max(since, m.truth.majSince)
+	}
 	limit := o.StopGraceTime() + 10*time.Second + 2*w.validity() + 5*time.Second
 	if time.Duration(w.now-since) < limit {
 		return
 	}
 	for _, id := range sortedKeys(m.inst) {
 		if c.managed(w, id) && !m.inst[id].excused {
-			w.fail(8, "%s still runs on %s, which has been without a majority for %s (%s)", id, m.name, time.Duration(w.now-since), policy)
+			w.fail(8, "%s still runs on %s, which has been without a majority, or out of the view, for %s (%s)", id, m.name,
+				time.Duration(w.now-since), policy)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (m *machine) switchOn(dev string) {
 
 // fenceCall runs a fence agent.
 func (w *World) fenceCall(e *engine, x node.FenceCall) {
-	if w.mutant != nil && w.mutant.FenceCall != nil && !w.mutant.FenceCall(w, e, &x) {
+	if w.mutant != nil && w.mutant.fenceCall != nil && !w.mutant.fenceCall(w, e, &x) {
 		return
 	}
 	w.afterOn(between(w.agentRand, 0, 5*time.Millisecond), e.m, ofEngine, e, func() { w.callDevice(e, x) })
@@ -62,8 +62,8 @@ func (w *World) callDevice(e *engine, x node.FenceCall) {
 	reply := func(d time.Duration, res func() node.FenceResult) {
 		w.afterOn(d, e.m, ofEngine, e, func() {
 			r := res()
-			if w.mutant != nil && w.mutant.FenceResult != nil {
-				w.mutant.FenceResult(w, &x, &r)
+			if w.mutant != nil && w.mutant.fenceResult != nil {
+				w.mutant.fenceResult(w, &x, &r)
 			}
 			if x.Op != node.FenceMonitor {
 				e.m.tracef("fence agent of %s: %s %s: ok %v off %v %s", x.DeviceID, x.Op, x.Target, r.OK, r.Off, r.Error)
@@ -71,7 +71,7 @@ func (w *World) callDevice(e *engine, x node.FenceCall) {
 			e.step(node.FenceDone{Run: x.Run, Result: r})
 		})
 	}
-	if !x.NotAfter.IsZero() && !e.m.steady().Before(x.NotAfter) && (w.mutant == nil || !w.mutant.IgnoreNotAfter) {
+	if !x.NotAfter.IsZero() && !e.m.steady().Before(x.NotAfter) && (w.mutant == nil || !w.mutant.ignoreNotAfter) {
 		reply(0, func() node.FenceResult { return node.FenceResult{Error: "too late"} })
 		return
 	}

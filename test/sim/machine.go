@@ -376,9 +376,6 @@ func (m *machine) release() {
 // hear brings a message to the engine.
 func (e *engine) hear(link int, msg *membership.Message) {
 	m := e.m
-	if mu := m.w.mutant; mu != nil && mu.Heard != nil {
-		msg = mu.Heard(m.w, e, msg)
-	}
 	effects := e.node.Step(m.steady(), node.Heard{Link: link, Message: msg})
 	if len(effects) > 0 {
 		m.w.perform(e, effects)

@@ -55,14 +55,16 @@ func (w *World) send(e *engine, s *node.Send) {
 		return
 	}
 	msg := s.Message // one copy; receivers do not change it
-	if w.mutant != nil && w.mutant.Message != nil {
-		w.mutant.Message(w, e, to, &msg)
+	if w.mutant != nil && w.mutant.message != nil {
+		w.mutant.message(w, e, to, &msg)
 	}
 	from := e.m.i
 	r := w.netRand
 	for l := range w.net.links {
-		if *w.net.at(from, to, l) != 0 && (w.mutant == nil || !w.mutant.CutsLeak) {
-			continue
+		if *w.net.at(from, to, l) != 0 {
+			if w.mutant == nil || !w.mutant.oneWayLeaks || *w.net.at(to, from, l) != 0 {
+				continue
+			}
 		}
 		loss := 0.0
 		if w.faulty {

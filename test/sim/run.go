@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
 )
 
 // Report is what came of many worlds.
@@ -97,3 +99,6 @@ func Trace(sc *Scenario, mutant *Mutant, linesMax int, out io.Writer) *Failure {
 	_, _ = io.WriteString(out, strings.Join(lines, "\n")+"\n")
 	return f
 }
+
+// Snapshot is what the store has now.
+func (w *World) Snapshot() *cib.Snapshot { return w.store.snap }

@@ -76,6 +76,10 @@ func Generate(seed uint64, nodes int) *Scenario {
 		sc.WallOffset = append(sc.WallOffset, time.Duration(r.Int64N(int64(4*time.Second)))-2*time.Second)
 	}
 	sc.Config = configure(sc, r, large)
+	if large && r.IntN(2) == 0 {
+		no := false
+		sc.Config.Cluster.Options.StartupProbes = &no
+	}
 	sc.Heal = between(r, 30*time.Second, 60*time.Second)
 	count := 1 + r.IntN(7)
 	if large {
@@ -192,7 +196,7 @@ func resources(sc *Scenario, r *rand.Rand, c *cib.Config, large bool) {
 	interval := func() time.Duration { return pick[time.Duration](r, 4, 8, 15) * time.Second }
 	count := 1 + r.IntN(3)
 	if large {
-		count = 60
+		count = 6 // each is probed on every node
 	}
 	for i := range count {
 		c.Resources[fmt.Sprint("p", i+1)] = primitive(interval())

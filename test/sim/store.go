@@ -25,6 +25,7 @@ type store struct {
 	snap    *cib.Snapshot
 	members []int
 	leader  int // -1: none
+	since   int64
 	voting  bool
 
 	stallUntil int64 // no write is answered until then
@@ -91,7 +92,7 @@ type request struct {
 // commit takes a node's transaction.
 func (s *store) commit(e *engine, c node.Commit) {
 	w := s.w
-	if w.mutant != nil && w.mutant.Commit != nil && !w.mutant.Commit(w, e, &c) {
+	if w.mutant != nil && w.mutant.commit != nil && !w.mutant.commit(w, e, &c) {
 		return
 	}
 	e.commits++
@@ -298,8 +299,8 @@ func (s *store) deliver(e *engine, snap *cib.Snapshot) {
 	e.seen = snap.Revision
 	e.disk(snap)
 	s.w.checks.seen(s.w, e, snap)
-	if mu := s.w.mutant; mu != nil && mu.Snapshot != nil {
-		snap = mu.Snapshot(s.w, e, snap)
+	if mu := s.w.mutant; mu != nil && mu.snapshot != nil {
+		snap = mu.snapshot(s.w, e, snap)
 	}
 	e.step(node.Changed{Snap: snap})
 }
@@ -384,7 +385,7 @@ func (s *store) elect() {
 	if len(can) == 0 {
 		return // until something changes
 	}
-	s.leader = can[s.w.storeRand.IntN(len(can))]
+	s.leader, s.since = can[s.w.storeRand.IntN(len(can))], s.w.now
 	s.w.tracef("store", "%s leads the store", s.w.machines[s.leader].name)
 	for _, e := range s.leased {
 		e.renewed = s.w.now // a new leader begins all leases anew
@@ -430,10 +431,11 @@ func (s *store) expire(key string) {
 // kindOf says in a word what a transaction does, for traces and for faults that
 // come after a certain kind of commit.
 func (s *store) kindOf(txn *cib.Txn) string {
+	if elects(txn) && len(txn.Put) > 0 && slices.ContainsFunc(txn.Put, func(p cib.Put) bool { return p.Key == cib.KeyDC }) {
+		return "elect"
+	}
 	for _, p := range txn.Put {
 		switch {
-		case p.Key == cib.KeyDC:
-			return "elect"
 		case p.Key == cib.KeyView:
 			return "view"
 		case strings.HasPrefix(p.Key, cib.KeyNodeStatus):
@@ -492,8 +494,8 @@ func describe(txn *cib.Txn) []string {
 		}
 	}
 	for _, key := range txn.Delete {
-		if strings.HasPrefix(key, cib.KeyPending) && len(txn.Put) == 0 {
-			out = append(out, "withdraws "+strings.TrimPrefix(key, cib.KeyPending))
+		if strings.HasPrefix(key, cib.KeyPending) {
+			out = append(out, "ends the record "+strings.TrimPrefix(key, cib.KeyPending))
 		}
 	}
 	return out

@@ -280,7 +280,7 @@ func (w *World) perform(e *engine, effects []node.Effect) {
 		case node.Feed:
 			e.m.feed(x.Until)
 		case node.SelfFence:
-			if w.mutant != nil && w.mutant.NoSelfFence {
+			if w.mutant != nil && w.mutant.noSelfFence {
 				continue
 			}
 			e.m.tracef("fences itself: %s", x.Reason)
