@@ -38,7 +38,9 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 				total++
 				busy[node]++
 			}
-			if p.State == cib.ActionAsked && !kept[p.ID] {
+			// A cleanup that an administrator asked for is in no plan, and is not for
+			// the DC to take back.
+			if p.State == cib.ActionAsked && !kept[p.ID] && p.Op != cib.OpCleanup {
 				withdraw = append(withdraw, p)
 			}
 		}

@@ -62,6 +62,11 @@ func TestNext(t *testing.T) {
 			withdraw: []string{"1.1"},
 		},
 		{
+			name: "a cleanup that an administrator asked for stays", cluster: 9, node: 9,
+			plan:    []graph.Action{step("start", "a", "n1")},
+			pending: []*cib.Pending{pend("r.1", "cleanup", "a", "n1", cib.ActionAsked)},
+		},
+		{
 			name: "a node that takes no actions waits", cluster: 9, node: 9, deaf: "n1",
 			plan: []graph.Action{step("start", "a", "n1"), step("start", "b", "n2")},
 			ask:  []string{"start b on n2"},
