@@ -346,3 +346,6 @@ func restate(from, to cib.NodeState) func(*World, *engine, *node.Commit) bool {
 		return true
 	}
 }
+
+// caughtBy reports whether the table names the rule.
+func (m *Mutant) caughtBy(rule int) bool { return slices.Contains(m.Rules, rule) }

@@ -302,7 +302,7 @@ func (w *World) tracef(who, format string, args ...any) {
 	if !w.tracing {
 		return
 	}
-	text := fmt.Sprintf(format, args...)
+	text := strings.TrimRight(fmt.Sprintf(format, args...), " ")
 	line := fmt.Sprintf("%8.3fs %-5s %s", float64(w.now)/1e9, who, text)
 	if w.filter == nil || w.filter(line) {
 		w.trace = append(w.trace, line)
