@@ -254,14 +254,38 @@ func (c *checker) onlyProbed(i int, l *ledger, f *fact) bool {
 	return !f.sure && c.waitsFor(i, l.key, c.u.nodes[f.node].name, cib.OpMonitor)
 }
 
-// promotable: who is promoted runs, or is started before.
+// promotable: who is promoted runs, or is started before, and no more are
+// promoted at once than may be.
 func (c *checker) promotable(i int, l *ledger, at int32) error {
 	a := &c.g.Actions[i]
 	f := l.on(at)
-	if f != nil && f.role > cib.RoleStopped && !f.dead || c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
+	if (f == nil || f.role <= cib.RoleStopped || f.dead) && !c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
+		return c.fault(i, "promotes what does not run")
+	}
+	if l.clone == nil || l.clone.kind != cib.KindPromotable {
 		return nil
 	}
-	return c.fault(i, "promotes what does not run")
+	promoted := 0
+	for _, f := range l.facts {
+		n := &c.u.nodes[f.node]
+		fence, fenced := c.fences[n.name]
+		switch {
+		case f.dead || f.role != cib.RolePromoted || f.node == at:
+		case n.lost && fenced && c.waits(i, fence):
+		case c.waitsFor(i, a.Instance, n.name, cib.OpDemote), c.waitsFor(i, a.Instance, n.name, cib.OpStop):
+		default:
+			promoted++
+		}
+	}
+	for _, k := range c.steps[a.Instance] {
+		if c.g.Actions[k].Op == cib.OpPromote {
+			promoted++
+		}
+	}
+	if limit := l.clone.promotedMax(); promoted > limit && a.InFlight == "" {
+		return c.fault(i, "makes %d promoted instances, %d are allowed", promoted, limit)
+	}
+	return nil
 }
 
 // monitor: a recurring monitor watches what runs, or is started before.

@@ -277,11 +277,12 @@ func (b *planner) activeNode(r *rsc) int32 {
 	return nowhere
 }
 
-// serialize keeps the actions of two resources apart in time, in the order in
-// which they are named, stops before starts.
+// serialize keeps the actions of two resources apart in time: stops in reverse,
+// then starts in the order in which they are named, so that it agrees with a
+// mandatory order of the two.
 func (b *planner) serialize(o *order) {
 	first, then := o.first, o.then
-	b.relateAll(b.stopsLast(first), b.stopsFirst(then), before, o.id)
+	b.relateAll(b.stopsLast(then), b.stopsFirst(first), before, o.id)
 	b.relate(b.started[first.index], b.start[then.index], before, o.id)
 	for _, s := range b.stopsLast(first) {
 		b.relate(s, b.start[then.index], before, o.id)
@@ -293,13 +294,17 @@ func (b *planner) serialize(o *order) {
 
 // orderOther handles orders between operations of different kinds.
 func (b *planner) orderOther(o *order) {
-	rel := before
+	rel, back := before, before
 	if o.kind == cib.OrderMandatory {
 		rel |= needs
+		if o.goesUp() {
+			rel |= redoes
+			back |= needs | requires
+		}
 	}
 	b.relateAll(b.ends(o.first, o.firstOp), b.begins(o.then, o.thenOp), rel, o.id)
 	if o.symmetrical && inverse(o.firstOp) != "" && inverse(o.thenOp) != "" {
-		b.relateAll(b.ends(o.then, inverse(o.thenOp)), b.begins(o.first, inverse(o.firstOp)), before, o.id)
+		b.relateAll(b.ends(o.then, inverse(o.thenOp)), b.begins(o.first, inverse(o.firstOp)), back, o.id)
 	}
 }
 
@@ -310,6 +315,8 @@ func (b *planner) ends(r *rsc, op string) []int32 {
 		return single(b.started[r.index])
 	case cib.OpStop:
 		return b.stopsLast(r)
+	case cib.OpPromote:
+		return single(b.promoted[r.index])
 	}
 	return b.roleSteps(r, op)
 }

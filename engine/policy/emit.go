@@ -137,15 +137,18 @@ func (b *planner) actionsBefore(i int32, number []int32, reach [][]int32) []int3
 
 // findLive marks the collectives of which something is to be started or stopped.
 func (b *planner) findLive() {
-	b.up, b.down = make([]bool, len(b.rscs)), make([]bool, len(b.rscs))
+	b.up, b.down, b.roleUp = make([]bool, len(b.rscs)), make([]bool, len(b.rscs)), make([]bool, len(b.rscs))
 	for i := range b.steps {
 		s := &b.steps[i]
 		if !s.required || s.rsc == nil || s.rsc.kind != cib.KindPrimitive {
 			continue
 		}
 		marks := b.up
-		if s.op == cib.OpStop || s.op == cib.OpDemote {
+		switch s.op {
+		case cib.OpStop, cib.OpDemote:
 			marks = b.down
+		case cib.OpPromote:
+			marks = b.roleUp
 		}
 		for r := s.rsc; r != nil && !marks[r.index]; r = r.parent {
 			marks[r.index] = true
@@ -162,6 +165,8 @@ func (b *planner) live(i int32) bool {
 		return true
 	case !s.point || s.fact != nil:
 		return false
+	case s.op == cib.OpPromote:
+		return b.roleUp[s.rsc.index]
 	case s.op == cib.OpStop || s.op == cib.OpDemote:
 		return b.down[s.rsc.index]
 	}

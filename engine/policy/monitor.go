@@ -137,14 +137,18 @@ func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.Operation) bool)
 		if keep {
 			continue
 		}
-		cause := "the monitor every " + op.Interval.String() + " is not configured any more"
+		cause := "the monitor every " + op.Interval.String() + " is not for this role, or not configured any more"
 		if wanted == nil {
 			cause = b.unmanaged(r)
 		}
-		b.add(step{
+		c := b.add(step{
 			op: cib.OpCancel, rank: rankCancel, rsc: r, node: here.node, fact: here, interval: op.Interval, required: true,
 			why: cib.Why{Cause: cause},
 		})
+		b.relate(c, b.promote[r.index], before, "") // it would find the wrong role
+		for _, d := range b.demote[r.index] {
+			b.relate(c, d, before, "")
+		}
 	}
 }
 

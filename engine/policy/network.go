@@ -21,11 +21,11 @@ func (b *planner) spread() {
 	}
 }
 
-// leftAlone reports whether a step starts what is not to be touched: that is not
-// started again because something else is.
+// leftAlone reports whether a step starts what is not to be touched, or to run
+// nowhere: that is not started because something else is.
 func (b *planner) leftAlone(i int32) bool {
 	s := &b.steps[i]
-	return s.op == cib.OpStart && !s.point && b.left[s.rsc.index]
+	return s.absent || s.op == cib.OpStart && !s.point && b.left[s.rsc.index]
 }
 
 func (b *planner) queue(i int32) {

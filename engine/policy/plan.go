@@ -30,6 +30,7 @@ func (b *planner) plan() *graph.Graph {
 	b.planInstances() // start, stop, promote and demote what is not as it should be
 	b.planGroups()    // members one after another
 	b.planClones()    // instances
+	b.planRoles()     // promote and demote
 	b.applyOrders()   // order constraints
 	b.keepApart()     // mandatory colocations hold on the way, too
 	b.spread()        // what follows from all that: restarts, and what cannot be done
@@ -50,13 +51,14 @@ type planner struct {
 	started            []int32   // by resource: its start step, of a collective the point at which all parts are started
 	stop               [][]int32 // by primitive: its stop steps, by node
 	stopBegin, stopEnd []int32   // by resource: the points before any and after all of its parts stop
-	promote            []int32
+	promote            []int32   // by primitive of a promotable clone: its promote step
+	promoted           []int32   // by promotable clone: the point at which one of it is promoted
 	demote             [][]int32
 	probe              [][]int32 // by ledger, by node; nil where there is none
 	fence              []int32   // by node
 	steps              []step
 	edges              []edge
-	up, down           []bool  // by resource: something of it is started, or stopped
+	up, down, roleUp   []bool  // by resource: something of it is started, stopped or demoted, promoted
 	work               []int32 // steps whose state changed and was not passed on yet
 }
 
@@ -110,13 +112,13 @@ type edge struct {
 
 func newPlanner(u *state, p *graph.Placement) *planner {
 	n := len(u.rscs)
-	ints := make([]int32, 6*n)
+	ints := make([]int32, 7*n)
 	for i := range ints {
 		ints[i] = noStep
 	}
 	cut := func(i int) []int32 { return ints[i*n : (i+1)*n : (i+1)*n] }
 	b := &planner{
-		state: u, target: cut(0), start: cut(1), started: cut(2), stopBegin: cut(3), stopEnd: cut(4), promote: cut(5),
+		state: u, target: cut(0), start: cut(1), started: cut(2), stopBegin: cut(3), stopEnd: cut(4), promote: cut(5), promoted: cut(6),
 		role: make([]cib.Role, n), why: make([]cib.Why, n), left: make([]bool, n), stop: make([][]int32, n), demote: make([][]int32, n),
 		fence: make([]int32, len(u.nodes)), steps: make([]step, 0, 4*n), edges: make([]edge, 0, 8*n),
 	}

@@ -97,6 +97,13 @@ func drawWorld(t *rapid.T) (*world, string) {
 			top = "c" + top
 		}
 		tops = append(tops, top)
+		if strings.HasPrefix(top, "c") {
+			for i := range nodes {
+				if chance(60) {
+					line("attribute n%d master-%s=%d", i+1, members[0], rapid.IntRange(-5, 20).Draw(t, "promotion"))
+				}
+			}
+		}
 	}
 	top := rapid.SampledFrom(tops)
 	score := rapid.SampledFrom([]string{"INFINITY", "-INFINITY", "100", "-100", "50"})
@@ -121,7 +128,7 @@ func drawWorld(t *rapid.T) (*world, string) {
 }
 
 // drawPromotable is how many clones in a hundred are promotable.
-const drawPromotable = 0
+const drawPromotable = 30
 
 // disturb does something to the cluster.
 func disturb(t *rapid.T, w *world) string {
@@ -172,6 +179,9 @@ func (w *world) flying() []*cib.Pending {
 	}
 	return out
 }
+
+// promotedMark ends the key of an instance for where it is promoted.
+const promotedMark = "!"
 
 // truth is where instances really run, whatever the cluster believes.
 type truth map[string]map[string]bool // instance, node
@@ -238,8 +248,11 @@ func TestConverges(t *testing.T) {
 					w.Status.Pending[a.Node] = map[string]*cib.Pending{}
 				}
 				w.Status.Pending[a.Node][a.Instance] = &cib.Pending{Action: a, State: cib.ActionRunning}
-				if a.Op == cib.OpStart {
+				switch a.Op {
+				case cib.OpStart:
 					real.set(a.Instance, a.Node, true)
+				case cib.OpPromote:
+					real.set(a.Instance+promotedMark, a.Node, true)
 				}
 				log = append(log, a.String()+": asked")
 				continue
@@ -289,13 +302,19 @@ func (r truth) act(w *world, a *cib.Action) int {
 		r.set(a.Instance, a.Node, true)
 	case cib.OpStop:
 		r.set(a.Instance, a.Node, false)
+		r.set(a.Instance+promotedMark, a.Node, false)
+	case cib.OpPromote:
+		r.set(a.Instance+promotedMark, a.Node, true)
+	case cib.OpDemote:
+		r.set(a.Instance+promotedMark, a.Node, false)
 	case cib.OpMonitor:
-		if !r[a.Instance][a.Node] {
+		switch {
+		case !r[a.Instance][a.Node]:
 			return cib.NotRunning
+		case r[a.Instance+promotedMark][a.Node]:
+			return cib.RunningPromoted
 		}
-		if a.Probe {
-			return cib.OK
-		}
+		return cib.OK
 	}
 	return a.Expected
 }
@@ -350,6 +369,9 @@ func reached(w *world, p *graph.Placement, real truth, check func(bool, string, 
 		}
 		if a.Node != "" {
 			wanted.set(key, a.Node, true)
+		}
+		if a.Role == cib.RolePromoted {
+			wanted.set(key+promotedMark, a.Node, true)
 		}
 	}
 	for key, on := range wanted {
