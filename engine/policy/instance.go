@@ -102,7 +102,7 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 }
 
 func (b *planner) probeOf(l *ledger, n int32) int32 {
-	if b.probe == nil || b.probe[l.index] == nil {
+	if b.probe == nil || n < 0 || b.probe[l.index] == nil {
 		return noStep
 	}
 	return b.probe[l.index][n]
