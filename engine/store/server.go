@@ -294,6 +294,7 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 		}
 		return fmt.Errorf("start the store's member: %w", err)
 	}
+	go tendSockets(ctx, silenceMax(c.Detection.D()))
 	look := time.NewTicker(announceLook)
 	defer look.Stop()
 	ready := etcd.Server.ReadyNotify()
