@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -28,12 +28,26 @@ type keeper struct {
 	poke      chan struct{}
 	ends      string // the endpoints in use
 	running   bool
+	pause     time.Duration // until the next look
 	tended    time.Time
 	tendedRev int64
+	nodes     string // the configured nodes
+	nodesAt   time.Time
+
+	admitting sync.Mutex // one node joins through this one at a time
 }
 
-// keeperPause is the time between two looks when nothing happens.
-const keeperPause = time.Second
+// The time between two looks: soon after something happened, since the store's own
+// steps make no new snapshot, then ever longer.
+const (
+	keeperPauseMin = 50 * time.Millisecond
+	keeperPause    = time.Second
+)
+
+// promotePause is how long the configured nodes must have been the same before one
+// gets its vote. The store adds no member for 5s after that, so those that join
+// together begin to learn together.
+const promotePause = time.Second
 
 func newKeeper(e *engine) *keeper {
 	k := &keeper{engine: e, poke: make(chan struct{}, 1)}
@@ -181,14 +195,17 @@ func (k *keeper) endpoints(s *cib.Snapshot) []store.Endpoint {
 
 // run looks after the member and the voters until ctx ends.
 func (k *keeper) run(ctx context.Context) {
-	timer := time.NewTimer(keeperPause)
+	k.pause = keeperPauseMin
+	timer := time.NewTimer(k.pause)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-k.poke:
+			k.pause = keeperPauseMin
 		case <-timer.C:
+			k.pause = min(2*k.pause, keeperPause)
 		}
 		s := k.snap.Load()
 		if s != nil {
@@ -200,7 +217,7 @@ func (k *keeper) run(ctx context.Context) {
 				k.log.Warn("the set of voters waits", "err", err)
 			}
 		}
-		timer.Reset(keeperPause)
+		timer.Reset(k.pause)
 	}
 }
 
@@ -258,10 +275,7 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 	initial := map[string][]string{}
 	found := false
 	for _, m := range members {
-		name := m.Name
-		if name == "" && slices.ContainsFunc(m.PeerURLs, func(u string) bool { return slices.Contains(store.PeerURLs(me), u) }) {
-			name, found = k.local.Node, true
-		}
+		name := memberNode(s, m)
 		found = found || name == k.local.Node
 		if name != "" {
 			initial[name] = m.PeerURLs
@@ -284,7 +298,7 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 		return nil
 	}
 	now := time.Now()
-	if now.Before(k.tended.Add(keeperPause)) && k.tendedRev == s.Revision {
+	if now.Before(k.tended.Add(k.pause)) && k.tendedRev == s.Revision {
 		return nil
 	}
 	k.tended, k.tendedRev = now, s.Revision
@@ -294,12 +308,15 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if !k.votersDiffer(s) {
 		return nil
 	}
+	if nodes := strings.Join(sortedKeys(s.Config.Nodes), " "); nodes != k.nodes {
+		k.nodes, k.nodesAt = nodes, now
+	}
 	members, err := k.admin.Members(ctx)
 	if err != nil {
 		return err
 	}
 	step := nextVoterStep(s, members)
-	if step.kind == voterNone {
+	if step.kind == voterNone || step.kind == voterPromote && now.Sub(k.nodesAt) < promotePause {
 		return nil
 	}
 	settled := false
@@ -380,20 +397,44 @@ func (s voterStep) String() string {
 	return [...]string{"none", "add learner", "promote", "remove", "record"}[s.kind]
 }
 
+// learnersMax is how many members may be on their way to a vote at a time. They take
+// their votes one after another.
+const learnersMax = store.LearnersMax
+
+// memberNode names the node of a member. One that has never started has no name yet,
+// and is known by its addresses; "" where it is nobody's.
+func memberNode(s *cib.Snapshot, m store.Member) string {
+	if m.Name != "" {
+		return m.Name
+	}
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		for _, u := range store.PeerURLs(s.Config.Nodes[name]) {
+			if slices.Contains(m.PeerURLs, u) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
 // nextVoterStep decides the next step: first the votes follow what the store has
-// already done, by one voter; then a learner that is there is promoted; then what
-// is no longer wanted goes; then one that is wanted comes.
+// already done, by one voter; then who is wanted begins to learn; then a learner that
+// is there is promoted; then what is no longer wanted goes. The store adds no member
+// for some seconds after a promotion, so all learners come before the first of them.
 func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
-	voting, learners := map[string]bool{}, []string{}
-	unnamed := false
+	voting, learning, started := map[string]bool{}, map[string]bool{}, []string{}
 	for _, m := range members {
+		name := memberNode(s, m)
 		switch {
-		case m.Name == "":
-			unnamed = true
+		case name == "":
+			return voterStep{} // whose it is must be known first
 		case m.Learner:
-			learners = append(learners, m.Name)
+			learning[name] = true
+			if m.Name != "" {
+				started = append(started, name)
+			}
 		default:
-			voting[m.Name] = true
+			voting[name] = true
 		}
 	}
 	recorded := s.Status.Voters.Voters
@@ -409,23 +450,28 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
 		}
 	}
 	wanted := func(name string) bool { n := s.Config.Nodes[name]; return n != nil && n.Voter }
-	if len(learners) > 0 { // one at a time
-		if wanted(learners[0]) {
-			return voterStep{kind: voterPromote, node: learners[0]}
-		}
-		return voterStep{kind: voterRemove, node: learners[0]}
-	}
-	if unnamed {
-		return voterStep{} // a learner that has not started yet
-	}
-	for _, name := range slices.Sorted(maps.Keys(voting)) {
-		if !wanted(name) && len(voting) > 1 {
+	online := func(name string) bool { st := s.Status.Nodes[name]; return st != nil && st.State == cib.NodeOnline }
+	for _, name := range started {
+		if !wanted(name) {
 			return voterStep{kind: voterRemove, node: name}
 		}
 	}
 	for _, name := range sortedKeys(s.Config.Nodes) {
-		if st := s.Status.Nodes[name]; wanted(name) && !voting[name] && st != nil && st.State == cib.NodeOnline {
+		if wanted(name) && online(name) && !voting[name] && !learning[name] && len(learning) < learnersMax {
 			return voterStep{kind: voterAdd, node: name}
+		}
+	}
+	for _, name := range started {
+		if online(name) {
+			return voterStep{kind: voterPromote, node: name}
+		}
+	}
+	if len(learning) > 0 {
+		return voterStep{} // a learner that is not there
+	}
+	for _, name := range sortedKeys(voting) {
+		if !wanted(name) && len(voting) > 1 {
+			return voterStep{kind: voterRemove, node: name}
 		}
 	}
 	return voterStep{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -200,8 +201,11 @@ func (a *Admin) AddLearner(ctx context.Context, name string, peerURLs []string) 
 	}
 	initial = map[string][]string{}
 	for _, m := range list {
-		if m.Name == "" {
-			m.Name = name // at most one learner at a time, and nothing else begins without a name
+		switch {
+		case slices.ContainsFunc(m.PeerURLs, func(u string) bool { return slices.Contains(peerURLs, u) }):
+			m.Name = name
+		case m.Name == "": // another one that has not started: etcd compares addresses, not names
+			m.Name = strconv.FormatUint(m.ID, 16)
 		}
 		initial[m.Name] = m.PeerURLs
 	}

@@ -33,6 +33,7 @@ const (
 	QuotaDefault    = 2 << 30  // bytes of the data file; beyond it every write is refused
 	RequestMaxBytes = 16 << 20 // of one transaction
 	TxnMaxOps       = 65536
+	LearnersMax     = 4 // members that do not vote yet; the same on all members
 )
 
 // ServerConfig says how a member runs. It is read from a file by [ServeChild].
@@ -166,7 +167,7 @@ func (c *ServerConfig) embed(ctx context.Context) (*embed.Config, error) {
 	if c.QuotaBytes <= 0 {
 		out.QuotaBackendBytes = QuotaDefault
 	}
-	out.MaxRequestBytes, out.MaxTxnOps = RequestMaxBytes, TxnMaxOps
+	out.MaxRequestBytes, out.MaxTxnOps, out.MaxLearners = RequestMaxBytes, TxnMaxOps, LearnersMax
 	// History of the configuration is kept as documents; old revisions serve only
 	// a watcher that was away, and one that was away longer reads everything again.
 	out.AutoCompactionMode, out.AutoCompactionRetention = embed.CompactorModePeriodic, "10m"
