@@ -211,6 +211,7 @@ type Local struct {
 	StoreOK     bool          `json:"storeOk"`
 	Alive       []string      `json:"alive"` // nodes heard
 	LogLevel    string        `json:"logLevel"`
+	Left        bool          `json:"left,omitempty"` // drained: the engine waits to be stopped or restarted
 }
 
 // Fault is one thing that is wrong with an input, or a warning about it.

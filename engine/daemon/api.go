@@ -161,12 +161,31 @@ func (d *Daemon) routes() http.Handler {
 // in.
 func (d *Daemon) withEngine(h func(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error)) handler {
 	return func(ctx context.Context, c *caller, r *http.Request) (any, error) {
-		e := d.engine.Load()
-		if e == nil {
-			return nil, api.NewProblem(api.CodeNoCluster, "this node is in no cluster")
+		e, err := d.running()
+		if err != nil {
+			return nil, err
 		}
 		return h(ctx, e, c, r)
 	}
+}
+
+// running returns the engine, or why there is none.
+func (d *Daemon) running() (*engine, error) {
+	if e := d.engine.Load(); e != nil {
+		return e, nil
+	}
+	if l := d.left.Load(); l != nil {
+		p := api.NewProblem(api.CodeNotRunning, "node "+l.Node+" was drained and has left the cluster")
+		p.Remedy = "systemctl restart belayd brings it back."
+		return nil, p
+	}
+	return nil, api.NewProblem(api.CodeNoCluster, "this node is in no cluster")
+}
+
+// unhurried lifts the limit on the time in which a request must have been read:
+// after it, net/http would end the context of a handler that still works.
+func unhurried(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a connection that is gone is noticed anyway
 }
 
 // wrap checks the caller, answers in JSON and turns errors into problems.
@@ -174,7 +193,19 @@ func (d *Daemon) wrap(write bool, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := allowed(r, write)
 		var v any
+		if err == nil && write {
+			// Whole, before the handler waits for anything.
+			var b []byte
+			b, err = io.ReadAll(r.Body)
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				err = api.NewProblem(api.CodeTooLarge, fmt.Sprintf("the request has more than %d bytes", api.BodyMaxBytes))
+			} else if err != nil {
+				err = api.NewProblem(api.CodeBadRequest, err.Error())
+			}
+			r.Body = io.NopCloser(bytes.NewReader(b))
+		}
 		if err == nil {
+			unhurried(w)
 			v, err = h(r.Context(), c, r)
 		}
 		if err != nil {
@@ -368,6 +399,9 @@ func getAgent(ctx context.Context, e *engine, _ *caller, r *http.Request) (any, 
 func (d *Daemon) getLocal(ctx context.Context, _ *caller, _ *http.Request) (any, error) {
 	out := &api.Local{Version: d.opts.Version, BootID: d.bootID, LogLevel: d.opts.Level.Level().String()}
 	e := d.engine.Load()
+	if l := d.left.Load(); e == nil && l != nil {
+		out.Node, out.Cluster, out.Left = l.Node, l.Cluster, true
+	}
 	if e == nil {
 		return out, nil
 	}
@@ -482,14 +516,15 @@ func (d *Daemon) postLog(_ context.Context, c *caller, r *http.Request) (any, er
 func (d *Daemon) stream(h func(ctx context.Context, e *engine, r *http.Request, send func(any) error) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, err := allowed(r, false)
-		e := d.engine.Load()
-		if err == nil && e == nil {
-			err = api.NewProblem(api.CodeNoCluster, "this node is in no cluster")
+		var e *engine
+		if err == nil {
+			e, err = d.running()
 		}
 		if err != nil {
 			d.fail(w, err)
 			return
 		}
+		unhurried(w)
 		w.Header().Set("Content-Type", "application/x-ndjson")
 		rc := http.NewResponseController(w)
 		enc := json.NewEncoder(w)

@@ -51,6 +51,9 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 	}
 	err = c.carryOut(ctx, plan)
 	c.outcome(plan, err)
+	if plan.local != nil {
+		e.drains.Done()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +253,13 @@ func (c *changing) operate(s *cib.Snapshot, p *prepared) error {
 		if kind != "node" || id != c.local.Node {
 			return api.NewProblem(api.CodeBadRequest, "a node is drained by its own engine: run it on "+cmp.Or(id, "that node"))
 		}
-		p.local = func(ctx context.Context) error { return c.leave(ctx, false) }
+		p.local = func(ctx context.Context) error {
+			// It takes as long as the resources take to stop: others go on.
+			c.drains.Add(1)
+			c.changing.Unlock()
+			defer c.changing.Lock()
+			return c.leave(ctx, false)
+		}
 		return nil
 	default:
 		return api.NewProblem(api.CodeBadRequest, fmt.Sprintf("there is no action %q", c.Action))

@@ -48,8 +48,9 @@ type Daemon struct {
 	gid    string
 
 	engine atomic.Pointer[engine]
-	booted sync.Mutex // one init or join at a time
-	starts chan local // a cluster that was just made or joined
+	left   atomic.Pointer[local] // set when this node was drained: no engine runs until the next start
+	booted sync.Mutex            // one init or join at a time
+	starts chan local            // a cluster that was just made or joined
 	work   sync.WaitGroup
 }
 
@@ -134,10 +135,20 @@ func (d *Daemon) runEngine(ctx context.Context, l local) error {
 	select {
 	case err := <-ended:
 		return err
-	case <-e.left: // drained: the process may end
-		d.log.Info("this node has left the cluster")
+	case <-e.left:
+		// The process stays, without an engine: a service manager would start a new
+		// one at once, and the node would be back.
+		e.drains.Wait() // their outcomes are audited by the engine
+		d.left.Store(&l)
+		d.engine.Store(nil)
+		d.log.Info("this node has left the cluster; the next start of belayd brings it back")
+		stop()
+		err := <-ended
+		<-ctx.Done()
+		return err
 	case <-ctx.Done():
 		e.farewell(ectx)
+		e.drains.Wait()
 	}
 	stop()
 	return <-ended

@@ -49,6 +49,7 @@ type engine struct {
 	kept    chan *cib.Snapshot // snapshot to be kept on disk
 	left    chan struct{}      // closed when the node has left
 	leftOne sync.Once
+	drains  sync.WaitGroup // requests that wait until the node has left
 
 	changing  sync.Mutex // one change of the configuration at a time on this node
 	runs      sync.Map   // run id to context.CancelFunc
