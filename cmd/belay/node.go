@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +31,7 @@ func nodeCmd(a *app) *cobra.Command {
 		a.simple("standby NAME", "Move everything off a node; it stays a member", "  belay node standby n1 --wait", "node", api.ActionStandby, empty),
 		a.simple("online NAME", "Let a node host resources again", "  belay node online n1", "node", api.ActionOnline, nil),
 		a.maintenance("node", "Leave the resources of a node alone while you work on it", "  belay node maintenance on n1\n  belay node maintenance off n1"),
-		a.simple("drain NAME", "Move everything off this node and let it leave", "  belay node drain n1 --wait", "node", api.ActionDrain, empty),
+		a.nodeDrain(),
 		a.simple("cleanup NAME", "Forget failures on a node, and look again", "  belay node cleanup n1", "node", api.ActionCleanup, nil),
 		a.simple("remove NAME", "Take a node out of the cluster for good", "  belay node remove n3", "node", api.ActionRemoveNode, nil),
 		a.nodeVoter(),
@@ -64,6 +66,49 @@ func (a *app) nodeShow() *cobra.Command {
 		}
 		return a.print(n, func() string { return render.Node(s, n, a.style) })
 	})
+}
+
+// nodeDrain lets the node of this engine leave. It always waits: only the engine
+// that leaves can tell.
+func (a *app) nodeDrain() *cobra.Command {
+	var timeout time.Duration
+	c := &cobra.Command{
+		Use: "drain [NAME]", Short: "Move everything off this node, let it leave the cluster, and wait until it has", Args: atMost(1), ValidArgsFunction: a.complete("node"),
+		Example: "  belay node drain\n  belay node drain n1 --timeout 10m",
+		Long: `drain moves all resources off the node that it is run on, lets the node leave the
+cluster, and returns when it has left. Nobody fences it then, and belayd can be
+stopped. The next start of belayd brings the node back; to keep a node in the
+cluster without resources use belay node standby.
+
+When the host shuts down, the service belay-drain does this by itself.`,
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		ctx, cancel := context.WithTimeout(c.Context(), timeout)
+		defer cancel()
+		l, err := a.engine.Local(ctx)
+		if err != nil {
+			return err
+		}
+		left := func(r *api.ChangeResult) error {
+			return a.print(r, func() string {
+				return fmt.Sprintf("node %s has left the cluster; systemctl restart belayd brings it back\n", l.Node)
+			})
+		}
+		if l.Left && (len(args) == 0 || args[0] == l.Node) {
+			return left(&api.ChangeResult{})
+		}
+		name := l.Node
+		if len(args) == 1 {
+			name = args[0]
+		}
+		r, err := a.engine.Change(ctx, &api.Change{Action: api.ActionDrain, Object: "node/" + name, RequestID: requestID()})
+		if err != nil {
+			return err
+		}
+		return left(r)
+	}
+	c.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait; the node goes on leaving after it")
+	return c
 }
 
 func (a *app) nodeVoter() *cobra.Command {
