@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/node"
@@ -305,6 +306,9 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if err := k.forgetNodes(ctx, s); err != nil {
 		return err
 	}
+	if lost, next := successor(s, now); lost != "" {
+		return k.replaceVoter(ctx, lost, next)
+	}
 	if !k.votersDiffer(s) {
 		return nil
 	}
@@ -461,6 +465,11 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
 			return voterStep{kind: voterAdd, node: name}
 		}
 	}
+	for _, name := range sortedKeys(voting) {
+		if !wanted(name) && !online(name) && len(started) > 0 {
+			return voterStep{kind: voterRemove, node: name} // a dead one goes before its successor gets the vote
+		}
+	}
 	for _, name := range started {
 		if online(name) {
 			return voterStep{kind: voterPromote, node: name}
@@ -475,6 +484,54 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
 		}
 	}
 	return voterStep{}
+}
+
+// successor finds a voter that is proven dead for longer than voter-replace-wait, and
+// the node that is to have its vote: one that is online, of the same site where
+// there is one. A site is never left without a vote.
+func successor(s *cib.Snapshot, now time.Time) (lost, next string) {
+	wait := s.Config.Cluster.Options.VoterReplaceWait()
+	if wait == 0 {
+		return "", ""
+	}
+	for _, name := range s.Status.Voters.Voters {
+		n, st := s.Config.Nodes[name], s.Status.Nodes[name]
+		if n == nil || !n.Voter || st == nil || st.State != cib.NodeFenced || st.Proof == "" || now.Before(st.Since.Add(wait)) {
+			continue
+		}
+		alone := !slices.ContainsFunc(s.Status.Voters.Voters, func(v string) bool {
+			return v != name && s.Config.Nodes[v] != nil && s.Config.Nodes[v].Site == n.Site
+		})
+		var best string
+		for _, c := range sortedKeys(s.Config.Nodes) {
+			m, cs := s.Config.Nodes[c], s.Status.Nodes[c]
+			if m.Voter || cs == nil || cs.State != cib.NodeOnline || alone && m.Site != n.Site {
+				continue
+			}
+			if best == "" || s.Config.Nodes[best].Site != n.Site && m.Site == n.Site {
+				best = c
+			}
+		}
+		if best != "" {
+			return name, best
+		}
+	}
+	return "", ""
+}
+
+// replaceVoter gives the vote of a dead node to another, as a change by the engine.
+func (k *keeper) replaceVoter(ctx context.Context, lost, next string) error {
+	_, err := k.changeBy(ctx, api.Actor{User: "belayd", Via: "engine"}, &api.Change{
+		Action: api.ActionVoter, Object: "node/" + next, ChangeRef: lost + " is dead for longer than voter-replace-wait",
+	}, func(c *cib.Config) error {
+		for name, vote := range map[string]bool{lost: false, next: true} {
+			n := *c.Nodes[name]
+			n.Voter = vote
+			c.Nodes[name] = &n
+		}
+		return nil
+	})
+	return err
 }
 
 // list returns the documents below a prefix.
