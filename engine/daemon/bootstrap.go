@@ -130,7 +130,7 @@ func (e *engine) seed(ctx context.Context, actor api.Actor, cfg *cib.Config, ca 
 			err = e.await(ctx, rev)
 			if err == nil {
 				// From here on the store itself enforces who writes what.
-				err = e.keeper.admin.EnableAuth(ctx, []string{e.local.Node})
+				err = e.keeper.admin().EnableAuth(ctx, []string{e.local.Node})
 			}
 			c.outcome(p, err)
 			return err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/belay-ha/belay/engine/api"
@@ -25,7 +26,8 @@ import (
 type keeper struct {
 	*engine
 	sup       *store.Supervisor
-	admin     *store.Admin // nil on a node that is no voter
+	root      atomic.Pointer[store.Admin] // nil on a node that is no voter
+	cfg       store.Config
 	poke      chan struct{}
 	ends      string // the endpoints in use
 	running   bool
@@ -97,19 +99,49 @@ func (e *engine) openStore(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		cfg.TLS = root.ClientConfig(pki.Check{Expired: e.expired, Pinned: e.pinned})
-		if k.admin, err = store.NewAdmin(cfg); err != nil {
+		if err := k.openAdmin(root, cfg); err != nil {
 			return err
 		}
 	}
+	k.cfg = cfg
 	e.opened.Store(true)
 	return nil
 }
 
+// admin administers the store; nil on a node that is no voter.
+func (k *keeper) admin() *store.Admin { return k.root.Load() }
+
+func (k *keeper) openAdmin(root *pki.Identity, cfg store.Config) error {
+	cfg.TLS = root.ClientConfig(pki.Check{Expired: k.expired, Pinned: k.pinned})
+	a, err := store.NewAdmin(cfg)
+	if err != nil {
+		return err
+	}
+	k.root.Store(a)
+	return nil
+}
+
+// becomeAdmin makes a node that is to become a voter able to administer the store: it
+// holds the key to the cluster's authority, as every node does.
+func (k *keeper) becomeAdmin(ctx context.Context) error {
+	ca, err := k.authority(ctx)
+	if err != nil {
+		return err
+	}
+	root, err := newIdentity(ca, pki.Names{Node: pki.RootName})
+	if err != nil {
+		return err
+	}
+	if err := root.Save(k.d.path(dirPKI), pki.FileRoot, pki.FileRootKey); err != nil {
+		return err
+	}
+	return k.openAdmin(root, k.cfg)
+}
+
 func (e *engine) closeStore() {
 	e.store.Close()
-	if e.keeper.admin != nil {
-		e.keeper.admin.Close()
+	if e.keeper.admin() != nil {
+		e.keeper.admin().Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
@@ -227,8 +259,8 @@ func (k *keeper) useEndpoints(s *cib.Snapshot) {
 	if key := fmt.Sprint(eps); key != k.ends && len(eps) > 0 {
 		k.ends = key
 		err := k.store.SetEndpoints(eps)
-		if k.admin != nil {
-			err = errors.Join(err, k.admin.SetEndpoints(eps))
+		if k.admin() != nil {
+			err = errors.Join(err, k.admin().SetEndpoints(eps))
 		}
 		if err != nil {
 			k.log.Error("the ways to the store can't be changed", "err", err)
@@ -257,19 +289,24 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 		}
 		k.running = false
 		k.emit(event.New(event.StateCorrupt, "node", k.local.Node, "file", k.dataDir(), "aside", aside))
-		if child.Reason == store.ReasonCorrupt && k.admin != nil {
+		if child.Reason == store.ReasonCorrupt && k.admin() != nil {
 			// Its vote is gone with its data: it comes back as a learner.
-			if err := k.admin.Remove(ctx, k.local.Node, store.PeerURLs(s.Config.Nodes[k.local.Node])); err != nil {
+			if err := k.admin().Remove(ctx, k.local.Node, store.PeerURLs(s.Config.Nodes[k.local.Node])); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	me := s.Config.Nodes[k.local.Node]
-	if k.running || k.admin == nil || me == nil || !me.Voter {
+	if k.running || me == nil || !me.Voter {
 		return nil
 	}
-	members, err := k.admin.Members(ctx)
+	if k.admin() == nil {
+		if err := k.becomeAdmin(ctx); err != nil {
+			return err
+		}
+	}
+	members, err := k.admin().Members(ctx)
 	if err != nil {
 		return err
 	}
@@ -295,7 +332,7 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 // tendVoters takes the next step towards the voters that the configuration wants,
 // on the DC only.
 func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
-	if k.admin == nil || s.Status.DC == nil || s.Status.DC.Node != k.local.Node || s.Status.DC.Incarnation != k.setup.Incarnation {
+	if k.admin() == nil || s.Status.DC == nil || s.Status.DC.Node != k.local.Node || s.Status.DC.Incarnation != k.setup.Incarnation {
 		return nil
 	}
 	now := time.Now()
@@ -315,7 +352,7 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if nodes := strings.Join(sortedKeys(s.Config.Nodes), " "); nodes != k.nodes {
 		k.nodes, k.nodesAt = nodes, now
 	}
-	members, err := k.admin.Members(ctx)
+	members, err := k.admin().Members(ctx)
 	if err != nil {
 		return err
 	}
@@ -335,14 +372,14 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	defer cancel()
 	switch step.kind {
 	case voterAdd:
-		_, err = k.admin.AddLearner(sctx, step.node, store.PeerURLs(s.Config.Nodes[step.node]))
+		_, err = k.admin().AddLearner(sctx, step.node, store.PeerURLs(s.Config.Nodes[step.node]))
 	case voterPromote:
-		if err = k.admin.Promote(sctx, step.node); err == nil {
-			_, err = k.admin.Barrier(sctx, step.node)
+		if err = k.admin().Promote(sctx, step.node); err == nil {
+			_, err = k.admin().Barrier(sctx, step.node)
 		}
 		replace(k.poke, struct{}{})
 	case voterRemove:
-		err = k.admin.Remove(sctx, step.node, nil)
+		err = k.admin().Remove(sctx, step.node, nil)
 		replace(k.poke, struct{}{})
 	case voterRecord:
 		err = k.recordVoters(sctx, s, step)

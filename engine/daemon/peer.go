@@ -133,7 +133,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err != nil {
 		return nil, refuse(api.CodeJoinRefused, "the certificate request is not valid: %v", err)
 	}
-	if e.keeper.admin == nil {
+	if e.keeper.admin() == nil {
 		return nil, api.NewProblem(api.CodeJoinRefused, fmt.Sprintf("node %s is no voter; ask one of %v", e.local.Node, s.Status.Voters.Voters))
 	}
 	ca, err := e.authority(ctx)
@@ -154,7 +154,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err := e.addNode(ctx, s, req, &n, from, refuse); err != nil {
 		return nil, err
 	}
-	if err := e.keeper.admin.GrantNode(ctx, req.Node); err != nil {
+	if err := e.keeper.admin().GrantNode(ctx, req.Node); err != nil {
 		return nil, api.NewProblem(api.CodeStore, fmt.Sprintf("node %s is configured but has no account in the store yet: %v. Remove it and join again", req.Node, err))
 	}
 	ans := &api.JoinAnswer{

@@ -171,7 +171,7 @@ func garbage(s *cib.Snapshot) []string {
 
 // backup saves the store; the authority's sealed key is in it.
 func (e *engine) backup(ctx context.Context, file string) (*api.Backup, error) {
-	if e.keeper.admin == nil {
+	if e.keeper.admin() == nil {
 		return nil, api.NewProblem(api.CodeBadRequest, "only a voter can back the store up: run it on "+fmt.Sprint(e.snap.Load().Status.Voters.Voters))
 	}
 	if file == "" {

@@ -52,7 +52,7 @@ func (e *engine) writeBackup(ctx context.Context, file string) (api.Backup, erro
 	dir := filepath.Dir(file)
 	db := filepath.Join(dir, "."+filepath.Base(file)+".store")
 	defer func() { _ = os.Remove(db) }()
-	saved, err := e.keeper.admin.Backup(ctx, db)
+	saved, err := e.keeper.admin().Backup(ctx, db)
 	if err != nil {
 		return out, err
 	}
@@ -334,7 +334,7 @@ func (e *engine) commitRestore(ctx context.Context, s *cib.Snapshot) error {
 	if err := c.intend(p); err != nil {
 		return err
 	}
-	ok, _, err := e.keeper.admin.Commit(ctx, txn)
+	ok, _, err := e.keeper.admin().Commit(ctx, txn)
 	if err == nil && !ok {
 		err = errors.New("the store changed in between")
 	}

@@ -41,8 +41,8 @@ func (e *engine) upkeep(ctx context.Context) {
 		if err := e.renewCertificates(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("certificates were not renewed", "err", err)
 		}
-		if e.keeper.admin != nil && ctx.Err() == nil {
-			if done, err := e.keeper.admin.Maintain(ctx); err != nil {
+		if e.keeper.admin() != nil && ctx.Err() == nil {
+			if done, err := e.keeper.admin().Maintain(ctx); err != nil {
 				e.log.Warn("housekeeping of the store waits", "err", err)
 			} else if done != (store.Upkeep{}) {
 				e.log.Info("housekeeping of the store", "compacted", done.Compacted, "defragmented", done.Defragmented, "cleared", done.Cleared)
@@ -172,7 +172,7 @@ func (e *engine) authority(ctx context.Context) (*pki.CA, error) {
 		return nil, api.NewProblem(api.CodeStore, "the cluster's authority can't be read: "+err.Error())
 	}
 	ca, err := e.openAuthority(doc.Sealed)
-	if err == nil && e.keeper.admin != nil {
+	if err == nil && e.keeper.admin() != nil {
 		err = pki.WriteFile(file, []byte(doc.Sealed), 0o600)
 	}
 	return ca, err
@@ -193,10 +193,10 @@ func (k *keeper) forgetNodes(ctx context.Context, s *cib.Snapshot) error {
 		if s.Config.Nodes[name] != nil || slices.Contains(s.Status.Voters.Voters, name) {
 			continue
 		}
-		if err := k.admin.RevokeNode(ctx, name); err != nil {
+		if err := k.admin().RevokeNode(ctx, name); err != nil {
 			return err
 		}
-		if _, _, err := k.admin.Purge(ctx, name, []cib.Compare{{Key: cib.KeyDC, ModRev: s.Status.DC.Rev}}); err != nil {
+		if _, _, err := k.admin().Purge(ctx, name, []cib.Compare{{Key: cib.KeyDC, ModRev: s.Status.DC.Rev}}); err != nil {
 			return err
 		}
 		k.log.Info("a removed node was forgotten", "removed", name)
