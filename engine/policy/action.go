@@ -30,7 +30,7 @@ func (b *planner) action(s *step) cib.Action {
 			a.Probe, a.Expected = true, cib.NotRunning
 			break
 		}
-		a.Role = b.role[r.index]
+		a.Role = s.role
 		if a.Role == cib.RolePromoted {
 			a.Expected = cib.RunningPromoted
 		}
@@ -80,8 +80,8 @@ func (b *planner) meta(r *rsc, s *step, timeout cib.Duration) map[string]string 
 		"timeout":  milliseconds(timeout),
 		"interval": milliseconds(s.interval),
 	}
-	if s.op == cib.OpMonitor && s.interval > 0 && b.role[r.index] != 0 {
-		m["role"] = b.role[r.index].String()
+	if s.role != 0 {
+		m["role"] = s.role.String()
 	}
 	if t := r.settings.failureTimeout; t > 0 {
 		m["failure_timeout"] = milliseconds(cib.Duration(t))

@@ -37,7 +37,7 @@ func (b *planner) planMonitors() {
 // monitorsOf plans the monitors of one instance.
 func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 	i := r.index
-	role := b.role[i]
+	role := b.roleToCome(r, here)
 	wanted := func(o *cib.Operation) bool {
 		return o.Name == cib.OpMonitor && o.Interval > 0 && (o.Enabled == nil || *o.Enabled) && runsInRole(o, role)
 	}
@@ -52,7 +52,7 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 		}
 		cause := "monitor it every " + o.Interval.String()
 		m := b.add(step{
-			op: cib.OpMonitor, rank: rankMonitor, rsc: r, node: t, fact: b.factAt(r, t), interval: o.Interval, config: o,
+			op: cib.OpMonitor, rank: rankMonitor, rsc: r, node: t, fact: b.factAt(r, t), interval: o.Interval, config: o, role: role,
 			required: true, why: cib.Why{Cause: cause},
 		})
 		b.relate(b.start[i], m, before|needs, "")
@@ -70,6 +70,19 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 	if !restarts {
 		b.cancelOn(r, here, wanted)
 	}
+}
+
+// roleToCome is the role in which an instance will run once what can be done is
+// done.
+func (b *planner) roleToCome(r *rsc, here *fact) cib.Role {
+	p := b.promote[r.index]
+	if b.role[r.index] != cib.RolePromoted || p == noStep || b.steps[p].stuck == "" {
+		return b.role[r.index]
+	}
+	if here != nil && !b.steps[p].required {
+		return here.role
+	}
+	return cib.RoleUnpromoted
 }
 
 // runsInRole reports whether a monitor is for a role. One without a role is for

@@ -80,6 +80,7 @@ type step struct {
 	fact     *fact
 	interval cib.Duration
 	config   *cib.Operation // a recurring monitor's
+	role     cib.Role       // a recurring monitor's
 	required bool           // it is to be done
 	point    bool           // a point between actions, or a stop that a fencing makes true: nobody does it
 	absent   bool           // a start that will not happen: the resource is to run nowhere

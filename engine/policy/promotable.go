@@ -123,8 +123,8 @@ func (p *placer) candidates(c *rsc) []candidate {
 			if f := p.roleFact(r, n); f != nil && f.role == cib.RolePromoted {
 				x.already = true
 			}
-			if p.mayNotPromote(r, n) {
-				x.index = -cib.Infinity
+			if p.assigned[r.index] != n || p.mayNotPromote(r, n) {
+				x.index = -cib.Infinity // all of a group is promoted, or nothing of it
 			}
 		})
 		out = append(out, x)
