@@ -34,7 +34,7 @@ func (n *Node) elect(now time.Time) {
 	}
 	n.dcSince = time.Time{}
 	why, free := n.dcFree(now)
-	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil {
+	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil || !n.couldLead(now) {
 		n.electFrom = time.Time{}
 		return
 	}
@@ -56,6 +56,14 @@ func (n *Node) elect(now time.Time) {
 		// Won: the snapshot shows it, once it has come. Lost: so it does.
 		n.electing, n.electFrom, n.electAfter = false, now, rev
 	})
+}
+
+// couldLead reports whether a view that this node makes would have it, and a
+// majority. Who has just started is not heard by the others yet, and would have to
+// resign at once.
+func (n *Node) couldLead(now time.Time) bool {
+	chosen, _ := n.choose(now)
+	return n.majority(chosen) && slices.ContainsFunc(chosen, func(m cib.ViewMember) bool { return m.Node == n.self.Name })
 }
 
 // registered reports whether the store knows this engine.

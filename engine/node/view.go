@@ -168,13 +168,21 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 	return true
 }
 
-// doubt keeps a member that this node hears and that was not chosen because others
-// do not hear it, or not yet: a voter that has just started, or whose links have
-// just come back, hears nobody for a moment. What is not so for the detection time
-// is no silence.
+// doubt keeps a member that was not chosen although it was heard, by this node, a
+// moment ago: others do not hear it yet, or it does not hear us yet. A voter that has
+// just started hears nobody, and an engine that has just been restarted is another
+// one than the view's. What is not so for the detection time is no silence.
 func (n *Node) doubt(now time.Time, name string) (cib.ViewMember, bool) {
-	m, member := n.snap.Status.View.Member(name)
-	if !member || !n.online(name) || !slices.Contains(n.tracker.Alive(now), m) {
+	st := &n.snap.Status
+	m, member := st.View.Member(name)
+	cur, doc := st.Nodes[name], st.Members[name]
+	ok := member && cur != nil && doc != nil && (cur.State == cib.NodeOnline || cur.State == cib.NodeLeaving) && doc.BootID == m.BootID
+	detection := n.snap.Config.Cluster.Options.DetectionTime()
+	if since, silent := n.tracker.SilentSince(name); ok && silent {
+		p, known := n.tracker.Peer(name)
+		ok = known && p.BootID == m.BootID && now.Before(since.Add(detection))
+	}
+	if !ok {
 		delete(n.doubted, name)
 		return m, false
 	}
@@ -183,7 +191,7 @@ func (n *Node) doubt(now time.Time, name string) (cib.ViewMember, bool) {
 		since = now
 		n.doubted[name] = now
 	}
-	return m, now.Before(since.Add(n.snap.Config.Cluster.Options.DetectionTime()))
+	return m, now.Before(since.Add(detection))
 }
 
 // stillHeard reports whether a node whose death was confirmed is heard for longer
@@ -263,7 +271,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 		return cib.ViewMember{}, false
 	}
 	old, member := st.View.Member(name)
-	if member && n.restarting(now, name, doc) {
+	if member && n.restarting(now, old, doc) {
 		if state != cib.NodeRestarting {
 			to(cib.NodeRestarting, "its engine restarts", "")
 			c.event(event.NodeRestarting, "node", name)
@@ -282,14 +290,17 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 }
 
 // restarting reports whether the absence of a member is that of its engine only:
-// it said so before, or a new engine of the same boot is heard already.
-func (n *Node) restarting(now time.Time, name string, doc *cib.Member) bool {
+// it said so before, or a new engine of the same boot is heard.
+func (n *Node) restarting(now time.Time, old cib.ViewMember, doc *cib.Member) bool {
+	if doc.BootID != old.BootID {
+		return false
+	}
 	if doc.Restart {
 		return true
 	}
 	for _, m := range n.tracker.Alive(now) {
-		if m.Node == name {
-			return m.BootID == doc.BootID && m.Incarnation != doc.Incarnation
+		if m.Node == old.Node {
+			return m.BootID == old.BootID && (m.Incarnation != doc.Incarnation || m.Incarnation != old.Incarnation)
 		}
 	}
 	return false
