@@ -125,10 +125,18 @@ func (n *Node) executeFencing(now time.Time) {
 	st := &n.snap.Status
 	for _, target := range sortedKeys(st.Requests) {
 		r := st.Requests[target]
-		if r.Executor != n.self.Name || r.State != cib.FenceRequested || n.fences[target] != nil || !n.valid || target == n.self.Name {
+		if r.Executor != n.self.Name || n.fences[target] != nil || !n.valid || target == n.self.Name {
 			continue
 		}
-		n.claimFence(r)
+		switch {
+		case r.State == cib.FenceRequested:
+			n.claimFence(r)
+		case r.State == cib.FenceExecuting && r.Executed == n.self.Incarnation && r.Rev > n.fencesEnded[target]:
+			// A claim of ours that was refused, or not answered, happened after all.
+			x := &execution{request: *r}
+			n.fences[target] = x
+			n.startFence(now, x, r.Rev)
+		}
 	}
 	for _, target := range sortedKeys(n.fences) {
 		n.advanceFence(now, target, n.fences[target])
@@ -193,6 +201,7 @@ func (n *Node) advanceFence(now time.Time, target string, x *execution) {
 		n.endFence(target, x) // its answer was lost: try again
 		return
 	case x.phase == fenceActing && n.moot(target, x, stored):
+		n.fencesEnded[target] = x.request.Rev
 		delete(n.fences, target)
 		return
 	case x.attempt.Confirmed():
@@ -272,8 +281,11 @@ func (n *Node) endFence(target string, x *execution) {
 		}
 	}
 	x.run = ^uint64(0) // busy until the answer
-	n.commit(txn, events, func(now time.Time, outcome Outcome, _ int64) {
+	n.commit(txn, events, func(now time.Time, outcome Outcome, rev int64) {
 		x.run = 0
+		if outcome != Unknown {
+			n.fencesEnded[target] = max(x.request.Rev, rev)
+		}
 		switch {
 		case outcome == Unknown:
 			x.retryAt = now.Add(500 * time.Millisecond)

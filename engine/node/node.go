@@ -77,11 +77,12 @@ type Node struct {
 	invalidOver bool // the grace to stop by itself has passed
 
 	// Fencing executed here.
-	fences  map[string]*execution // by target
-	fenceOf map[uint64]string     // run to target
-	checks  map[string]*check     // readiness of fence devices, by id
-	checkOf map[uint64]string
-	nextRun uint64
+	fences      map[string]*execution // by target
+	fencesEnded map[string]int64      // by target: a request up to this revision was ended here
+	fenceOf     map[uint64]string     // run to target
+	checks      map[string]*check     // readiness of fence devices, by id
+	checkOf     map[uint64]string
+	nextRun     uint64
 }
 
 // New returns the node of an engine that has just started.
@@ -91,7 +92,7 @@ func New(s Setup, now time.Time) *Node {
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
 		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]uint64{},
-		fences: map[string]*execution{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
+		fences: map[string]*execution{}, fencesEnded: map[string]int64{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
 	}
 }
 
