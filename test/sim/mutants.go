@@ -65,15 +65,6 @@ var Mutants = []Mutant{
 		},
 	},
 	{
-		Name: "ask-no-compare", What: "the DC asks without comparing that nothing is in flight", Rules: []int{6},
-		commit: func(_ *World, _ *engine, c *node.Commit) bool {
-			c.Txn.If = slices.DeleteFunc(slices.Clone(c.Txn.If), func(x cib.Compare) bool {
-				return strings.HasPrefix(x.Key, cib.KeyPending) && x.ModRev == 0
-			})
-			return true
-		},
-	},
-	{
 		Name: "config-no-compare", What: "the DC asks without comparing the configuration's generation", Rules: []int{5},
 		commit: func(_ *World, _ *engine, c *node.Commit) bool {
 			c.Txn.If = slices.DeleteFunc(slices.Clone(c.Txn.If), func(x cib.Compare) bool { return x.Key == cib.KeyConfigGen })
