@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -135,7 +136,9 @@ func (k *keeper) becomeAdmin(ctx context.Context) error {
 	if err := root.Save(k.d.path(dirPKI), pki.FileRoot, pki.FileRootKey); err != nil {
 		return err
 	}
-	return k.openAdmin(root, k.cfg)
+	cfg := k.cfg
+	cfg.Endpoints = k.endpoints(k.snap.Load())
+	return k.openAdmin(root, cfg)
 }
 
 func (e *engine) closeStore() {
@@ -174,6 +177,12 @@ func (k *keeper) dataDir() string { return k.d.path(dirStore) }
 
 func (k *keeper) hasData() bool {
 	_, err := os.Stat(filepath.Join(k.dataDir(), "member"))
+	return err == nil
+}
+
+// hasBegun reports whether the member takes part: it knows the others from its log.
+func (k *keeper) hasBegun() bool {
+	_, err := os.Stat(filepath.Join(k.dataDir(), "member", "wal"))
 	return err == nil
 }
 
@@ -298,7 +307,10 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 		return nil
 	}
 	me := s.Config.Nodes[k.local.Node]
-	if k.running || me == nil || !me.Voter {
+	// A member that has not begun can't as long as it was told of other members than
+	// there are: they may have changed since.
+	stuck := k.running && child.State == store.ChildBackoff && len(k.local.Initial) > 1 && !k.hasBegun()
+	if k.running && !stuck || me == nil || !me.Voter {
 		return nil
 	}
 	if k.admin() == nil {
@@ -321,6 +333,9 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 	}
 	if !found {
 		return nil // the DC has not added it yet
+	}
+	if stuck && maps.EqualFunc(initial, k.local.Initial, slices.Equal) {
+		return nil // it is something else, and is tried again
 	}
 	k.local.Initial = initial
 	if err := writeJSON(k.d.path(fileLocal), &k.local); err != nil {
