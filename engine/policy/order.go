@@ -23,7 +23,7 @@ type order struct {
 func (u *state) unpackOrder(id string, cfg *cib.Order) {
 	first, then := u.byID[cfg.First], u.byID[cfg.Then]
 	kind := cfg.Kind
-	if kind == 0 {
+	if kind != cib.OrderOptional && kind != cib.OrderSerialize {
 		kind = cib.OrderMandatory
 	}
 	switch {
