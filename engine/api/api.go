@@ -37,8 +37,8 @@ const (
 	ActionMaintenanceOff Action = "maintenance-off"
 	ActionStandby        Action = "standby"       // object node/name
 	ActionOnline         Action = "online"        // object node/name: ends standby
-	ActionCleanup        Action = "cleanup"       // object resource/id or node/name: forget failures and probe again
-	ActionRefresh        Action = "refresh"       // object resource/id: forget everything known and probe again
+	ActionCleanup        Action = "cleanup"       // object resource/id or node/name: forget failures and probe again; value {"node": "n2"} or none
+	ActionRefresh        Action = "refresh"       // object resource/id: forget everything known and probe again; value {"node": "n2"} or none
 	ActionFence          Action = "fence"         // object node/name; value {"op": "reboot"}
 	ActionConfirm        Action = "fence-confirm" // object node/name: a named human says that it is dead
 	ActionRemoveNode     Action = "remove"        // object node/name

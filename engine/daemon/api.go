@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/agent/shim"
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/node"
@@ -149,6 +150,7 @@ func (d *Daemon) routes() http.Handler {
 	mux.Handle("GET /v1/events", d.stream(watchEvents))
 	write("POST /v1/change", d.withEngine(postChange))
 	write("POST /v1/attribute", d.withEngine(postAttribute))
+	mux.Handle("POST "+shim.Path, d.serveShims())
 	write("POST /v1/token", d.withEngine(postToken))
 	write("POST /v1/backup", d.withEngine(postBackup))
 	write("POST /v1/log", d.postLog)
@@ -258,6 +260,16 @@ func body(r *http.Request, v any) error {
 	}
 	if dec.More() {
 		return api.NewProblem(api.CodeBadRequest, "body: something stands after the request")
+	}
+	return nil
+}
+
+// strictJSON reads the value of a change.
+func strictJSON(value json.RawMessage, v any) error {
+	dec := json.NewDecoder(bytes.NewReader(value))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(v); err != nil {
+		return api.NewProblem(api.CodeBadRequest, "value: "+err.Error())
 	}
 	return nil
 }
@@ -429,31 +441,6 @@ func (d *Daemon) getLocal(ctx context.Context, _ *caller, _ *http.Request) (any,
 	return out, err
 }
 
-func getAttribute(_ context.Context, e *engine, _ *caller, r *http.Request) (any, error) {
-	s, err := e.current()
-	if err != nil {
-		return nil, err
-	}
-	name, attr := r.PathValue("node"), r.PathValue("name")
-	if name == "local" {
-		name = e.local.Node
-	}
-	out := api.Attribute{Node: name, Name: attr}
-	if n := s.Config.Nodes[name]; n != nil {
-		if v, ok := n.Attributes[attr]; ok {
-			out.Value, out.Permanent = v, true
-			return out, nil
-		}
-	}
-	if a := s.Status.Attributes[name]; a != nil {
-		if v, ok := a.Values[attr]; ok {
-			out.Value = v
-			return out, nil
-		}
-	}
-	return nil, api.NewProblem(api.CodeNotFound, fmt.Sprintf("node %s has no attribute %s", name, attr))
-}
-
 func postChange(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error) {
 	var ch api.Change
 	if err := body(r, &ch); err != nil {
@@ -467,30 +454,6 @@ func postChange(ctx context.Context, e *engine, c *caller, r *http.Request) (any
 		actor = *ch.Actor
 	}
 	return e.change(ctx, actor, &ch)
-}
-
-func postAttribute(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error) {
-	var a api.Attribute
-	if err := body(r, &a); err != nil {
-		return nil, err
-	}
-	a.Node = cmpOr(a.Node, e.local.Node)
-	if a.Name == "" || len(a.Name) > 255 || len(a.Value) > 64<<10 {
-		return nil, api.NewProblem(api.CodeBadRequest, "an attribute needs a name of at most 255 characters and a value of at most 64 KiB")
-	}
-	if a.Permanent {
-		value := any(a.Value)
-		if a.Delete {
-			value = nil
-		}
-		patch, _ := json.Marshal(map[string]any{"attributes": map[string]any{a.Name: value}}) // strings always marshal
-		_, err := e.change(ctx, c.Actor, &api.Change{Action: api.ActionPatch, Object: "node/" + a.Node, Value: patch})
-		return a, err
-	}
-	if a.Node != e.local.Node {
-		return nil, api.NewProblem(api.CodeBadRequest, "a transient attribute is set on the node itself: run it on "+a.Node)
-	}
-	return a, e.setAttribute(ctx, a.Name, a.Value, a.Delete)
 }
 
 func cmpOr(a, b string) string {

@@ -272,6 +272,17 @@ func (c *changing) cleanup(s *cib.Snapshot, p *prepared, kind, id string) error 
 	if kind != "resource" && kind != "node" || id == "" {
 		return api.NewProblem(api.CodeBadRequest, fmt.Sprintf("%q is neither resource/ID nor node/NAME", c.Object))
 	}
+	var only struct {
+		Node string `json:"node"`
+	}
+	if len(c.Value) > 0 {
+		if err := strictJSON(c.Value, &only); err != nil {
+			return err
+		}
+		if only.Node != "" && s.Config.Nodes[only.Node] == nil {
+			return api.NewProblem(api.CodeNotFound, fmt.Sprintf("there is no node %q", only.Node))
+		}
+	}
 	wanted := map[string]bool{}
 	if kind == "resource" {
 		if s.Config.Resources[id] == nil && !hasHistory(s, id) {
@@ -285,7 +296,7 @@ func (c *changing) cleanup(s *cib.Snapshot, p *prepared, kind, id string) error 
 	}
 	found := 0
 	for _, name := range sortedKeys(s.Status.Histories) {
-		if kind == "node" && name != id {
+		if kind == "node" && name != id || only.Node != "" && name != only.Node {
 			continue
 		}
 		doc := s.Status.Members[name]
@@ -353,8 +364,8 @@ func (c *changing) fence(s *cib.Snapshot, p *prepared, kind, id string) error {
 		Op cib.FenceOp `json:"op"`
 	}
 	if len(c.Value) > 0 {
-		if err := json.Unmarshal(c.Value, &v); err != nil {
-			return api.NewProblem(api.CodeBadRequest, "value: "+err.Error())
+		if err := strictJSON(c.Value, &v); err != nil {
+			return err
 		}
 	}
 	if len(s.Config.Devices(id)) == 0 {

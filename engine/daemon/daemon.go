@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/agent/shim"
 )
 
 // Options say how an engine is run; the flags of belayd have the same names.
@@ -68,6 +69,11 @@ func New(o Options) (*Daemon, error) {
 	if err := os.MkdirAll(d.path(dirPKI), 0o700); err != nil {
 		return nil, fmt.Errorf("make directory: %w", err)
 	}
+	shims, err := d.findShims()
+	if err != nil {
+		d.log.Warn("agents", "err", err)
+	}
+	d.opts.ShimDir = shims
 	if d.bootID == "" {
 		id, err := bootID()
 		if err != nil {
@@ -173,7 +179,7 @@ func (e *engine) farewell(ctx context.Context) {
 func (d *Daemon) agentConfig(node string) agent.Config {
 	return agent.Config{
 		Node: node, StateDir: filepath.Join(d.opts.RunDir, "agent"), OCFRoots: d.opts.OCFRoots, FenceDirs: d.opts.FenceDir, ShimDir: d.opts.ShimDir,
-		RscTmp: d.rscTmp(), Env: []string{"BELAY_SOCKET=" + d.opts.Socket}, Now: d.clock.now,
+		RscTmp: d.rscTmp(), Env: []string{shim.SocketVariable + "=" + d.opts.Socket}, Now: d.clock.now,
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/agent/shim"
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/comm"
@@ -44,11 +45,11 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 		e.work.Go(func() { e.commit(ctx, eff) })
 	case node.Run:
 		run, cancel := context.WithCancel(ctx)
-		e.runs.Store(eff.Run, cancel)
-		e.work.Go(func() { e.runAgent(run, ctx, eff) })
+		own := e.newRun(eff.Run, eff.Action.Resource, cancel)
+		e.work.Go(func() { e.runAgent(run, ctx, own, eff) })
 	case node.Kill:
-		if cancel, ok := e.runs.Load(eff.Run); ok {
-			cancel.(context.CancelFunc)()
+		if run, ok := e.runs.Load(eff.Run); ok {
+			run.(*agentRun).cancel()
 		}
 	case node.FenceCall:
 		e.work.Go(func() { e.runFence(ctx, eff) })
@@ -135,7 +136,8 @@ func (e *engine) storeUp(ctx context.Context) {
 	}
 }
 
-func (e *engine) runAgent(run, ctx context.Context, r node.Run) {
+func (e *engine) runAgent(run, ctx context.Context, own *agentRun, r node.Run) {
+	defer own.cancel() // else the engine's context would keep every run
 	defer e.runs.Delete(r.Run)
 	a := &r.Action
 	done := node.AgentDone{Run: r.Run}
@@ -151,14 +153,13 @@ func (e *engine) runAgent(run, ctx context.Context, r node.Run) {
 	default:
 		res := e.agents.Run(run, agent.Request{
 			ActionID: a.ID, Agent: id, Instance: a.Instance, Op: a.Op, Params: params, Secret: secret, Meta: a.Meta,
-			Timeout: a.Timeout.D(), Interval: a.Interval.D(), NotAfter: r.NotAfter,
+			Timeout: a.Timeout.D(), Interval: a.Interval.D(), NotAfter: r.NotAfter, NodeID: e.nodeID(),
+			Env: map[string]string{shim.TokenVariable: own.token},
 		})
 		done.Result = node.AgentResult{
 			Status: res.Status, RC: res.RC, Started: res.Started, Ended: res.Ended, Exec: res.Exec, Reason: res.Reason, Output: tail(res.Output(), outputMaxBytes),
 		}
-		if res.PromotionScore != nil {
-			e.promotion(ctx, a, *res.PromotionScore)
-		}
+		e.promotion(ctx, a, id, &res)
 		level := slog.LevelInfo
 		if a.Op == cib.OpMonitor {
 			level = slog.LevelDebug
@@ -211,60 +212,6 @@ func (e *engine) runFence(ctx context.Context, c node.FenceCall) {
 	e.log.Log(ctx, level, "fence agent ran", "device", c.DeviceID, "op", c.Op, "target", c.Target, "ok", res.OK, "power", res.Power.String(), "dur", res.Exec, "reason", res.Reason)
 	done.Result = node.FenceResult{OK: res.OK, Off: res.Power == agent.PowerOff, Error: res.Reason}
 	e.tell(ctx, done)
-}
-
-// promotion writes the score that a built-in promotable agent asks for.
-func (e *engine) promotion(ctx context.Context, a *cib.Action, score int) {
-	if err := e.setAttribute(ctx, "master-"+a.Resource, fmt.Sprint(score), false); err != nil {
-		e.log.Warn("a promotion score can't be written", "resource", a.Instance, "err", err)
-	}
-}
-
-// setAttribute changes a transient attribute of this node. Writers of the same
-// document meet here; the compare makes a lost one start again.
-func (e *engine) setAttribute(ctx context.Context, name, value string, remove bool) error {
-	const triesMax = 5
-	for range triesMax {
-		s := e.snap.Load()
-		if s == nil {
-			return api.NewProblem(api.CodeStore, "nothing is known of the cluster yet")
-		}
-		doc := cib.Attributes{BootID: e.d.bootID, Values: map[string]string{}}
-		var rev int64
-		if old := s.Status.Attributes[e.local.Node]; old != nil {
-			rev = old.Rev
-			if old.BootID == e.d.bootID {
-				doc.Values = maps.Clone(old.Values)
-			}
-		}
-		if v, ok := doc.Values[name]; ok == !remove && v == value {
-			return nil
-		}
-		if remove {
-			delete(doc.Values, name)
-		} else {
-			doc.Values[name] = value
-		}
-		key := cib.KeyAttributes + e.local.Node
-		tctx, cancel := context.WithTimeout(ctx, commitTimeout)
-		next := e.changed.wait()
-		ok, at, err := e.store.Commit(tctx, cib.Txn{If: []cib.Compare{{Key: key, ModRev: rev}}, Put: []cib.Put{{Key: key, Value: &doc}}})
-		if err == nil && ok {
-			err = e.await(tctx, at)
-			cancel()
-			return err
-		}
-		if err != nil {
-			cancel()
-			return api.NewProblem(api.CodeStore, err.Error())
-		}
-		select {
-		case <-next:
-		case <-tctx.Done():
-		}
-		cancel()
-	}
-	return api.NewProblem(api.CodeConflict, "attribute "+name+" is being written by several callers")
 }
 
 // await waits until this engine has seen a revision, so that who wrote it reads

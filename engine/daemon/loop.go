@@ -40,19 +40,20 @@ type engine struct {
 	keeper    *keeper
 	watchdog  *watchdog.Device // nil: there is none
 
-	events  chan node.Event       // to the owner goroutine
-	queries chan func(*node.Node) // questions to the node, answered by the owner goroutine
-	newest  chan *cib.Snapshot    // holds the newest snapshot not yet taken
-	snap    atomic.Pointer[cib.Snapshot]
-	changed *broadcast         // wakes who waits for a newer snapshot
-	ring    chan cib.Event     // events to be written
-	kept    chan *cib.Snapshot // snapshot to be kept on disk
-	left    chan struct{}      // closed when the node has left
-	leftOne sync.Once
-	drains  sync.WaitGroup // requests that wait until the node has left
+	events     chan node.Event       // to the owner goroutine
+	queries    chan func(*node.Node) // questions to the node, answered by the owner goroutine
+	newest     chan *cib.Snapshot    // holds the newest snapshot not yet taken
+	snap       atomic.Pointer[cib.Snapshot]
+	changed    *broadcast         // wakes who waits for a newer snapshot
+	ring       chan cib.Event     // events to be written
+	kept       chan *cib.Snapshot // snapshot to be kept on disk
+	left       chan struct{}      // closed when the node has left
+	attributes *attributes        // of this node, on their way into the store
+	leftOne    sync.Once
+	drains     sync.WaitGroup // requests that wait until the node has left
 
 	changing  sync.Mutex // one change of the configuration at a time on this node
-	runs      sync.Map   // run id to context.CancelFunc
+	runs      sync.Map   // run id to *agentRun
 	work      sync.WaitGroup
 	peerKey   string // what comm's peers were set to
 	storeErr  atomic.Pointer[string]
@@ -190,6 +191,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l,
 		events: make(chan node.Event, eventsMax), queries: make(chan func(*node.Node)), newest: make(chan *cib.Snapshot, 1),
 		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), left: make(chan struct{}),
+		attributes: newAttributes(),
 	}
 	ca, err := pki.LoadCA(d.path(dirPKI))
 	if err != nil {
@@ -278,6 +280,7 @@ func (e *engine) run(ctx context.Context) error {
 	e.start(ctx, e.keeper.run)
 	e.start(ctx, e.watch)
 	e.start(ctx, e.writeEvents)
+	e.start(ctx, e.writeAttributes)
 	e.start(ctx, e.keepSnapshots)
 	e.start(ctx, e.report)
 	e.start(ctx, e.servePeers)

@@ -1,10 +1,13 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,11 +21,16 @@ import (
 	"github.com/belay-ha/belay/engine/store"
 )
 
-// The node API is what an engine asks of another over TLS, on every link: to join.
+// The node API is what an engine asks of another over TLS, on every link: to join,
+// and, as a member, to write an attribute of the node that it asks.
+
+// pathPeerAttribute takes an api.Attribute of the node that is asked.
+const pathPeerAttribute = "/v1/attribute"
 
 // Limits of the node API.
 const (
-	peerBodyMaxBytes = 64 << 10
+	peerBodyMaxBytes = 512 << 10 // an attribute's value in JSON
+	peerAskMax       = 3 * time.Second
 	clockOffsetMax   = 10 * time.Second // a joining node's clock may differ so much
 	votersAuto       = 3                // the first nodes become voters up to this number
 )
@@ -33,6 +41,7 @@ func (e *engine) servePeers(ctx context.Context) {
 		var req api.JoinRequest
 		e.answer(w, r, &req, func() (any, error) { return e.admitNode(r.Context(), &req, r.RemoteAddr) })
 	})
+	mux.HandleFunc("POST "+pathPeerAttribute, e.answerMember(e.peerAttribute))
 	srv := &http.Server{
 		Handler: http.MaxBytesHandler(mux, peerBodyMaxBytes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
@@ -79,6 +88,119 @@ func (e *engine) answer(w http.ResponseWriter, r *http.Request, req any, f func(
 	_ = json.NewEncoder(w).Encode(v)
 }
 
+// answerMember answers a member of the cluster: one with a certificate, whose key
+// the configuration names. Who may only join is refused before anything is read.
+func (e *engine) answerMember(h func(ctx context.Context, from string, r *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		from, err := e.memberOf(r.TLS)
+		var v any
+		if err == nil {
+			v, err = h(r.Context(), from, r)
+		} else {
+			e.log.Warn("a request to this node was refused", "from", r.RemoteAddr, "path", r.URL.Path, "err", err)
+		}
+		if err != nil {
+			e.d.fail(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(v)
+	}
+}
+
+// memberOf names the node at the other end. The handshake has checked the
+// certificate; whether the key is still a member's is looked up for every request,
+// since connections outlive changes.
+func (e *engine) memberOf(st *tls.ConnectionState) (string, error) {
+	refused := api.NewProblem(api.CodeForbidden, "only members of the cluster may ask this")
+	s := e.snap.Load()
+	if st == nil || len(st.PeerCertificates) == 0 || s == nil {
+		return "", refused
+	}
+	name := pki.NodeOf(*st)
+	if n := s.Config.Nodes[name]; n == nil || n.PublicKey != pki.PublicKey(st.PeerCertificates[0]) {
+		return "", refused
+	}
+	return name, nil
+}
+
+// peerAttribute writes a transient attribute of this node for another one.
+func (e *engine) peerAttribute(ctx context.Context, from string, r *http.Request) (any, error) {
+	var a api.Attribute
+	if err := body(r, &a); err != nil {
+		return nil, err
+	}
+	if a.Node != e.local.Node || a.Permanent {
+		return nil, api.NewProblem(api.CodeBadRequest, "only transient attributes of "+e.local.Node+" are written here")
+	}
+	_, err := e.setOwn(ctx, &a)
+	e.log.Debug("attribute set for another node", "from", from, "attribute", a.Name, "err", err)
+	return a, err
+}
+
+// askPeer asks another member something, over the first link that answers. in is
+// sent again after a broken connection: it must be harmless to repeat.
+func (e *engine) askPeer(ctx context.Context, name, path string, in, out any) error {
+	s, err := e.current()
+	if err != nil {
+		return err
+	}
+	n := s.Config.Nodes[name]
+	if n == nil {
+		return api.NewProblem(api.CodeNotFound, fmt.Sprintf("there is no node %q", name))
+	}
+	b, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode a request to node %s: %w", name, err)
+	}
+	tr := &http.Transport{
+		TLSClientConfig:     e.id.ClientConfig(pki.Check{Peer: name, Pinned: e.pinned, Expired: e.expired}),
+		TLSHandshakeTimeout: peerAskMax, DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: peerAskMax}).DialContext,
+	}
+	defer tr.CloseIdleConnections()
+	var failed error
+	for _, a := range n.Addresses {
+		url := "https://" + net.JoinHostPort(a, strconv.Itoa(n.Ports.WithDefaults().API)) + path
+		done, err := askOnce(ctx, &http.Client{Transport: tr, Timeout: commitTimeout + peerAskMax}, url, b, out)
+		if done {
+			return err
+		}
+		failed = errors.Join(failed, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return api.NewProblem(api.CodeStore, fmt.Sprintf("node %s does not answer: %v", name, failed))
+}
+
+// askOnce sends a request. done is false where nobody answered.
+func askOnce(ctx context.Context, client *http.Client, url string, in []byte, out any) (done bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(in))
+	if err != nil {
+		return false, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, peerBodyMaxBytes))
+	switch {
+	case err != nil:
+		return false, err
+	case resp.StatusCode != http.StatusOK:
+		p := &api.Problem{}
+		if json.Unmarshal(data, p) != nil || p.Code == "" {
+			p = api.NewProblem(api.CodeStore, url+" answered "+resp.Status) // an older release
+		}
+		return true, p
+	case out == nil:
+		return true, nil
+	}
+	return true, json.Unmarshal(data, out)
+}
+
 // pinned reports whether the configuration names that key for that node.
 func (e *engine) pinned(node, key string) bool {
 	s := e.snap.Load()
@@ -122,6 +244,8 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if off := time.Since(req.Wall); off > clockOffsetMax || off < -clockOffsetMax {
 		return nil, refuse(api.CodeClock, "the clock of node %s differs by %s, %s is allowed", req.Node, off.Round(time.Second), clockOffsetMax)
 	}
+	e.keeper.admitting.Lock() // the next one must see this one's node: its id, its addresses, its vote
+	defer e.keeper.admitting.Unlock()
 	s, err := e.current()
 	if err != nil {
 		return nil, err
