@@ -512,14 +512,16 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
 			return voterStep{kind: voterRemove, node: name}
 		}
 	}
+	for _, name := range sortedKeys(voting) {
+		// A dead one goes before its successor comes: the store takes no new member
+		// while one of those it has does not answer.
+		if !wanted(name) && !online(name) && len(voting) > 2 {
+			return voterStep{kind: voterRemove, node: name}
+		}
+	}
 	for _, name := range sortedKeys(s.Config.Nodes) {
 		if wanted(name) && online(name) && !voting[name] && !learning[name] && len(learning) < learnersMax {
 			return voterStep{kind: voterAdd, node: name}
-		}
-	}
-	for _, name := range sortedKeys(voting) {
-		if !wanted(name) && !online(name) && len(started) > 0 {
-			return voterStep{kind: voterRemove, node: name} // a dead one goes before its successor gets the vote
 		}
 	}
 	for _, name := range started {

@@ -45,7 +45,7 @@ func TestNextVoterStep(t *testing.T) {
 		{"a learner that is no longer wanted goes", "n1", "n1", "n1 n2?", "remove n2"},
 		{"a voter that is no longer wanted goes", "n1 n2", "n1 n2 n3", "n1 n2 n3", "remove n3"},
 		{"the last one never goes", "", "n1", "n1", "none"},
-		{"a dead one goes before its successor votes", "n1 n2", "n1 n3", "n1 n2? n3!", "remove n3"},
+		{"a dead one goes before its successor comes", "n1 n2", "n1 n2 n3", "n1 n2 n3!", "remove n3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := voterWorld(c.wanted, c.recorded)
