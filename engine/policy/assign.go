@@ -98,6 +98,7 @@ func (p *placer) settle(r *rsc, n int32) {
 		}
 		if r.kind == cib.KindPrimitive {
 			p.running[n]++
+			p.take(r, n, 1)
 		}
 		if p.pins[r.index] {
 			for _, f := range r.active {
@@ -110,11 +111,17 @@ func (p *placer) settle(r *rsc, n int32) {
 	p.roles[r.index] = role
 }
 
-// unsettle takes an assignment back.
-func (p *placer) unsettle(r *rsc) {
+// release gives back what a primitive counts for on its node.
+func (p *placer) release(r *rsc) {
 	if n := p.assigned[r.index]; n >= 0 && r.kind == cib.KindPrimitive {
 		p.running[n]--
+		p.take(r, n, -1)
 	}
+}
+
+// unsettle takes an assignment back.
+func (p *placer) unsettle(r *rsc) {
+	p.release(r)
 	p.assigned[r.index] = undecided
 	p.pins[r.index] = false
 	for _, c := range r.children {
@@ -141,10 +148,18 @@ func (p *placer) inRole(r *rsc, role cib.Role) bool {
 func (p *placer) best(r *rsc, prefer int32) int32 {
 	w := p.weights[r.index]
 	now := p.current(r)
+	var need []int
+	if p.capacity != nil {
+		need = p.needs(r)
+	}
 	top := nowhere
 	for i := range p.nodes {
 		n := int32(i)
 		if !p.nodes[n].usable || w[n] < 0 {
+			continue
+		}
+		if need != nil && p.lacks(need, n) != "" {
+			w[n] = -cib.Infinity
 			continue
 		}
 		if top == nowhere || p.better(w, n, top, now) {
@@ -166,6 +181,11 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 func (p *placer) better(w []cib.Score, a, b, now int32) bool {
 	if c := cmp.Compare(w[b], w[a]); c != 0 {
 		return c < 0
+	}
+	if p.opt.PlacementStrategy == "balanced" {
+		if c := p.compareFree(a, b); c != 0 {
+			return c > 0
+		}
 	}
 	if p.opt.PlacementStrategy != "minimal" {
 		if c := cmp.Compare(p.running[a], p.running[b]); c != 0 {

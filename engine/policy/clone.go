@@ -50,7 +50,7 @@ func (p *placer) assignInstances(c *rsc) {
 	order := p.rankInstances(c)
 	assigned := 0
 	for _, i := range order { // what may not be touched has its place for certain
-		if p.anyPinned(i) && p.assignInstance(c, i, nowhere, count, perNode) {
+		if p.pinnedNode(i) != nowhere && p.assignInstance(c, i, nowhere, count, perNode) {
 			assigned++
 		}
 	}
@@ -84,8 +84,9 @@ func (p *placer) assignInstances(c *rsc) {
 // With a preference it is placed there or not at all.
 func (p *placer) assignInstance(c, i *rsc, prefer int32, count []int, perNode int) bool {
 	saved := p.saveWeights(i)
+	pin := p.pinnedNode(i)
 	for n := range p.nodes {
-		if count[n] >= perNode || p.weights[c.index][n] < 0 || !p.nodes[n].usable {
+		if pin != nowhere && int32(n) != pin || count[n] >= perNode || p.weights[c.index][n] < 0 || !p.nodes[n].usable {
 			p.banAll(i, int32(n))
 		}
 	}
@@ -133,15 +134,16 @@ func (p *placer) limit(i *rsc, why string) {
 	p.assigned[i.index], p.roles[i.index] = nowhere, cib.RoleStopped
 }
 
-// anyPinned reports whether some of an instance is left where it is.
-func (p *placer) anyPinned(i *rsc) bool {
-	found := false
+// pinnedNode returns the node on which some of an instance is left; nowhere if
+// none is. The rest of the instance can only be there, too.
+func (p *placer) pinnedNode(i *rsc) int32 {
+	at := nowhere
 	i.primitives(func(x *rsc) {
 		if n, pinned := p.pinned(x); pinned && n != nowhere {
-			found = true
+			at = n
 		}
 	})
-	return found
+	return at
 }
 
 // failedHere reports whether some of an instance failed where it is.
@@ -286,8 +288,8 @@ func (p *placer) mayUse(i *rsc, n int32) bool {
 // move assigns all of an instance to another node.
 func (p *placer) move(i *rsc, n int32) {
 	i.primitives(func(x *rsc) {
-		if m := p.assigned[x.index]; m >= 0 {
-			p.running[m]--
+		if p.assigned[x.index] >= 0 {
+			p.release(x)
 			p.settle(x, n)
 		}
 	})

@@ -165,6 +165,8 @@ func (b *planner) live(i int32) bool {
 		return true
 	case !s.point || s.fact != nil:
 		return false
+	case s.rsc == nil:
+		return true
 	case s.op == cib.OpPromote:
 		return b.roleUp[s.rsc.index]
 	case s.op == cib.OpStop || s.op == cib.OpDemote:

@@ -514,7 +514,7 @@ func (u *state) spreadInstances() {
 	u.judgeNodes()
 	for _, r := range u.rscs {
 		if r.kind == cib.KindPrimitive && !r.anonymous() && r.ledger != nil {
-			r.active = activeFacts(r.ledger)
+			r.active = u.activeFacts(r.ledger)
 			if len(r.active) == 0 && len(r.ledger.facts) > 0 {
 				r.was = u.lastPlace(r.ledger)
 			}
@@ -530,12 +530,12 @@ func (u *state) spreadInstances() {
 // activeFacts lists where an instance is active. Where that is known of one
 // place, an assumption about another only asks for a probe; of assumptions
 // alone one is believed.
-func activeFacts(l *ledger) []*fact {
+func (u *state) activeFacts(l *ledger) []*fact {
 	var sure, assumed []*fact
 	for _, f := range l.facts {
 		switch {
 		case f.dead || f.role <= cib.RoleStopped:
-		case f.sure:
+		case f.sure || !u.nodes[f.node].member || u.nodes[f.node].lost: // nobody can look there
 			sure = append(sure, f)
 		default:
 			assumed = append(assumed, f)

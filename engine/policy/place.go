@@ -40,6 +40,7 @@ type placer struct {
 	running   []int         // by node: resources assigned to it
 	pins      []bool        // by resource: it was left where it is, whatever the scores say
 	limits    []string      // by resource: why its clone gave it no node
+	capacity  *capacity     // nil where the strategy does not count
 	explain   *recorder     // nil unless somebody asked why
 }
 
@@ -48,7 +49,7 @@ func newPlacer(u *state) *placer {
 	p := &placer{
 		state: u, weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
 		assigning: make([]bool, n), updating: make([]bool, n), running: make([]int, len(u.nodes)),
-		pins: make([]bool, n), limits: make([]string, n),
+		pins: make([]bool, n), limits: make([]string, n), capacity: u.unpackCapacity(),
 	}
 	all := make([]cib.Score, n*len(u.nodes))
 	if !u.opt.Symmetric() {

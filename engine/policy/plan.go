@@ -32,6 +32,7 @@ func (b *planner) plan() *graph.Graph {
 	b.planClones()    // instances
 	b.planRoles()     // promote and demote
 	b.applyOrders()   // order constraints
+	b.awaitCapacity() // what leaves a node makes room first
 	b.keepApart()     // mandatory colocations hold on the way, too
 	b.spread()        // what follows from all that: restarts, and what cannot be done
 	b.planMonitors()  // of what stays or is started

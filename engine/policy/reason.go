@@ -271,6 +271,12 @@ func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
 	if candidates == 1 {
 		return cib.Why{Cause: "it can run nowhere else"}
 	}
+	switch p.opt.PlacementStrategy {
+	case "balanced":
+		return cib.Why{Cause: "of the best nodes it has the most capacity left", Rule: "placement-strategy"}
+	case "minimal":
+		return cib.Why{Cause: "of the best nodes it is the first", Rule: "placement-strategy"}
+	}
 	return cib.Why{Cause: "of the best nodes it runs the fewest resources"}
 }
 
@@ -330,6 +336,11 @@ func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
 				return cib.Why{Cause: "it must not run where " + c.primary.base + " runs, which is on " + n.name, Rule: c.id}
 			}
 			return cib.Why{Cause: c.primary.base + " does not run on " + n.name, Rule: c.id}
+		}
+	}
+	if p.capacity != nil {
+		if what := p.lacks(p.needs(r), at); what != "" {
+			return cib.Why{Cause: n.name + " has not enough " + what + " left", Rule: "placement-strategy"}
 		}
 	}
 	if r.clone != nil {

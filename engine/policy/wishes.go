@@ -245,8 +245,8 @@ func (p *placer) drop(r *rsc, why string) {
 		}
 	}
 	for _, m := range after {
-		if n := p.assigned[m.index]; n >= 0 && !p.pins[m.index] {
-			p.running[n]--
+		if p.assigned[m.index] >= 0 && !p.pins[m.index] {
+			p.release(m)
 			p.limits[m.index] = why
 			p.settle(m, nowhere)
 		}

@@ -304,6 +304,11 @@ func (w *world) parseNode(f []string) error {
 			w.boot(name, int(w.Status.Members[name].Incarnation)+1)
 		case "site":
 			n.Site = v
+		case "memory", "cpu":
+			if n.Utilization == nil {
+				n.Utilization = map[string]int{}
+			}
+			n.Utilization[k], _ = strconv.Atoi(v)
 		default:
 			if s, err := cib.NodeStates.Parse(k); err == nil {
 				w.state(name, s)
@@ -418,6 +423,12 @@ func (w *world) parseResource(word string, f []string) error {
 			r.Clone.Resource = k
 		case k == "agent":
 			r.Agent = v
+		case strings.HasPrefix(k, "use."):
+			r.Utilization = maps.Clone(r.Utilization)
+			if r.Utilization == nil {
+				r.Utilization = map[string]int{}
+			}
+			r.Utilization[k[4:]] = n
 		case strings.HasPrefix(k, "p."):
 			r.Parameters = maps.Clone(r.Parameters)
 			if r.Parameters == nil {
