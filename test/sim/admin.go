@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,7 +134,7 @@ func (a *admin) do(w *World, f *Fault) {
 			return
 		}
 		d := *n
-		switch f.Kind { //nolint:exhaustive // the four of the case above
+		switch f.Kind {
 		case AdminStandby:
 			d.Standby = true
 		case AdminOnline:
@@ -146,7 +147,7 @@ func (a *admin) do(w *World, f *Fault) {
 		a.change(w, f.Kind.String()+" "+f.Node, []cib.Put{{Key: cib.KeyNode + f.Node, Value: &d}}, nil)
 	case AdminMaintenance, AdminNoMaintenance, AdminStopAll, AdminNoStopAll:
 		cl := c.Cluster
-		switch f.Kind { //nolint:exhaustive // the four of the case above
+		switch f.Kind {
 		case AdminMaintenance:
 			cl.Options.MaintenanceMode = yes
 		case AdminNoMaintenance:
@@ -200,10 +201,8 @@ func referenced(c *cib.Config, id string) bool {
 		if r.Clone != nil && r.Clone.Resource == id {
 			return true
 		}
-		for _, g := range r.Group {
-			if g == id {
-				return true
-			}
+		if slices.Contains(r.Group, id) {
+			return true
 		}
 	}
 	for _, k := range c.Constraints {

@@ -28,7 +28,6 @@ type run struct {
 	over     bool // ended, or killed
 	started  time.Time
 	mode     agentMode
-	left     bool // it goes on although its engine is gone
 }
 
 // agentMode is how a run goes.

@@ -487,7 +487,7 @@ func (c *checks) withdrawn(w *World, m *machine, p *cib.Pending) {
 // nodeStatus is rule 4 for what the DC says of a node.
 func (c *checks) nodeStatus(w *World, name string, s *cib.NodeStatus, txn *cib.Txn) {
 	m := w.machines[w.index[name]]
-	switch s.State { //nolint:exhaustive // only the ends of a boot
+	switch s.State {
 	case cib.NodeFenced:
 		for i := range txn.Put {
 			if p, ok := txn.Put[i].Value.(*cib.Proof); ok && p.Target == name && p.BootID == s.BootID && p.Void == "" {

@@ -60,8 +60,7 @@ type engine struct {
 	seen     int64 // revision delivered
 	read     bool  // the first read is done
 	watching bool
-	view     uint64 // number of the newest view delivered
-	commits  int    // without an answer
+	commits  int // without an answer
 	runs     map[uint64]*run
 	fences   map[uint64]bool
 	born     int64
@@ -188,7 +187,7 @@ func (m *machine) startEngine() {
 	m.endLeftovers()
 	m.inc++
 	e := &engine{
-		m: m, inc: uint64(w.now)/1000<<8 | m.inc&255, boot: m.bootID, runs: map[uint64]*run{}, fences: map[uint64]bool{}, born: w.now, //nolint:gosec // never negative
+		m: m, inc: uint64(w.now)/1000<<8 | m.inc&255, boot: m.bootID, runs: map[uint64]*run{}, fences: map[uint64]bool{}, born: w.now,
 		renewed: w.now, second: -1,
 	}
 	m.engine = e
@@ -198,7 +197,7 @@ func (m *machine) startEngine() {
 	}
 	setup := node.Setup{
 		Name: m.name, Incarnation: e.inc, BootID: m.bootID, Version: "sim", Cores: 4, Watchdog: dog,
-		Rand: rand.New(rand.NewPCG(w.sc.Seed, e.inc)), //nolint:gosec // a seed must give the same world again
+		Rand: rand.New(rand.NewPCG(w.sc.Seed, e.inc)),
 	}
 	if m.kept != nil && w.bootRand.IntN(8) != 0 {
 		setup.Snapshot = m.kept
@@ -419,7 +418,7 @@ func (e *engine) wake() {
 		return // an earlier one comes; it will ask again
 	}
 	e.wakeAt = at
-	m.w.add(time.Duration(at-m.w.now), due{kind: evTick, class: ofEngine, m: int32(m.i), eng: e}) //nolint:gosec // at most a few hundred machines
+	m.w.add(time.Duration(at-m.w.now), due{kind: evTick, class: ofEngine, m: int32(m.i), eng: e})
 }
 
 // disk keeps the newest snapshot.

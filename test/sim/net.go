@@ -76,9 +76,9 @@ func (w *World) send(e *engine, s *node.Send) {
 		if chance(r, loss) {
 			continue
 		}
-		w.add(w.delay(), due{kind: evMessage, class: ofEngine, m: int32(to), link: uint8(l), msg: &msg}) //nolint:gosec // small numbers
+		w.add(w.delay(), due{kind: evMessage, class: ofEngine, m: int32(to), link: uint8(l), msg: &msg})
 		if w.faulty && chance(r, w.sc.Duplicate) {
-			w.add(w.delay()*3, due{kind: evMessage, class: ofEngine, m: int32(to), link: uint8(l), msg: &msg}) //nolint:gosec // small numbers
+			w.add(w.delay()*3, due{kind: evMessage, class: ofEngine, m: int32(to), link: uint8(l), msg: &msg})
 		}
 	}
 }

@@ -81,7 +81,7 @@ func RunSeeds(o Options) *Report {
 		})
 	}
 	wg.Wait()
-	rep.Worlds, rep.Steps, rep.Virtual, rep.Took = int(worlds.Load()), steps.Load(), time.Duration(virtual.Load()), time.Since(start) //nolint:gosec // a count
+	rep.Worlds, rep.Steps, rep.Virtual, rep.Took = int(worlds.Load()), steps.Load(), time.Duration(virtual.Load()), time.Since(start)
 	return &rep
 }
 
@@ -98,6 +98,15 @@ func Trace(sc *Scenario, mutant *Mutant, linesMax int, out io.Writer) *Failure {
 	}
 	_, _ = io.WriteString(out, strings.Join(lines, "\n")+"\n")
 	return f
+}
+
+// Explain shrinks a broken seed and writes the scenario that is left and the end of
+// its trace.
+func Explain(b Broken, mutant *Mutant, limit time.Duration, linesMax int, out io.Writer) {
+	sc := Shrink(Generate(b.Seed, b.Nodes), mutant, limit)
+	_, _ = fmt.Fprintf(out, "seed %d: %v\n\nthe smallest scenario found:\n%s\n", b.Seed, b.Failure, sc)
+	f := Trace(sc, mutant, linesMax, out)
+	_, _ = fmt.Fprintf(out, "%v\n\nall of it: go run ./test/sim/cmd/belay-sim -seed %d -nodes %d -shrink -trace\n", f, b.Seed, b.Nodes)
 }
 
 // Snapshot is what the store has now.

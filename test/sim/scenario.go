@@ -46,7 +46,7 @@ func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choic
 
 // Generate draws the scenario of a seed. Nodes 0 means 3 to 7.
 func Generate(seed uint64, nodes int) *Scenario {
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a seed must give the same world again
+	r := rand.New(rand.NewPCG(seed, 0))
 	if nodes == 0 {
 		nodes = pick(r, 3, 3, 3, 4, 5, 5, 6, 7)
 	}
@@ -143,7 +143,7 @@ func configure(sc *Scenario, r *rand.Rand, large bool) *cib.Config {
 		meta.MigrationThreshold = &n
 	}
 	for i := range sc.Nodes {
-		n := &cib.Node{ID: uint32(i + 1), Voter: slices.Contains(sc.Voters, i)} //nolint:gosec // small numbers
+		n := &cib.Node{ID: uint32(i + 1), Voter: slices.Contains(sc.Voters, i)}
 		for l := range sc.Links {
 			n.Addresses = append(n.Addresses, fmt.Sprintf("10.%d.%d.%d", l, i/250, i%250+1))
 		}
@@ -274,7 +274,7 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 		}
 	}
 	devs := sortedKeys(sc.Config.FenceDevices)
-	pair := func(kind FaultKind, back FaultKind) []Fault {
+	pair := func(kind, back FaultKind) []Fault {
 		f.Kind = kind
 		g := f
 		g.Kind, g.At = back, min(f.At+f.For, sc.Heal-time.Second)

@@ -60,11 +60,8 @@ func Shrink(sc *Scenario, mutant *Mutant, limit time.Duration) *Scenario {
 				changed = true
 			}
 		}
-		for _, c := range smaller(best) {
-			if try(c) {
-				changed = true
-				break // the others were made from the old one
-			}
+		if slices.ContainsFunc(smaller(best), try) {
+			changed = true // the others were made from the old one
 		}
 	}
 	return best

@@ -46,18 +46,10 @@ func runSeeds(t *testing.T, o Options) {
 	t.Logf("%d worlds in %s, %.0f a second, %s of virtual time, %d events", rep.Worlds, rep.Took.Round(time.Millisecond),
 		float64(rep.Worlds)/rep.Took.Seconds(), rep.Virtual.Round(time.Second), rep.Steps)
 	for _, b := range rep.Failed {
-		explain(t, b)
+		var text strings.Builder
+		Explain(b, nil, 20*time.Second, 80, &text)
+		t.Error(text.String())
 	}
-}
-
-// explain shrinks a failing seed and shows the end of its trace.
-func explain(t *testing.T, b Broken) {
-	t.Helper()
-	sc := Shrink(Generate(b.Seed, b.Nodes), nil, 20*time.Second)
-	var trace strings.Builder
-	f := Trace(sc, nil, 80, &trace)
-	t.Errorf("seed %d: %v\nsmallest scenario found breaks: %v\n%s%s\nmore: go run ./test/sim/cmd/belay-sim -seed %d -nodes %d -shrink -trace",
-		b.Seed, b.Failure, f, sc, trace.String(), b.Seed, b.Nodes)
 }
 
 // TestSameSeed runs worlds twice: the same seed must give the same world, or no
@@ -147,7 +139,7 @@ func TestTraces(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			sc := calm()
-			for _, line := range strings.Split(d.Input, "\n") {
+			for line := range strings.SplitSeq(d.Input, "\n") {
 				if strings.TrimSpace(line) != "" {
 					sc.Faults = append(sc.Faults, parseFault(t, line))
 				}
@@ -184,7 +176,7 @@ func calm() *Scenario {
 	}
 	c.Cluster.Name = "sim"
 	for i := range sc.Nodes {
-		c.Nodes[nodeName(sc, i)] = &cib.Node{ID: uint32(i + 1), Voter: true, Addresses: []string{fmt.Sprint("10.0.0.", i+1), fmt.Sprint("10.0.1.", i+1)}} //nolint:gosec // small numbers
+		c.Nodes[nodeName(sc, i)] = &cib.Node{ID: uint32(i + 1), Voter: true, Addresses: []string{fmt.Sprint("10.0.0.", i+1), fmt.Sprint("10.0.1.", i+1)}}
 	}
 	sc.Config = c
 	return sc

@@ -241,9 +241,9 @@ func (s *store) advance(kvs []cib.KV, rev int64) {
 	if len(s.snap.Faults) > 0 {
 		s.w.fail(9, "documents can't be read back: %v", s.snap.Faults)
 	}
-	s.w.mix(uint64(rev)) //nolint:gosec // a fingerprint
+	s.w.mix(uint64(rev))
 	for i := range kvs {
-		s.w.mix(uint64(len(kvs[i].Key))<<32 | uint64(len(kvs[i].Value))) //nolint:gosec // a fingerprint
+		s.w.mix(uint64(len(kvs[i].Key))<<32 | uint64(len(kvs[i].Value)))
 	}
 	s.notify()
 }
@@ -494,8 +494,8 @@ func describe(txn *cib.Txn) []string {
 		}
 	}
 	for _, key := range txn.Delete {
-		if strings.HasPrefix(key, cib.KeyPending) {
-			out = append(out, "ends the record "+strings.TrimPrefix(key, cib.KeyPending))
+		if after, ok := strings.CutPrefix(key, cib.KeyPending); ok {
+			out = append(out, "ends the record "+after)
 		}
 	}
 	return out

@@ -139,7 +139,7 @@ const (
 // New returns the world of a scenario at its beginning.
 func New(sc *Scenario) *World {
 	sub := func(n uint64) *rand.Rand {
-		return rand.New(rand.NewPCG(sc.Seed, n)) //nolint:gosec // a seed must give the same world again
+		return rand.New(rand.NewPCG(sc.Seed, n))
 	}
 	w := &World{
 		sc: sc, index: map[string]int{}, devices: map[string]*device{}, faulty: true,
@@ -250,7 +250,7 @@ func (w *World) after(d time.Duration, fn func()) { w.add(d, due{fn: fn, m: -1})
 
 // afterOn calls fn after d on a machine, when what it belongs to runs.
 func (w *World) afterOn(d time.Duration, m *machine, c class, eng *engine, fn func()) {
-	w.add(d, due{class: c, m: int32(m.i), eng: eng, fn: fn}) //nolint:gosec // at most a few hundred machines
+	w.add(d, due{class: c, m: int32(m.i), eng: eng, fn: fn})
 }
 
 // everySecond does what happens all the time.

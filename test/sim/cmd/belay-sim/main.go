@@ -64,7 +64,11 @@ func run() int {
 	rep := sim.RunSeeds(sim.Options{From: *from, Seeds: *seeds, Nodes: *nodes, FailuresMax: *keep, Mutant: broken})
 	fmt.Printf("%d worlds in %s (%.0f a second), %s of virtual time, %d events\n", rep.Worlds, rep.Took.Round(time.Millisecond),
 		float64(rep.Worlds)/rep.Took.Seconds(), rep.Virtual.Round(time.Second), rep.Steps)
-	for _, b := range rep.Failed {
+	for i, b := range rep.Failed {
+		if i == 0 && *keep == 1 {
+			sim.Explain(b, broken, 30*time.Second, 80, os.Stdout)
+			continue
+		}
 		fmt.Printf("seed %d: %v\n", b.Seed, b.Failure)
 	}
 	if len(rep.Failed) > 0 {
