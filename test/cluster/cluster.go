@@ -38,6 +38,8 @@ type Config struct {
 	Flags   []string // of every belayd
 	// Prepare is run on each host after each power-on, before the engine starts.
 	Prepare func(ctx context.Context, h *lab.Host) error
+	// Dir keeps the hosts' disks and the logs; default is a directory that goes away.
+	Dir string
 	// Logf gets a line for each thing that happens; default none.
 	Logf func(format string, args ...any)
 }
@@ -59,7 +61,7 @@ func New(cfg Config) (*Cluster, lab.Config) {
 		cfg.Logf = func(string, ...any) {}
 	}
 	c := &Cluster{cfg: cfg}
-	return c, lab.Config{Hosts: cfg.Nodes + cfg.Spare, Boot: c.boot, Logf: cfg.Logf}
+	return c, lab.Config{Hosts: cfg.Nodes + cfg.Spare, Boot: c.boot, Dir: cfg.Dir, Logf: cfg.Logf}
 }
 
 // Start installs the programs on the hosts, powers them on and makes the cluster:

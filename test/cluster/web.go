@@ -79,7 +79,7 @@ func (w *Web) Active(ctx context.Context, h *lab.Host) ([]string, error) {
 	if h.Power() != lab.On {
 		return nil, nil // nothing runs on a host that is off; one that hangs is not asked
 	}
-	out, err := h.Exec(ctx, "sh", "-c", fmt.Sprintf("ip -4 -o addr show to %s; grep ' %s ' /proc/mounts; pgrep -f %s; true", w.Address, w.Dir, "'nginx.*"+webConfFile+"'"))
+	out, err := h.Exec(ctx, "sh", "-c", fmt.Sprintf("ip -4 -o addr show to %s; grep ' %s ' /proc/mounts; pgrep -lx nginx; true", w.Address, w.Dir))
 	if err != nil {
 		return nil, err
 	}

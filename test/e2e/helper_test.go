@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +25,9 @@ func start(t *testing.T, cfg cluster.Config) *cluster.Cluster {
 	t.Helper()
 	began := time.Now()
 	cfg.Logf = t.Logf
+	if dir := os.Getenv("E2E_DIR"); dir != "" { // to look at the logs afterwards
+		cfg.Dir = filepath.Join(dir, t.Name())
+	}
 	c, lc := cluster.New(cfg)
 	l := lab.Start(t, lc)
 	must(t, c.Start(deadline(t, time.Minute), l))
