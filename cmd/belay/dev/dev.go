@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -223,6 +224,9 @@ func powerCommand(o *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.dir == "" {
 				return usage("power needs the --dir of the cluster")
+			}
+			if !slices.Contains(cmd.ValidArgs, args[0]) {
+				return usage("power %s: choose on, off or status", args[0])
 			}
 			dir, err := cleanDir(o.dir)
 			if err != nil {

@@ -19,7 +19,6 @@ type File struct {
 	Service    FileService `json:"service"`
 	Fence      FileFence   `json:"fence"`
 	Belayd     string      `json:"belayd"` // the engine's program
-	Log        string      `json:"log,omitempty"`
 }
 
 // FileProcess is one process.
