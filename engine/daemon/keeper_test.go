@@ -77,7 +77,7 @@ func TestNextVoterStep(t *testing.T) {
 // never empties a site.
 func TestSuccessor(t *testing.T) {
 	start := time.Unix(0, 0)
-	world := func(proof string, site string) *cib.Snapshot {
+	world := func(proof, site string) *cib.Snapshot {
 		s := voterWorld("n1 n2", "n1 n2")
 		s.Status.Nodes["n2"] = &cib.NodeStatus{State: cib.NodeFenced, Since: start, Proof: proof}
 		s.Config.Nodes["n2"].Site = site

@@ -193,7 +193,7 @@ func unpack(file, dir string) error {
 			return fmt.Errorf("not a backup: it holds %q of %d bytes", h.Name, h.Size)
 		}
 		delete(want, h.Name)
-		out, err := os.OpenFile(filepath.Join(dir, h.Name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		out, err := os.OpenFile(filepath.Join(dir, filepath.Base(h.Name)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}
