@@ -19,17 +19,10 @@ func clusterCmd(a *app) *cobra.Command {
   belay cluster token
   belay cluster join --node n2 --address 10.0.0.2,10.1.0.2 TOKEN
   belay cluster status`,
-		a.clusterStatus(), a.clusterInit(), a.clusterToken(), a.clusterJoin(), a.clusterBackup(),
+		a.clusterStatus(), a.clusterInit(), a.clusterToken(), a.clusterJoin(), a.clusterBackup(), a.clusterRestore(),
 		a.maintenance("cluster", "Leave everything alone: nothing is started, stopped or monitored", "  belay cluster maintenance on\n  belay cluster maintenance off"))
-	if restore != nil {
-		c.AddCommand(a.clusterRestore())
-	}
 	return c
 }
-
-// restore brings back a backup on a node whose engine is stopped. The file that
-// knows how sets it; there is no such command while it is nil.
-var restore func(ctx context.Context, file, stateDir string) error
 
 func (a *app) clusterStatus() *cobra.Command {
 	return command("status", "Show the cluster, its members and its store", "  belay cluster status", 0, func(c *cobra.Command, _ []string) error {
@@ -205,8 +198,14 @@ func (a *app) clusterRestore() *cobra.Command {
 				return err
 			}
 		}
-		return restore(c.Context(), file, dir)
+		return a.restore(c.Context(), file, dir)
 	})
+	c.Long = `restore makes this node the only member of the cluster in a backup, with the
+backup's configuration, secrets and certificate authority. The engine must be
+stopped on all nodes, and nothing of the cluster may run anywhere any more: power
+off the nodes that you cannot look at. Start belayd here afterwards; on every other
+node, remove /var/lib/belay and join anew. What this node had is set aside, in
+/var/lib/belay/before-restore-TIME.`
 	c.Flags().StringVar(&file, "file", "", "the backup `file`")
 	c.Flags().StringVar(&dir, "state-dir", "/var/lib/belay", "`directory` of the engine's state")
 	c.Flags().BoolVar(&sure, "yes", false, "do not ask")
