@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -142,7 +143,7 @@ func TestBadInput(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.args, err, c.text)
 			continue
 		}
-		if _, ok := err.(UsageError); ok != c.usage {
+		if _, ok := errors.AsType[UsageError](err); ok != c.usage {
 			t.Errorf("%s: usage error %v, want %v", c.args, ok, c.usage)
 		}
 	}
