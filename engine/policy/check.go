@@ -122,10 +122,11 @@ func (c *checker) waitsFor(i int, instance, node, op string) bool {
 	return false
 }
 
-// find returns an action of the plan; -1 if there is none of the kind.
-func (c *checker) find(instance, node, op string) int {
+// start returns the start of an instance on a node, "" for any; -1 if there is
+// none.
+func (c *checker) start(instance, node string) int {
 	for _, k := range c.steps[instance] {
-		if a := &c.g.Actions[k]; (node == "" || a.Node == node) && a.Op == op && a.Interval == 0 {
+		if a := &c.g.Actions[k]; (node == "" || a.Node == node) && a.Op == cib.OpStart {
 			return k
 		}
 	}
@@ -298,11 +299,11 @@ func (c *checker) monitor(i int) error {
 	if l == nil {
 		return c.fault(i, "is about an instance that nobody knows")
 	}
-	if c.find(a.Instance, a.Node, cib.OpStart) >= 0 && !c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
+	if c.start(a.Instance, a.Node) >= 0 && !c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
 		return c.fault(i, "does not wait for the start")
 	}
 	f := l.on(c.u.nodeIndex[a.Node])
-	if c.find(a.Instance, a.Node, cib.OpStart) < 0 && (f == nil || f.role <= cib.RoleStopped) {
+	if c.start(a.Instance, a.Node) < 0 && (f == nil || f.role <= cib.RoleStopped) {
 		return c.fault(i, "watches what does not run")
 	}
 	return nil
@@ -392,7 +393,7 @@ func (c *checker) apart(x *colocation, starting, other *rsc) error {
 	if starting.ledger == nil || other.ledger == nil {
 		return nil
 	}
-	i := c.find(starting.ledger.key, "", cib.OpStart)
+	i := c.start(starting.ledger.key, "")
 	if i < 0 || c.g.Actions[i].InFlight != "" {
 		return nil
 	}
@@ -406,7 +407,7 @@ func (c *checker) apart(x *colocation, starting, other *rsc) error {
 			return c.fault(i, "does not wait for %s to leave %s, as colocation %s says", other.id, n.name, x.id)
 		}
 	}
-	if k := c.find(other.ledger.key, "", cib.OpStart); k >= 0 && wrong(c.g.Actions[k].Node) {
+	if k := c.start(other.ledger.key, ""); k >= 0 && wrong(c.g.Actions[k].Node) {
 		return c.fault(i, "and action %d, %s, break colocation %s", k, c.g.Actions[k].String(), x.id)
 	}
 	return nil

@@ -16,13 +16,25 @@
 //
 // # How the files belong together
 //
-// unpack.go makes the state both phases read; node.go, resource.go and
-// history.go fill it, the constraints are in location.go, rule.go,
+// unpack.go makes the state both phases read; node.go, resource.go, history.go
+// and last.go fill it, the constraints are in location.go, rule.go,
 // colocation.go, order.go and ticket.go. place.go tells the story of Place, with
-// assign.go, clone.go, promotable.go, wishes.go (scores of colocated resources)
-// and failure.go; reason.go puts it in words. plan.go tells the story of Plan,
-// with instance.go, collective.go (groups, clones, orders), monitor.go,
-// network.go (what follows from what), emit.go and action.go.
+// score.go, assign.go, clone.go, promotable.go, wishes.go (scores of colocated
+// resources), utilization.go and failure.go; reason.go puts it in words. plan.go
+// tells the story of Plan, with instance.go, collective.go (groups, clones,
+// orders), monitor.go, network.go (what follows from what), emit.go and
+// action.go.
+//
+// # Where it differs from Pacemaker, and why
+//
+//   - Only scores move a resource, never the wish to even out numbers alone; see
+//     best in assign.go.
+//   - A start waits for the fence of those lost nodes on which the instance may
+//     run or of which nothing is known, not for every fence in the cluster.
+//   - Mandatory colocations also order: neither resource starts at the new place
+//     while the other one is still at the old one.
+//   - A resource whose mandatory colocations contradict each other, or that names
+//     what does not exist, is stopped with that reason.
 //
 // # Cost
 //

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
@@ -127,17 +128,14 @@ func blockHint(f *fact) string {
 
 // places lists where a resource is active: "n1 and n2".
 func (u *state) places(r *rsc) string {
-	out := ""
+	names := make([]string, len(r.active))
 	for i, f := range r.active {
-		switch {
-		case i > 0 && i == len(r.active)-1:
-			out += " and "
-		case i > 0:
-			out += ", "
-		}
-		out += u.nodes[f.node].name
+		names[i] = u.nodes[f.node].name
 	}
-	return out
+	if last := len(names) - 1; last > 0 {
+		return strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return strings.Join(names, "")
 }
 
 // stopReason says why a resource is to run nowhere; "" if it may run.

@@ -98,7 +98,7 @@ func (u *state) unpackHistories() {
 // adopt makes a resource of an instance that is not in the configuration.
 func (u *state) adopt(key string, h *cib.History, p *cib.Pending) bool {
 	cfg := &cib.Resource{}
-	base := key
+	var base string
 	switch {
 	case h != nil:
 		cfg.Agent, cfg.Parameters, base = h.Agent, h.Parameters, cmp.Or(h.Resource, key)
@@ -520,7 +520,7 @@ func (u *state) spreadInstances() {
 			}
 		}
 	}
-	for _, r := range u.rscs[:len(u.rscs):len(u.rscs)] { // more are appended
+	for _, r := range slices.Clip(u.rscs) { // more are appended
 		if r.cfg.Clone != nil && !r.unique() {
 			u.spreadClone(r)
 		}

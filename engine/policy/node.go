@@ -31,7 +31,8 @@ type node struct {
 	attributes  map[string]string
 }
 
-// site returns the value of #site.
+// attribute returns an attribute of the node: a built-in one (#uname, #site,
+// #kind), a transient one, a permanent one.
 func (n *node) attribute(name string) (string, bool) {
 	switch name {
 	case "#uname", "#id", "":

@@ -93,11 +93,11 @@ func drawNonsense(t *rapid.T) *cib.Snapshot {
 				GloballyUnique: coin.Draw(t, "unique"), Interleave: coin.Draw(t, "interleave"), Ordered: coin.Draw(t, "ordered"), Promotable: coin.Draw(t, "promotable"),
 			}
 			if coin.Draw(t, "max?") {
-				r.Clone.Max = ptr(rapid.SampledFrom([]int{-1, 0, 1, 3, 50}).Draw(t, "max"))
+				r.Clone.Max = new(rapid.SampledFrom([]int{-1, 0, 1, 3, 50}).Draw(t, "max"))
 			}
 		}
 		r.Meta.TargetRole, r.Meta.MultipleActive = role.Draw(t, "target"), cib.MultipleActive(rapid.IntRange(0, 6).Draw(t, "multiple"))
-		r.Meta.MigrationThreshold, r.Meta.Priority = ptr(number.Draw(t, "threshold")), ptr(score.Draw(t, "priority"))
+		r.Meta.MigrationThreshold, r.Meta.Priority = new(number.Draw(t, "threshold")), new(score.Draw(t, "priority"))
 		r.Utilization = map[string]int{"cpu": number.Draw(t, "use")}
 		s.Config.Resources[id] = r
 	}

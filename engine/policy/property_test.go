@@ -343,10 +343,8 @@ func (w *world) anonymous(instance string) bool {
 			return true
 		}
 		if g := w.Config.Resources[r.Clone.Resource]; g != nil {
-			for _, m := range g.Group {
-				if m == instance {
-					return true
-				}
+			if slices.Contains(g.Group, instance) {
+				return true
 			}
 		}
 	}

@@ -379,8 +379,8 @@ func (r *rsc) primitives(f func(*rsc)) {
 	}
 }
 
-// describe says why a resource can't be carried out, looking upwards; "" if it
-// can.
+// brokenBy says why a resource can't be carried out, looking upwards, and by
+// which constraint; "" if it can.
 func (r *rsc) brokenBy() (reason, rule string) {
 	for p := r; p != nil; p = p.parent {
 		if p.fault != "" {

@@ -29,8 +29,6 @@ func newWorld() *world {
 	return w
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // node adds a node that is online.
 func (w *world) node(name string) *cib.Node {
 	n := &cib.Node{ID: uint32(len(w.Config.Nodes) + 1)}
@@ -369,9 +367,9 @@ func parseMeta(m *cib.Meta, k, v string) error {
 	case "target-role":
 		m.TargetRole, err = cib.Roles.Parse(v)
 	case "managed":
-		m.Managed = ptr(v == "true")
+		m.Managed = new(v == "true")
 	case "maintenance":
-		m.Maintenance = ptr(v == "true")
+		m.Maintenance = new(v == "true")
 	case "priority":
 		score(&m.Priority)
 	case "stickiness":
@@ -387,7 +385,7 @@ func parseMeta(m *cib.Meta, k, v string) error {
 	case "multiple-active":
 		m.MultipleActive, err = cib.MultipleActives.Parse(v)
 	case "critical":
-		m.Critical = ptr(v == "true")
+		m.Critical = new(v == "true")
 	case "requires":
 		m.Requires = v
 	case "data":
@@ -546,7 +544,7 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 			case "attribute":
 				c.NodeAttribute = v
 			case "influence":
-				c.Influence = ptr(v == "true")
+				c.Influence = new(v == "true")
 			}
 			return err
 		})
@@ -558,7 +556,7 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 			case "kind":
 				o.Kind, err = cib.OrderKinds.Parse(v)
 			case "symmetrical":
-				o.Symmetrical = ptr(v == "true")
+				o.Symmetrical = new(v == "true")
 			case "first-action":
 				o.FirstAction = v
 			case "then-action":
