@@ -143,12 +143,9 @@ func (p *placer) whyThere(r *rsc, n int32) cib.Why {
 // whyNotThere says what drove a resource away from where it runs, or ran.
 func (p *placer) whyNotThere(r *rsc, was int32) (cib.Why, bool) {
 	if was == nowhere {
-		if r.ledger != nil {
-			for _, f := range r.ledger.facts {
-				if n := &p.nodes[f.node]; f.dead {
-					return cib.Why{ID: n.proof, Cause: n.dead, Proof: n.proof}, true
-				}
-			}
+		if f := p.diedWith(r); f != nil {
+			n := &p.nodes[f.node]
+			return cib.Why{ID: n.proof, Cause: n.dead, Proof: n.proof}, true
 		}
 		return cib.Why{}, false
 	}
@@ -196,6 +193,19 @@ func (p *placer) whyFollows(r *rsc, was int32, depth int) (cib.Why, bool) {
 		}
 	}
 	return cib.Why{}, false
+}
+
+// diedWith returns the fact about the node with which an instance was lost: the
+// last that happened to it happened there. nil if that is not so.
+func (p *placer) diedWith(r *rsc) *fact {
+	if r.ledger == nil || r.anonymous() && p.cloneMax(r.clone) >= p.hosts() {
+		return nil // each node has its own instance: none is recovered elsewhere
+	}
+	last, _ := r.ledger.newest()
+	if last == nil || !last.dead {
+		return nil
+	}
+	return last
 }
 
 // whyBanned names what keeps a resource off a node: a failure or a location.
