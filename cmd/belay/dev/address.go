@@ -45,7 +45,7 @@ func (n network) service() string {
 // chooseNetwork draws a network whose ports are free, and takes it.
 func chooseNetwork(ctx context.Context, nodes int) (network, error) {
 	var last error
-	for _, k := range rand.Perm(lastNet - firstNet + 1)[:triesMax] {
+	for _, k := range rand.Perm(lastNet - firstNet + 1)[:triesMax] { //nolint:gosec // nothing secret
 		n := network{a: firstNet + k}
 		var err error
 		n.guard, err = (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.%d.0.1:%d", n.a, cib.PortHeartbeat))

@@ -48,6 +48,7 @@ type options struct {
 	logLevel string
 	noReboot bool
 	timeout  time.Duration
+	release  string // of this program
 }
 
 // cluster is a cluster that this process runs.
@@ -356,7 +357,7 @@ func (c *cluster) copyCA() error {
 // file describes the cluster as it is now.
 func (c *cluster) file() *File {
 	return &File{
-		Version: 1, Cluster: clusterName, Supervisor: FileProcess{os.Getpid()}, Nodes: fileNodes(c.super.views()),
+		Version: 1, Release: c.opts.release, Cluster: clusterName, Supervisor: FileProcess{os.Getpid()}, Nodes: fileNodes(c.super.views()),
 		CA: filepath.Join(c.work.path, fileCA), Service: FileService{resourceWeb, c.url()},
 		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd,
 	}
@@ -413,12 +414,4 @@ func tail(file string, n int) []string {
 	}
 	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
 	return slices.Clone(lines[max(0, len(lines)-n):])
-}
-
-// serving returns the node that runs the service.
-func (c *cluster) serving(s *status.Summary) string {
-	if r := s.Resource(resourceWeb); r != nil && len(r.Nodes) > 0 {
-		return r.Nodes[0]
-	}
-	return ""
 }

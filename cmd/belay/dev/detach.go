@@ -49,7 +49,7 @@ func detached(ctx context.Context, o options, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(errOut, "The cluster is ready. The service: %s. The end: belay dev --stop --dir %s\n", f.Service.URL, w.path)
+	_, _ = fmt.Fprintf(errOut, "The cluster is ready. The service: %s. The end: %s dev --stop --dir %s\n", f.Service.URL, os.Args[0], w.path)
 	_, err = fmt.Fprintln(out, filepath.Join(w.path, fileDev))
 	return err
 }

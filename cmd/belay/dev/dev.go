@@ -24,7 +24,7 @@ func usage(format string, args ...any) error { return UsageError{fmt.Errorf(form
 
 // Command is "belay dev".
 func Command(version string) *cobra.Command {
-	o := options{}
+	o := options{release: version}
 	var detach, stop, show, self bool
 	c := &cobra.Command{
 		Use:   "dev",
@@ -49,7 +49,7 @@ With --detach it runs in the background; DIR/dev.json names everything that runs
 			case show:
 				return showCluster(o.dir, out)
 			}
-			if err := o.check(version); err != nil {
+			if err := o.check(); err != nil {
 				return err
 			}
 			switch {
@@ -78,7 +78,7 @@ With --detach it runs in the background; DIR/dev.json names everything that runs
 }
 
 // check looks for mistakes before anything is started.
-func (o *options) check(version string) error {
+func (o *options) check() error {
 	if o.nodes < 1 || o.nodes > nodesMax {
 		return usage("--nodes %d: a cluster has from 1 to %d nodes here", o.nodes, nodesMax)
 	}

@@ -95,7 +95,7 @@ func (p proc) signal(sig unix.Signal) error {
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
 	// Looked at again with the number held fast: it is still the one.
 	if s, err := readStat(p.PID); err != nil || s.start != p.Start {
-		return nil //nolint:nilerr // it is gone
+		return nil // it is gone
 	}
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("signal process %d: %w", p.PID, err)

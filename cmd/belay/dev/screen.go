@@ -231,17 +231,18 @@ func (c *cluster) hints(stop string) string {
 		where = "n2"
 	}
 	var b strings.Builder
+	belay := os.Args[0] // as it was called
 	fmt.Fprintf(&b, "\nTry, in another terminal:\n")
 	for _, l := range [][2]string{
 		{"curl " + c.url(), "the service says where it runs"},
 		{"export BELAY_SOCKET=" + v[0].socket, "then the commands ask n1:"},
-		{"belay status", "what runs where"},
-		{"belay move " + resourceGroup + " --to " + where, "the service moves"},
+		{belay + " status", "what runs where"},
+		{belay + " move " + resourceGroup + " --to " + where, "the service moves"},
 		{fmt.Sprintf("kill -9 %d", v[0].machine), "n1 loses its power: it is fenced, what ran there moves"},
 		{fmt.Sprintf("kill -9 %d", v[0].engine), "only the engine of n1 dies: nothing stops"},
-		{"belay dev power off n1 --dir " + c.work.path, "the power switch itself; on turns it on again"},
+		{belay + " dev power off n1 --dir " + c.work.path, "the power switch itself; on turns it on again"},
 	} {
-		fmt.Fprintf(&b, "  %-60s %s\n", l[0], l[1])
+		fmt.Fprintf(&b, "  %-62s # %s\n", l[0], l[1])
 	}
 	fmt.Fprintf(&b, "Everything that runs stands in %s. %s\n", c.work.path+"/"+fileDev, stop)
 	return b.String()

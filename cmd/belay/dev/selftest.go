@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -347,7 +348,7 @@ func (c *cluster) probe(ctx context.Context, want *serviceAnswer) (int, error) {
 		a, err := askService(ctx, c.web, c.url())
 		switch {
 		case ctx.Err() != nil:
-			return n, nil
+			return n, nil //nolint:nilerr // it was the probing that ended
 		case err != nil:
 			return n, err
 		case a.PID != want.PID || a.Node != want.Node:
@@ -398,12 +399,13 @@ func (t *story) describe() string {
 	if err != nil {
 		return err.Error()
 	}
-	text := fmt.Sprintf("the cluster is %s: %s", sum.Cluster.State, sum.Cluster.Reason)
+	text := []string{fmt.Sprintf("the cluster is %s: %s", sum.Cluster.State, sum.Cluster.Reason)}
 	for i := range sum.Nodes {
-		text += fmt.Sprintf("; %s is %s", sum.Nodes[i].Name, sum.Nodes[i].State)
+		text = append(text, fmt.Sprintf("%s is %s", sum.Nodes[i].Name, sum.Nodes[i].State))
 	}
-	for _, f := range sum.Fencing {
-		text += fmt.Sprintf("; fencing of %s: %s %s", f.Target, f.State, f.Error)
+	for i := range sum.Fencing {
+		f := &sum.Fencing[i]
+		text = append(text, strings.TrimSpace(fmt.Sprintf("fencing of %s: %s %s", f.Target, f.State, f.Error)))
 	}
-	return text
+	return strings.Join(text, "; ")
 }

@@ -57,11 +57,7 @@ func TestStory(t *testing.T) {
 		t.Logf("%+v", r)
 	})
 	t.Run("detach", func(t *testing.T) {
-		dir, err := os.MkdirTemp("", "b")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		dir := t.TempDir()
 		t.Cleanup(func() { _, _ = stopDir(context.Background(), dir) })
 		out, log, err := run(t, belay, "dev", "--detach", "--dir", dir, "--nodes", "1")
 		if err != nil || out != filepath.Join(dir, fileDev)+"\n" {
@@ -93,11 +89,7 @@ func TestStory(t *testing.T) {
 		}
 	})
 	t.Run("engine that ends", func(t *testing.T) {
-		dir, err := os.MkdirTemp("", "b")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		dir := t.TempDir()
 		broken := script(t, "#!/bin/sh\necho the disk is made of cheese >&2\nexit 3\n")
 		_, log, err := run(t, belay, "dev", "--detach", "--dir", dir, "--belayd", broken)
 		if err == nil || !strings.Contains(log, "ends again and again: it exited with status 3") || !strings.Contains(log, "made of cheese") {

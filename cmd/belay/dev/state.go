@@ -12,6 +12,7 @@ import (
 // added, never renamed or removed. docs/dev.md describes it.
 type File struct {
 	Version    int         `json:"version"` // of this format: 1
+	Release    string      `json:"release"` // of belay
 	Cluster    string      `json:"cluster"`
 	Supervisor FileProcess `json:"supervisor"`
 	Nodes      []FileNode  `json:"nodes"`
