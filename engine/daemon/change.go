@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,11 +33,19 @@ func (e *engine) change(ctx context.Context, actor api.Actor, ch *api.Change) (*
 // changeBy is change with an edit that no request can ask for, such as that of a
 // join.
 func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, edit func(*cib.Config) error) (*api.ChangeResult, error) {
-	if ch.RequestID == "" {
+	given := ch.RequestID != ""
+	if !given {
 		ch.RequestID = newID()
+	} else if !requestID.MatchString(ch.RequestID) {
+		return nil, api.NewProblem(api.CodeBadRequest, "a request id has 1 to 64 letters, digits, and - _ .")
 	}
 	e.changing.Lock() // so that two callers on this node don't lose each other's compare for nothing
 	defer e.changing.Unlock()
+	if given && !ch.DryRun {
+		if done, err := repeated(e.snap.Load(), ch); done != nil || err != nil {
+			return done, err
+		}
+	}
 	c := &changing{engine: e, actor: actor, Change: ch, own: edit}
 	plan, err := c.prepare(ctx)
 	if err != nil {
@@ -59,6 +68,39 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 	}
 	return plan.result, nil
 }
+
+// requestID is what a caller may name its request: it becomes part of keys.
+var requestID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// repeated finds the outcome of a request that was carried out already, by this
+// engine or another: a caller whose connection broke sends it again. The event ring
+// remembers it long enough. nil: it is new.
+func repeated(s *cib.Snapshot, ch *api.Change) (*api.ChangeResult, error) {
+	if s == nil {
+		return nil, nil
+	}
+	_, id, _ := strings.Cut(ch.Object, "/")
+	for _, ev := range slices.Backward(s.Status.Events) {
+		out := &api.ChangeResult{Generation: s.ConfigGen.Number, RequestID: ch.RequestID}
+		switch {
+		case ev.Cause == fenceID(ch.RequestID, id) && ev.Code == event.Get(event.FencingRequested).Code() && ch.Action == api.ActionFence:
+			return out, nil
+		case ev.Cause != ch.RequestID:
+		case ev.Code == event.Get(event.NodeConfirmed).Code() && ch.Action == api.ActionConfirm && ev.Node == id:
+			return out, nil
+		case ev.Code == event.Get(event.ConfigChanged).Code():
+			if ev.Args["action"] != string(ch.Action) || ev.Args["object"] != ch.Object {
+				return nil, api.NewProblem(api.CodeBadRequest, fmt.Sprintf("request id %s belongs to %s of %s", ch.RequestID, ev.Args["action"], ev.Args["object"]))
+			}
+			out.Generation, _ = strconv.ParseUint(ev.Args["generation"], 10, 64)
+			return out, nil
+		}
+	}
+	return nil, nil
+}
+
+// fenceID names the fencing request that a change asks for.
+func fenceID(request, target string) string { return "f" + request + "-" + target }
 
 // changing is one change on its way.
 type changing struct {
@@ -383,7 +425,7 @@ func (c *changing) fence(s *cib.Snapshot, p *prepared, kind, id string) error {
 		op = s.Config.Cluster.Options.FenceOp()
 	}
 	r := &cib.FenceRequest{
-		ID: "f" + c.RequestID + "-" + id, Target: id, BootID: boot, Op: op, State: cib.FenceRequested, Asked: time.Now().UTC(),
+		ID: fenceID(c.RequestID, id), Target: id, BootID: boot, Op: op, State: cib.FenceRequested, Asked: time.Now().UTC(),
 		Why: cib.Why{ID: c.RequestID, Cause: "asked for by " + c.actor.User},
 	}
 	key := cib.KeyFenceRequest + id
