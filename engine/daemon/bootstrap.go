@@ -314,14 +314,16 @@ func (d *Daemon) awaitEngine(ctx context.Context) (*engine, error) {
 }
 
 func nodeName(name string) (string, error) {
-	if name != "" {
-		return name, nil
+	if name == "" {
+		var err error
+		if name, err = os.Hostname(); err != nil {
+			return "", fmt.Errorf("the host's name: %w", err)
+		}
 	}
-	h, err := os.Hostname()
-	if err != nil {
-		return "", fmt.Errorf("the host's name: %w", err)
+	if name == pki.RootName {
+		return "", api.NewProblem(api.CodeTaken, fmt.Sprintf("no node can be named %s: that is who administers the store", pki.RootName))
 	}
-	return h, nil
+	return name, nil
 }
 
 // postToken makes a join token.

@@ -52,14 +52,15 @@ type engine struct {
 	leftOne    sync.Once
 	drains     sync.WaitGroup // requests that wait until the node has left
 
-	changing  sync.Mutex // one change of the configuration at a time on this node
-	runs      sync.Map   // run id to *agentRun
-	work      sync.WaitGroup
-	peerKey   string // what comm's peers were set to
-	storeErr  atomic.Pointer[string]
-	opened    atomic.Bool // the store's client is there
-	told      sync.Map    // what was told once already
-	collected uint64      // configuration generations up to this one are removed
+	changing   sync.Mutex   // one change of the configuration at a time on this node
+	runs       sync.Map     // run id to *agentRun
+	rejectedAt atomic.Int64 // when a refused join was told of last, in Unix nanoseconds
+	work       sync.WaitGroup
+	peerKey    string // what comm's peers were set to
+	storeErr   atomic.Pointer[string]
+	opened     atomic.Bool // the store's client is there
+	told       sync.Map    // what was told once already
+	collected  uint64      // configuration generations up to this one are removed
 }
 
 // eventsMax bounds what waits for the owner goroutine. Its senders wait when it is

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/belay-ha/belay/engine/api"
@@ -222,7 +223,7 @@ func (e *engine) expired(node string, end time.Time) {
 func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from string) (*api.JoinAnswer, error) {
 	refuse := func(code, format string, args ...any) error {
 		p := api.NewProblem(code, fmt.Sprintf(format, args...))
-		e.emit(event.New(event.NodeRejected, "node", req.Node, "reason", p.Detail))
+		e.rejected(req.Node, from, p.Detail)
 		return p
 	}
 	var t joinToken
@@ -240,6 +241,8 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 		return nil, refuse(api.CodeJoinRefused, "the token ended %s", t.Expires.Format(time.RFC3339))
 	case t.Node != "" && t.Node != req.Node:
 		return nil, refuse(api.CodeJoinRefused, "the token is for another node")
+	case req.Node == pki.RootName:
+		return nil, refuse(api.CodeTaken, "no node can be named %s: that is who administers the store", pki.RootName)
 	}
 	if off := time.Since(req.Wall); off > clockOffsetMax || off < -clockOffsetMax {
 		return nil, refuse(api.CodeClock, "the clock of node %s differs by %s, %s is allowed", req.Node, off.Round(time.Second), clockOffsetMax)
@@ -301,6 +304,24 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 		}
 	}
 	return ans, nil
+}
+
+// rejectedPause is the least time between two events about refused joins. Anybody
+// on the network can ask to join; they must not fill the store with it.
+const rejectedPause = 10 * time.Second
+
+// rejected tells of a refused join.
+func (e *engine) rejected(name, from, reason string) {
+	if len(name) > cib.NameMax || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		name = "that is not named"
+	}
+	now := time.Now().UnixNano()
+	last := e.rejectedAt.Load()
+	if now-last < int64(rejectedPause) && last != 0 || !e.rejectedAt.CompareAndSwap(last, now) {
+		e.log.Debug("a join was refused", "joining", name, "from", from, "reason", reason)
+		return
+	}
+	e.emit(event.New(event.NodeRejected, "node", name, "reason", reason))
 }
 
 // addNode makes the configuration change of a join.
