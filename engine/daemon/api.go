@@ -98,10 +98,11 @@ func (d *Daemon) peer(c net.Conn) (*caller, error) {
 	}
 	p := &caller{Actor: api.Actor{User: strconv.Itoa(int(cred.Uid)), UID: cred.Uid, Via: "socket"}}
 	u, err := user.LookupId(p.User)
+	member := false
 	if err == nil {
 		p.User = u.Username
 		if ids, err := u.GroupIds(); err == nil && d.gid != "" {
-			p.reads = slices.Contains(ids, d.gid)
+			member = slices.Contains(ids, d.gid)
 		}
 	}
 	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/loginuid", cred.Pid)); err == nil {
@@ -112,11 +113,16 @@ func (d *Daemon) peer(c net.Conn) (*caller, error) {
 			}
 		}
 	}
-	p.writes = cred.Uid == 0 || int(cred.Uid) == os.Getuid()
-	p.names = p.writes || d.opts.MgmtUID != 0 && cred.Uid == d.opts.MgmtUID
-	p.writes = p.writes || p.names
-	p.reads = p.reads || p.writes
+	p.allow(uint32(os.Getuid()), d.opts.MgmtUID, member)
 	return p, nil
+}
+
+// allow says what the caller may do, from who it is: own is the engine's user,
+// management the management daemon's or 0, member whether it is in the group belay.
+func (c *caller) allow(own, management uint32, member bool) {
+	c.names = c.UID == 0 || c.UID == own || management != 0 && c.UID == management
+	c.writes = c.names
+	c.reads = c.writes || member
 }
 
 // caller is who asks and what they may do at the socket: root and the engine's own
