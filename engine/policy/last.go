@@ -13,16 +13,16 @@ import "github.com/belay-ha/belay/engine/cib"
 // lastPlace returns where an inactive instance was stopped on its way; nil if it
 // was not, or did something else after that.
 func (u *state) lastPlace(l *ledger) *fact {
-	last, _ := l.newest()
+	last := l.newest()
 	if last == nil || last.dead || !onTheWay(last) {
 		return nil
 	}
 	return last
 }
 
-// newest returns the newest result of an instance on any node, and the fact it
-// is part of.
-func (l *ledger) newest() (*fact, *cib.OpResult) {
+// newest returns the fact with the newest result of an instance on any node; nil
+// if there are no results.
+func (l *ledger) newest() *fact {
 	var last *fact
 	var newest *cib.OpResult
 	for _, f := range l.facts {
@@ -35,7 +35,7 @@ func (l *ledger) newest() (*fact, *cib.OpResult) {
 			}
 		}
 	}
-	return last, newest
+	return last
 }
 
 // onTheWay reports whether the newest result on a node is a stop that was part

@@ -201,7 +201,7 @@ func (p *placer) diedWith(r *rsc) *fact {
 	if r.ledger == nil || r.anonymous() && p.cloneMax(r.clone) >= p.hosts() {
 		return nil // each node has its own instance: none is recovered elsewhere
 	}
-	last, _ := r.ledger.newest()
+	last := r.ledger.newest()
 	if last == nil || !last.dead {
 		return nil
 	}
