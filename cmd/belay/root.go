@@ -113,7 +113,7 @@ does not answer, 4 conflict with somebody else's change.`,
 	for id, list := range map[string][]*cobra.Command{
 		"see":    {statusCmd(a), eventsCmd(a), alarmsCmd(a), explainCmd(a), planCmd(a), getCmd(a), diffCmd(a), historyCmd(a), agentsCmd(a)},
 		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), quorumCmd(a)},
-		"run":    {clusterCmd(a), logCmd(a), devCmd()},
+		"run":    {clusterCmd(a), logCmd(a), reportCmd(a), devCmd()},
 	} {
 		for _, c := range list {
 			c.GroupID = id
