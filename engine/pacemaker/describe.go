@@ -1,0 +1,206 @@
+package pacemaker
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// Decision is a decision in the form in which those of Pacemaker are compared.
+type Decision struct {
+	Name         string              `json:"name,omitempty"`
+	Placement    []Place             `json:"placement"`
+	Actions      []Action            `json:"actions"`
+	Order        [][2]int            `json:"order"`
+	Fenced       []string            `json:"fenced"`
+	FencedGuests []string            `json:"fenced_guests"`
+	Unfenced     []string            `json:"unfenced"`
+	Nodes        map[string]NodeKind `json:"nodes"`
+	Timing       *Timing             `json:"timing,omitempty"`
+	Notes        []Note              `json:"not_carried_over,omitempty"`
+}
+
+// Place is where one instance is when the plan is done.
+type Place struct {
+	Resource string  `json:"rsc"`
+	Instance *int    `json:"inst"` // of what has numbers
+	Node     *string `json:"node"` // null where it is stopped
+	Role     string  `json:"role"`
+}
+
+// Action is one action of the plan.
+type Action struct {
+	ID         int     `json:"id"`
+	Kind       string  `json:"kind"` // resource, fence, unfence or cluster
+	Resource   *string `json:"rsc"`
+	Instance   *int    `json:"inst"`
+	Op         string  `json:"op"`
+	Node       *string `json:"node"`
+	IntervalMS int64   `json:"interval_ms"`
+	Cause      string  `json:"cause,omitempty"`
+}
+
+// NodeKind is what a node is.
+type NodeKind struct {
+	Type  string `json:"type"`
+	State string `json:"state"`
+}
+
+// Timing is how long it took.
+type Timing struct {
+	Read float64 `json:"read_seconds"` // reading and importing
+	Plan float64 `json:"plan_seconds"` // deciding
+}
+
+// reduceMax bounds the actions whose order is reduced; of more, direct edges are
+// listed as they are. It is a bit for each pair.
+const reduceMax = 60_000
+
+// describer knows which primitives have numbered instances and which have roles.
+type describer struct {
+	unique, roles map[string]bool
+}
+
+func newDescriber(c *cib.Config) *describer {
+	d := &describer{map[string]bool{}, map[string]bool{}}
+	for _, r := range c.Resources {
+		if r == nil || r.Clone == nil {
+			continue
+		}
+		ids := []string{r.Clone.Resource}
+		if inner := c.Resources[r.Clone.Resource]; inner != nil {
+			ids = append(ids, inner.Group...)
+		}
+		for _, id := range ids {
+			d.unique[id] = d.unique[id] || r.Clone.GloballyUnique
+			d.roles[id] = d.roles[id] || r.Clone.Promotable
+		}
+	}
+	return d
+}
+
+// Describe writes a decision.
+func Describe(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) *Decision {
+	x := newDescriber(s.Config)
+	d := &Decision{
+		Placement: []Place{}, Actions: []Action{}, Order: reduce(g), Fenced: []string{}, FencedGuests: []string{},
+		Unfenced: []string{}, Nodes: map[string]NodeKind{},
+	}
+	for i := range p.Instances {
+		d.Placement = append(d.Placement, x.place(&p.Instances[i]))
+	}
+	slices.SortStableFunc(d.Placement, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
+	for i := range g.Actions {
+		a := x.action(&g.Actions[i].Action)
+		a.ID = i + 1
+		d.Actions = append(d.Actions, a)
+		if a.Kind == "fence" {
+			d.Fenced = append(d.Fenced, *a.Node)
+		}
+	}
+	slices.Sort(d.Fenced)
+	for name, n := range s.Config.Nodes {
+		d.Nodes[name] = NodeKind{Type: "member", State: nodeState(s, name, n)}
+	}
+	return d
+}
+
+func nodeState(snapshot *cib.Snapshot, name string, n *cib.Node) string {
+	s := snapshot.Status.Nodes[name]
+	switch {
+	case s == nil || n == nil:
+		return "offline"
+	case s.State == cib.NodeOnline && n.Maintenance:
+		return "maintenance"
+	case s.State == cib.NodeOnline && n.Standby:
+		return "standby"
+	case s.State == cib.NodeJoining:
+		return "pending"
+	case s.State == cib.NodeLeaving:
+		return "online"
+	}
+	return s.State.String()
+}
+
+// number returns the number of an instance that has one.
+func (d *describer) number(rsc, instance string) *int {
+	if !d.unique[rsc] {
+		return nil
+	}
+	if text, ok := strings.CutPrefix(instance, rsc+":"); ok {
+		if n, err := strconv.Atoi(text); err == nil {
+			return &n
+		}
+	}
+	return nil
+}
+
+func (d *describer) place(a *graph.Assignment) Place {
+	out := Place{Resource: a.Resource, Instance: d.number(a.Resource, a.Instance), Role: cib.RoleStopped.String()}
+	if a.Node == "" {
+		return out
+	}
+	out.Node = &a.Node
+	out.Role = a.Role.String()
+	if d.roles[a.Resource] && a.Role == cib.RoleStarted {
+		out.Role = cib.RoleUnpromoted.String()
+	}
+	return out
+}
+
+func (d *describer) action(a *cib.Action) Action {
+	out := Action{Kind: "resource", Op: a.Op, Node: &a.Node, IntervalMS: a.Interval.D().Milliseconds(), Cause: a.Why.Cause}
+	if a.Op == cib.OpFence {
+		out.Kind, out.Op = "fence", a.FenceOp.String()
+		return out
+	}
+	out.Resource, out.Instance = &a.Resource, d.number(a.Resource, a.Instance)
+	switch {
+	case a.Op == cib.OpMonitor && a.Interval == 0:
+		out.Op = "probe"
+	case a.Op == cib.OpCleanup:
+		out.Op = "delete"
+	}
+	return out
+}
+
+// reduce returns the fewest edges that say the same about the order.
+func reduce(g *graph.Graph) [][2]int {
+	out := [][2]int{}
+	n := len(g.Actions)
+	words := (n + 63) / 64
+	var reach [][]uint64 // of an action: all before it
+	if n <= reduceMax {
+		reach = make([][]uint64, n)
+	}
+	for i := range g.Actions {
+		after := slices.Clone(g.Actions[i].After)
+		slices.Sort(after)
+		if reach == nil {
+			for _, k := range after {
+				out = append(out, [2]int{k + 1, i + 1})
+			}
+			continue
+		}
+		var mine []uint64
+		if len(after) > 0 {
+			mine = make([]uint64, words)
+		}
+		for _, k := range slices.Backward(after) { // the last ones reach the others
+			if mine[k/64]&(1<<(k%64)) != 0 {
+				continue
+			}
+			out = append(out, [2]int{k + 1, i + 1})
+			mine[k/64] |= 1 << (k % 64)
+			for w, bits := range reach[k] {
+				mine[w] |= bits
+			}
+		}
+		reach[i] = mine
+	}
+	return out
+}

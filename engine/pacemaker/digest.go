@@ -1,0 +1,63 @@
+package pacemaker
+
+import (
+	"crypto/md5" //nolint:gosec // Pacemaker's digests are MD5; nothing is protected by them
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// changed is a digest that no parameters have.
+const changed = "changed"
+
+// digestOf returns the digest that the result of an operation would have here:
+// that of the present parameters where Pacemaker's says that they are the ones
+// it was run with, another one where not, "" where that cannot be told.
+func (im *importer) digestOf(p *primitive, r *operationRecord) string {
+	have := r.e.attr("op-digest")
+	if have == "" || r.op.Interval > 0 || r.op.Op != cib.OpStart && !r.op.Probe && r.op.Op != cib.OpMigrateFrom {
+		return ""
+	}
+	params := p.cfg.Parameters
+	for i := range p.cfg.Operations {
+		if o := &p.cfg.Operations[i]; o.Name == r.op.Op && o.Interval == 0 && len(o.Parameters) > 0 {
+			params = maps.Clone(params)
+			if params == nil {
+				params = map[string]string{}
+			}
+			maps.Copy(params, o.Parameters)
+			break
+		}
+	}
+	if digest(params, nil) == have {
+		return cib.Digest(params)
+	}
+	if names := strings.Fields(r.e.attr("op-force-restart")); r.e.attr("op-restart-digest") != "" {
+		if digest(params, names) == r.e.attr("op-restart-digest") {
+			im.noteName(r.e, r.e.attr("id"), "op-restart-digest", "parameters were changed that the agent can reload; it is not reloaded here")
+			return ""
+		}
+	}
+	return changed
+}
+
+// digest is Pacemaker's: MD5 of an XML element with the parameters as attributes, sorted.
+// With names only those.
+func digest(params map[string]string, names []string) string {
+	var b strings.Builder
+	b.WriteString(" <parameters")
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		if names != nil && !slices.Contains(names, name) {
+			continue
+		}
+		b.WriteString(" " + name + `="` + escape.Replace(params[name]) + `"`)
+	}
+	b.WriteString("/>\n")
+	sum := md5.Sum([]byte(b.String())) //nolint:gosec // see the import
+	return hex.EncodeToString(sum[:])
+}
+
+var escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "\t", "&#x9;", "\n", "&#xA;", "\r", "&#xD;")

@@ -1,0 +1,150 @@
+package pacemaker
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// Note is one thing that was not carried over as it stands.
+type Note struct {
+	Element string `json:"element"`        // its name in the CIB
+	ID      string `json:"id,omitempty"`   // its id, or what names it best
+	Name    string `json:"name,omitempty"` // of the attribute or option that it is about
+	Reason  string `json:"reason"`         // why, and what it means
+}
+
+// String writes the note for people.
+func (n Note) String() string {
+	out := n.Element
+	if n.ID != "" {
+		out += " " + n.ID
+	}
+	if n.Name != "" {
+		out += ", " + n.Name
+	}
+	return out + ": " + n.Reason
+}
+
+// Document is a CIB that was read.
+type Document struct {
+	root *element
+}
+
+// Imported is what became of a CIB.
+type Imported struct {
+	Snapshot *cib.Snapshot
+	Notes    []Note
+	Now      time.Time // the time as of which rules were evaluated
+}
+
+// Read parses a CIB. It judges the form only.
+func Read(doc []byte) (*Document, error) {
+	root, err := parse(doc)
+	if err != nil {
+		return nil, err
+	}
+	if root.name != "cib" {
+		return nil, fmt.Errorf("the document is a %s, not a cib", shorten(root.name))
+	}
+	if root.child("configuration") == nil {
+		return nil, fmt.Errorf("the cib has no configuration")
+	}
+	return &Document{root}, nil
+}
+
+// Time returns the time at which the CIB was written down to be decided on, where
+// it says so.
+func (d *Document) Time() (time.Time, bool) { return parseEpoch(d.root.attr("execution-date")) }
+
+// importer is the working state of an import.
+type importer struct {
+	*Imported
+	root      *element
+	config    *element
+	byID      map[string]*element // "element name, NUL, id"
+	hosts     []*host
+	hostByID  map[string]*host
+	hostBy    map[string]*host
+	templates map[string]*element
+	prims     map[string]*primitive
+	tags      map[string][]string
+	defaults  values // rsc_defaults that hold for all
+	feature   string // crm_feature_set
+}
+
+// Import makes the snapshot of a CIB as of a time.
+func Import(d *Document, now time.Time) *Imported {
+	im := &importer{
+		Imported: &Imported{Snapshot: cib.Empty(), Now: now},
+		root:     d.root, config: d.root.child("configuration"), byID: map[string]*element{},
+		hostByID: map[string]*host{}, hostBy: map[string]*host{}, templates: map[string]*element{},
+		prims: map[string]*primitive{}, tags: map[string][]string{},
+	}
+	im.index(d.root)
+	im.importOptions()
+	im.importNodes() // and what they are, for rules
+	im.importResources()
+	im.importTags()
+	im.importConstraints()
+	im.importTickets()
+	im.importTopology()
+	im.importHistories()
+	im.listTheRest()
+	return im.Imported
+}
+
+// index finds elements by their id, for references. The first of an id counts.
+func (im *importer) index(e *element) {
+	for _, c := range e.children {
+		if id := c.attr("id"); id != "" {
+			key := c.name + "\x00" + id
+			if im.byID[key] == nil {
+				im.byID[key] = c
+			}
+		}
+		if c.name != "status" {
+			im.index(c)
+		}
+	}
+}
+
+// note lists something that was not carried over.
+func (im *importer) note(e *element, id, format string, args ...any) {
+	im.noteName(e, id, "", format, args...)
+}
+
+func (im *importer) noteName(e *element, id, name, format string, args ...any) {
+	switch {
+	case len(im.Notes) == notesMax:
+		im.Notes = append(im.Notes, Note{Element: "cib", Reason: fmt.Sprintf("more than %d things were not carried over; the rest is not listed", notesMax)})
+		return
+	case len(im.Notes) > notesMax:
+		return
+	}
+	element := "cib"
+	if e != nil {
+		element = shorten(e.name)
+	}
+	im.Notes = append(im.Notes, Note{Element: element, ID: shorten(id), Name: shorten(name), Reason: fmt.Sprintf(format, args...)})
+}
+
+// listTheRest lists the sections that nothing was read of.
+func (im *importer) listTheRest() {
+	for _, c := range im.config.children {
+		switch c.name {
+		case "crm_config", "nodes", "resources", "constraints", "rsc_defaults", "op_defaults", "tags", "fencing-topology":
+		case "acls":
+			if len(c.children) > 0 {
+				im.note(c, "", "access rules are not part of the cluster's configuration here: see belay-mgmtd")
+			}
+		case "alerts":
+			for _, a := range c.all("alert") {
+				im.note(a, a.attr("id"), "alert agents are not run; events are at hand in belay events, SNMP and CIM")
+			}
+		default:
+			im.note(c, c.attr("id"), "this element is not known")
+		}
+	}
+}

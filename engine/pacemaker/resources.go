@@ -1,0 +1,438 @@
+package pacemaker
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// primitive is what the rest of the import needs of one primitive.
+type primitive struct {
+	e      *element // with its template
+	cfg    *cib.Resource
+	class  string
+	clone  string // the clone it is in; "" if none
+	unique bool
+}
+
+// inherited is what elements around a resource give it.
+type inherited struct {
+	clone  string
+	unique bool
+	names  map[string]bool // meta attributes that an element around it sets
+}
+
+// importResources makes the resources.
+func (im *importer) importResources() {
+	list := im.config.child("resources")
+	if list == nil {
+		return
+	}
+	for _, t := range list.all("template") {
+		im.templates[t.attr("id")] = t
+	}
+	for _, e := range list.children {
+		im.importResource(e, inherited{names: map[string]bool{}})
+	}
+}
+
+// importResource makes one resource and what is in it, and returns its id; "" if
+// it was not carried over.
+func (im *importer) importResource(e *element, up inherited) string {
+	id := e.attr("id")
+	switch e.name {
+	case "primitive", "group", "clone", "master":
+		if id == "" {
+			im.note(e, "", "it has no id")
+			return ""
+		}
+		if im.Snapshot.Config.Resources[id] != nil {
+			im.note(e, id, "a second resource of that id")
+			return ""
+		}
+	case "template":
+		return ""
+	case "bundle":
+		im.note(e, id, "bundles are not known here; it is left out, and so is what is in it")
+		return ""
+	default:
+		im.note(e, id, "this kind of resource is not known")
+		return ""
+	}
+	r := &cib.Resource{Description: e.attr("description")}
+	switch e.name {
+	case "primitive":
+		im.importPrimitive(e, r, up)
+	case "group":
+		im.importGroup(e, r, up)
+	default:
+		im.importClone(e, r, up)
+	}
+	if r.Agent == "" && len(r.Group) == 0 && r.Clone == nil {
+		im.note(e, id, "there is nothing in it that could be carried over")
+		return ""
+	}
+	im.Snapshot.Config.Resources[id] = r
+	return id
+}
+
+func (im *importer) metaOf(e *element, r *cib.Resource) values {
+	var v values
+	im.pairs(&v, e, "meta_attributes", "", nil)
+	for _, name := range []string{"is_managed", "restart_type", "multiple_active", "resource_stickiness"} { // attributes of the element itself in the oldest versions
+		if text, ok := e.lookup(name); ok {
+			v.set(normalize(name), text)
+		}
+	}
+	im.meta(&r.Meta, e, &v)
+	return v
+}
+
+func (u inherited) with(v *values) inherited {
+	names := make(map[string]bool, len(u.names)+len(v.names))
+	for n := range u.names {
+		names[n] = true
+	}
+	for _, n := range v.names {
+		names[normalize(n)] = true
+	}
+	u.names = names
+	return u
+}
+
+// merged is a primitive with what its template adds.
+func (im *importer) merged(e *element) *element {
+	ref := e.attr("template")
+	if ref == "" {
+		return e
+	}
+	t := im.templates[ref]
+	if t == nil {
+		im.noteName(e, e.attr("id"), "template", "template %s does not exist", shorten(ref))
+		return e
+	}
+	out := &element{name: e.name, attrs: slices.Clone(e.attrs), children: slices.Concat(e.children, t.children)}
+	for _, a := range t.attrs {
+		if _, ok := e.lookup(a.Name.Local); !ok {
+			out.attrs = append(out.attrs, a)
+		}
+	}
+	return out
+}
+
+func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
+	id := e.attr("id")
+	m := im.merged(e)
+	class, provider, kind := m.attr("class"), m.attr("provider"), m.attr("type")
+	if kind == "" {
+		im.note(e, id, "it names no agent")
+		return
+	}
+	if class == "heartbeat" {
+		im.note(e, id, "agents of the class heartbeat are no more; take the ocf one of the same name")
+	}
+	r.Agent = class + ":" + kind
+	if provider != "" {
+		r.Agent = class + ":" + provider + ":" + kind
+	}
+	about := &subject{agent: [3]string{class, provider, kind}, resource: true}
+	own := im.metaOf(m, r)
+	im.defaultsFor(e, r, up.with(&own), about)
+	var params, capacity values
+	im.pairs(&params, m, "instance_attributes", "", about)
+	r.Parameters = params.of
+	im.pairs(&capacity, m, "utilization", "", about)
+	r.Utilization = im.capacities(e, &capacity)
+	im.operations(m, r, about)
+	im.prims[id] = &primitive{e: m, cfg: r, class: class, clone: up.clone, unique: up.unique}
+	if own.of["remote-node"] != "" {
+		im.noteName(e, id, "remote-node", "guest nodes are not known here: the resource is carried over, the node %s in it is not", shorten(own.of["remote-node"]))
+	}
+}
+
+// defaultsFor applies those rsc_defaults whose rules name agents. The others are
+// the cluster's defaults.
+func (im *importer) defaultsFor(e *element, r *cib.Resource, up inherited, about *subject) {
+	d := im.config.child("rsc_defaults")
+	if d == nil {
+		return
+	}
+	var v, extra values
+	im.pairs(&v, d, "meta_attributes", "", about)
+	for _, name := range v.names {
+		if !up.names[normalize(name)] && v.of[name] != im.defaults.of[name] {
+			extra.set(name, v.of[name])
+		}
+	}
+	im.meta(&r.Meta, e, &extra)
+}
+
+// operations reads the operations of a primitive.
+func (im *importer) operations(m *element, r *cib.Resource, about *subject) {
+	seen := map[string]bool{}
+	for _, list := range m.all("operations") {
+		if list = im.follow(list); list == nil {
+			continue
+		}
+		for _, op := range list.all("op") {
+			if op = im.follow(op); op == nil {
+				continue
+			}
+			o, ok := im.operation(op, about)
+			key := o.Name + "\x00" + o.Interval.String() + "\x00" + o.Role.String()
+			if !ok || seen[key] {
+				continue
+			}
+			seen[key] = true
+			r.Operations = append(r.Operations, o)
+		}
+	}
+}
+
+func (im *importer) operation(e *element, about *subject) (cib.Operation, bool) {
+	id := e.attr("id")
+	o := cib.Operation{Name: e.attr("name")}
+	if o.Name == "" {
+		im.note(e, id, "it has no name")
+		return o, false
+	}
+	var v, params values
+	for _, a := range e.attrs {
+		v.set(a.Name.Local, a.Value)
+	}
+	im.pairs(&v, e, "meta_attributes", "", about)
+	if text := v.of["interval"]; text != "" {
+		d, ok := parseDuration(text)
+		if !ok {
+			im.noteName(e, id, "interval", "%q is no length of time; the operation is left out", shorten(text))
+			return o, false
+		}
+		o.Interval = d
+	}
+	where := *about
+	where.op, where.interval = o.Name, o.Interval
+	v.names = slices.Clone(v.names)
+	own := len(v.names)
+	if d := im.config.child("op_defaults"); d != nil {
+		var general values
+		im.pairs(&general, d, "meta_attributes", "", nil)
+		var all values
+		im.pairs(&all, d, "meta_attributes", "", &where)
+		for _, name := range all.names {
+			if all.of[name] != general.of[name] {
+				v.set(name, all.of[name])
+			}
+		}
+	}
+	for i, raw := range v.names {
+		im.operationValue(e, &o, raw, v.of[raw], i < own)
+	}
+	im.pairs(&params, e, "instance_attributes", "", about)
+	o.Parameters = params.of
+	if o.Role == cib.RoleStopped && o.Interval > 0 {
+		im.noteName(e, id, "role", "monitors of the role Stopped are not known here: what runs where it should not is found by probes")
+	}
+	return o, true
+}
+
+func (im *importer) operationValue(e *element, o *cib.Operation, raw, text string, own bool) {
+	ok := true
+	switch normalize(raw) {
+	case "timeout":
+		o.Timeout, ok = parseDuration(text)
+	case "role":
+		o.Role = parseRole(text)
+		ok = o.Role != 0 || text == ""
+	case "on-fail":
+		o.OnFail = parseOnFail(text)
+		ok = o.OnFail != 0
+	case "enabled":
+		ok = setBool(&o.Enabled, text)
+	case "disabled":
+		if isTrue(text) {
+			o.Enabled = new(false)
+		}
+	case "start-delay":
+		o.StartDelay, ok = parseDuration(text)
+	case "id", "name", "interval", "description", "prereq", "requires", "record-pending":
+	default:
+		if own {
+			im.noteName(e, e.attr("id"), raw, "operations have no setting of that name here")
+		}
+	}
+	if !ok {
+		im.noteName(e, e.attr("id"), raw, "the value %q is not understood; the default holds", shorten(text))
+	}
+}
+
+func (im *importer) importGroup(e *element, r *cib.Resource, up inherited) {
+	v := im.metaOf(e, r)
+	up = up.with(&v)
+	for _, name := range []string{"ordered", "collocated"} {
+		text := v.of[name]
+		if text == "" {
+			text = e.attr(name)
+		}
+		if text != "" && !isTrue(text) {
+			im.noteName(e, e.attr("id"), name, "the members of a group are always started in order on one node here")
+		}
+	}
+	im.shareParameters(e)
+	for _, c := range e.children {
+		if c.name == "primitive" {
+			if id := im.importResource(c, up); id != "" {
+				r.Group = append(r.Group, id)
+			}
+		}
+	}
+}
+
+// shareParameters lists parameters of groups and clones: those of the resources in it
+// have to be named there.
+func (im *importer) shareParameters(e *element) {
+	if len(e.all("instance_attributes")) > 0 {
+		im.noteName(e, e.attr("id"), "instance_attributes", "parameters belong to primitives here")
+	}
+}
+
+func (im *importer) importClone(e *element, r *cib.Resource, up inherited) {
+	id := e.attr("id")
+	v := im.metaOf(e, r)
+	var inner *element
+	for _, c := range e.children {
+		switch c.name {
+		case "primitive", "group":
+			if inner == nil {
+				inner = c
+			}
+		case "bundle", "clone", "master":
+			im.note(c, c.attr("id"), "it cannot be in a clone")
+		}
+	}
+	if inner == nil {
+		return
+	}
+	setting := func(name string) string {
+		for _, raw := range v.names {
+			if normalize(raw) == name {
+				return v.of[raw]
+			}
+		}
+		for _, a := range e.attrs {
+			if normalize(a.Name.Local) == name {
+				return a.Value
+			}
+		}
+		for _, raw := range im.defaults.names {
+			if normalize(raw) == name {
+				return im.defaults.of[raw]
+			}
+		}
+		return ""
+	}
+	number := func(name string) (int, bool) {
+		text := setting(name)
+		if text == "" {
+			return 0, false
+		}
+		s, ok := parseScore(text)
+		if !ok || s < 0 {
+			im.noteName(e, id, name, "%q is no number; the default holds", shorten(text))
+			return 0, false
+		}
+		return int(s), true
+	}
+	c := &cib.Clone{
+		Interleave: isTrue(setting("interleave")), Ordered: isTrue(setting("ordered")), Notify: isTrue(setting("notify")),
+		Promotable: e.name == "master" || isTrue(setting("promotable")), GloballyUnique: isTrue(setting("globally-unique")),
+	}
+	if n, ok := number("clone-max"); ok {
+		c.Max = &n
+	}
+	if n, ok := number("promoted-max"); ok {
+		c.PromotedMax = &n
+	}
+	nodeMax, hasNodeMax := number("clone-node-max")
+	if text := setting("globally-unique"); text == "" && nodeMax > 1 {
+		c.GloballyUnique = true
+	}
+	if c.GloballyUnique && !im.canBeUnique(inner) {
+		im.noteName(e, id, "globally-unique", "agents of this class cannot tell instances from each other; the clone is anonymous")
+		c.GloballyUnique = false
+	}
+	if hasNodeMax {
+		c.NodeMax = nodeMax
+		if !c.GloballyUnique && nodeMax > 1 {
+			c.NodeMax = 1
+			im.noteName(e, id, "clone-node-max", "the instances of an anonymous clone are the same: there is one a node")
+		}
+	}
+	c.Min, _ = number("clone-min")
+	c.PromotedNodeMax, _ = number("promoted-node-max")
+	im.shareParameters(e)
+	up = up.with(&v)
+	up.clone, up.unique = id, c.GloballyUnique
+	if c.Resource = im.importResource(inner, up); c.Resource != "" {
+		r.Clone = c
+	}
+}
+
+// canBeUnique reports whether every agent in e can have instances that differ.
+func (im *importer) canBeUnique(e *element) bool {
+	if e.name == "group" {
+		for _, p := range e.all("primitive") {
+			if !im.canBeUnique(p) {
+				return false
+			}
+		}
+		return true
+	}
+	return im.merged(e).attr("class") == "ocf"
+}
+
+// importTags reads tags: names for several resources.
+func (im *importer) importTags() {
+	for _, t := range im.config.child("tags").all("tag") {
+		for _, ref := range t.all("obj_ref") {
+			im.tags[t.attr("id")] = append(im.tags[t.attr("id")], ref.attr("id"))
+		}
+	}
+	for id, p := range im.prims {
+		if t := p.e.attr("template"); t != "" {
+			im.tags[t] = append(im.tags[t], id)
+		}
+	}
+	for t := range im.tags {
+		slices.Sort(im.tags[t])
+	}
+}
+
+// resource finds what a constraint names. Instances of clones were named in the
+// oldest versions; they mean the clone.
+func (im *importer) resource(id string) (string, bool) {
+	if im.Snapshot.Config.Resources[id] != nil {
+		return id, true
+	}
+	if i := strings.LastIndexByte(id, ':'); i > 0 {
+		if _, err := strconv.Atoi(id[i+1:]); err == nil && im.Snapshot.Config.Resources[id[:i]] != nil {
+			return id[:i], true
+		}
+	}
+	return "", false
+}
+
+// resources finds all that a constraint names: a resource, a tag or a template.
+func (im *importer) resources(id string) []string {
+	if r, ok := im.resource(id); ok {
+		return []string{r}
+	}
+	var out []string
+	for _, member := range im.tags[id] {
+		if r, ok := im.resource(member); ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}
