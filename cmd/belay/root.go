@@ -106,13 +106,13 @@ does not answer, 4 conflict with somebody else's change.`,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.socket, "socket", "", "`path` of the engine's socket (default $BELAY_SOCKET, else "+api.SocketPath+")")
-	f.StringVarP(&a.output, "output", "o", "table", "`format`: table for people, json or yaml for programs")
+	f.StringVarP(&a.output, "output", "o", "table", "`format`: table for people, json, jsonl (a line each) or yaml for programs")
 	f.StringVar(&a.color, "color", "auto", "`when` to use colours: auto, always or never; NO_COLOR is respected")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "change", Title: "Change:"}, &cobra.Group{ID: "run", Title: "Run:"})
 	for id, list := range map[string][]*cobra.Command{
-		"see":    {statusCmd(a), eventsCmd(a), alarmsCmd(a), explainCmd(a), planCmd(a), getCmd(a), diffCmd(a), historyCmd(a), agentsCmd(a)},
-		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), quorumCmd(a)},
+		"see":    {statusCmd(a), eventsCmd(a), alarmsCmd(a), explainCmd(a), planCmd(a), getCmd(a), diffCmd(a), historyCmd(a), agentsCmd(a), simulateCmd(a)},
+		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), quorumCmd(a), importCmd(a)},
 		"run":    {clusterCmd(a), logCmd(a), reportCmd(a), devCmd()},
 	} {
 		for _, c := range list {
@@ -136,7 +136,7 @@ func (a *app) prepare() error {
 	}
 	a.engine = client.New(a.socket)
 	switch a.output {
-	case "table", "json", "yaml":
+	case "table", "json", "yaml", "jsonl":
 	default:
 		return usage("--output %s: choose table, json or yaml", a.output)
 	}
@@ -170,6 +170,9 @@ func (a *app) print(v any, text func() string) error {
 	switch a.output {
 	case "json":
 		b, err = json.MarshalIndent(v, "", "  ")
+		b = append(b, '\n')
+	case "jsonl":
+		b, err = json.Marshal(v)
 		b = append(b, '\n')
 	case "yaml":
 		b, err = yaml.Marshal(v)
