@@ -37,7 +37,7 @@ var cores = []string{
 
 // frontEnd is what a program on the user's side of the engine's socket may know.
 var frontEnd = slices.Concat(nouns, []string{
-	"engine/client", "engine/policy", "engine/agent", "engine/agent/meta", "engine/pki", "audit",
+	"engine/client", "engine/policy", "engine/pacemaker", "engine/agent", "engine/agent/meta", "engine/pki", "audit",
 })
 
 // Modules from outside, each in the hands of few packages.
@@ -79,6 +79,7 @@ var rules = []rule{
 	{pkg: "engine/policy", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/transition", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
 	{pkg: "engine/lrm", may: nouns, ban: impure, why: "cores are pure and do not know each other"},
+	{pkg: "engine/pacemaker", may: []string{"engine/cib", "engine/graph"}, ban: impure, why: "reading another cluster's configuration decides nothing, and what is read comes from anywhere"},
 	{pkg: "engine/node", may: slices.Concat(cores, nouns), ban: impure, why: "the whole node runs in the simulator, from a seed"},
 
 	// Adapters: they act. Each knows one thing of the outside world.
@@ -126,7 +127,7 @@ var rules = []rule{
 	{pkg: "test/bench/*", may: []string{"engine/*", "audit", "test/bench", "test/lab", "test/cluster", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
 	{pkg: "test/sim", may: slices.Concat([]string{"engine/node"}, cores, nouns), ban: []string{"os/exec", "net"}, why: "the simulator is the world: everything around the nodes is invented from the seed"},
 	{pkg: "test/sim/cmd/*", may: slices.Concat([]string{"test/sim", "engine/node"}, cores, nouns), why: "tools of the simulator"},
-	{pkg: "test/compat", may: slices.Concat(nouns, []string{"engine/policy", "engine/transition"}), planned: true, why: "other clusters' scheduler cases, against the policy alone"},
+	{pkg: "test/compat", may: slices.Concat(nouns, []string{"engine/policy", "engine/transition", "engine/pacemaker"}), why: "other clusters' scheduler cases, against the policy alone"},
 	{pkg: "test/lab", third: []string{xsys}, why: "hosts know nothing of what runs on them"},
 	{pkg: "test/lab/cmd/*", may: []string{"test/lab"}, third: []string{xsys}, why: "mains are thin"},
 	{pkg: "test/cluster", may: slices.Concat(nouns, []string{"engine/client", "test/lab"}), third: []string{xsys}, why: "a cluster on hosts of the lab, as its clients see it"},
