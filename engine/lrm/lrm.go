@@ -67,6 +67,7 @@ type Tag struct {
 	Kind     TagKind
 	Instance string
 	ActionID string
+	job      *job // that it is for; another one for the same action is not meant
 }
 
 // TagKind is what a transaction of the manager is for.
@@ -497,7 +498,7 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 		return
 	}
 	j := in.job
-	if j == nil || j.action.ID != tag.ActionID {
+	if j == nil || j != tag.job {
 		return // validity was lost meanwhile; the record shows the rest
 	}
 	switch {
@@ -533,7 +534,7 @@ func (m *Manager) compare(in *instance, j *job) []cib.Compare {
 }
 
 func (m *Manager) commit(kind TagKind, in *instance, j *job, txn cib.Txn, events []cib.Event) {
-	m.out = append(m.out, Commit{Tag: Tag{Kind: kind, Instance: in.id, ActionID: j.action.ID}, Txn: txn, Events: events})
+	m.out = append(m.out, Commit{Tag: Tag{Kind: kind, Instance: in.id, ActionID: j.action.ID, job: j}, Txn: txn, Events: events})
 }
 
 // finish writes the result and ends the record.
