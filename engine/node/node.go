@@ -27,16 +27,17 @@ type Setup struct {
 
 // Node decides for one cluster node. See the package comment.
 type Node struct {
-	self    Setup
-	tracker *membership.Tracker
-	lrm     *lrm.Manager
-	snap    *cib.Snapshot // nil: nothing known yet
-	fresh   bool          // snap came from the store, not from disk
-	started time.Time
-	now     time.Time     // of the present Step
-	ownWall time.Duration // wall clock minus steady clock
-	wall    time.Duration // the same of the cluster's time
-	out     []Effect
+	self     Setup
+	tracker  *membership.Tracker
+	lrm      *lrm.Manager
+	snap     *cib.Snapshot // nil: nothing known yet
+	fresh    bool          // snap came from the store, not from disk
+	diskRead bool          // the local resource manager has been shown the one from disk
+	started  time.Time
+	now      time.Time     // of the present Step
+	ownWall  time.Duration // wall clock minus steady clock
+	wall     time.Duration // the same of the cluster's time
+	out      []Effect
 
 	// The store.
 	storeOK    bool
@@ -151,6 +152,12 @@ func (n *Node) decide(now time.Time) {
 	n.send(n.tracker.Beat(now))
 	if n.snap == nil {
 		return
+	}
+	if !n.fresh && !n.diskRead {
+		// What an earlier engine left running is known from the snapshot on disk
+		// at first: it must be stopped in time even if the store is never reached.
+		n.diskRead = true
+		n.syncLRM(now)
 	}
 	n.judge(now)
 	n.register(now)
