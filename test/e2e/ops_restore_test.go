@@ -50,6 +50,8 @@ func TestRestore(t *testing.T) {
 	_, err = n1.Create(ctx, "resource/late", &cib.Resource{Agent: "ocf:heartbeat:Dummy"})
 	must(t, err)
 
+	checkReport(t, n1)
+
 	for _, n := range c.Nodes {
 		n.Hold()
 		must(t, n.Host.PowerOff())
@@ -117,6 +119,37 @@ func TestRestore(t *testing.T) {
 
 // plantedSecret is looked for where no secret may be.
 const plantedSecret = "Gh31m-N1cht-We1tersagen"
+
+// checkReport makes a report on a node and looks for secrets in it: parameters, a
+// token that was just made, the key of sealed parameters, private keys.
+func checkReport(t *testing.T, n *cluster.Node) {
+	t.Helper()
+	token, _, _ := strings.Cut(in(t, n.Host, "belay", "cluster", "token"), "\n")
+	seal, err := n.Host.ReadFile(cluster.StateDir + "/pki/seal.key")
+	must(t, err)
+	// The engine itself keeps them apart; a log may hold what an agent said.
+	in(t, n.Host, "sh", "-c", "echo 'an agent said "+plantedSecret+"' >>"+cluster.StateDir+"/journal.log")
+	in(t, n.Host, "belay", "report", "--file", "/root/report.tar.gz")
+	list := in(t, n.Host, "tar", "-tzf", "/root/report.tar.gz")
+	for _, part := range []string{"status.json", "status.txt", "cluster.yaml", "history.json", "events.json", "plan.json", "local.json", "snapshot.json", "files.txt", "journal.log", "audit.txt", "host/uname.txt"} {
+		if !strings.Contains(list, "/"+part) {
+			t.Errorf("the report lacks %s: %s", part, list)
+		}
+	}
+	text := in(t, n.Host, "tar", "-xzOf", "/root/report.tar.gz")
+	secrets := map[string]string{
+		"a secret parameter": plantedSecret, "a token": strings.Split(token, "-")[3], "the key of secrets": strings.TrimSpace(string(seal)),
+		"a private key": "PRIVATE KEY", "a sealed value": cib.SealedPrefix,
+	}
+	for what, s := range secrets {
+		if i := strings.Index(text, s); i >= 0 {
+			t.Errorf("the report shows %s: ...%s", what, text[max(0, i-100):i])
+		}
+	}
+	if !strings.Contains(text, "an agent said "+cib.Redacted) {
+		t.Error("the journal is not in the report")
+	}
+}
 
 // installCLI puts the command line on all hosts.
 func installCLI(ctx context.Context, l *lab.Lab) error {
