@@ -61,6 +61,14 @@ func New(o Options) (*Daemon, error) {
 	if d.opts.Level == nil {
 		d.opts.Level = &slog.LevelVar{}
 	}
+	for _, path := range []*string{&o.StateDir, &o.RunDir, &o.Socket} {
+		abs, err := filepath.Abs(*path) // agents and the store's member run elsewhere
+		if err != nil {
+			return nil, fmt.Errorf("directory: %w", err)
+		}
+		*path = abs
+	}
+	d.opts.StateDir, d.opts.RunDir, d.opts.Socket = o.StateDir, o.RunDir, o.Socket
 	for _, dir := range []string{o.StateDir, o.RunDir, filepath.Dir(o.Socket)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // what is secret lies in directories of mode 0700 below
 			return nil, fmt.Errorf("make directory: %w", err)
