@@ -29,8 +29,13 @@ import (
 	"github.com/belay-ha/belay/engine/status"
 )
 
-// connectionsMax bounds the callers of the socket at a time.
-const connectionsMax = 256
+// Callers at a time. Anybody may connect to the socket; who has no right to change
+// the cluster gets a part of the places only, so that nobody keeps root and the
+// agents out.
+const (
+	connectionsMax = 256
+	strangersMax   = 64
+)
 
 // actorKey is the context key of the caller.
 type actorKey struct{}
@@ -70,7 +75,7 @@ func (d *Daemon) serveSocket(ctx context.Context) error {
 		}
 	})
 	d.work.Go(func() {
-		if err := srv.Serve(limit(ln, connectionsMax)); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(limit(d.guard(ln), connectionsMax)); !errors.Is(err, http.ErrServerClosed) {
 			d.log.Error("the socket is no longer served", "err", err)
 		}
 	})
@@ -80,21 +85,9 @@ func (d *Daemon) serveSocket(ctx context.Context) error {
 // peer finds out who is at the other end of the socket: the kernel tells, not the
 // caller.
 func (d *Daemon) peer(c net.Conn) (*caller, error) {
-	uc, ok := c.(*net.UnixConn)
-	if !ok {
-		if l, wrapped := c.(*limited); wrapped {
-			return d.peer(l.Conn)
-		}
-		return nil, errors.New("not a unix socket")
-	}
-	raw, err := uc.SyscallConn()
+	cred, err := credentials(c)
 	if err != nil {
-		return nil, fmt.Errorf("peer credentials: %w", err)
-	}
-	var cred *unix.Ucred
-	var cerr error
-	if err := raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || cerr != nil {
-		return nil, fmt.Errorf("peer credentials: %w", errors.Join(err, cerr))
+		return nil, err
 	}
 	p := &caller{Actor: api.Actor{User: strconv.Itoa(int(cred.Uid)), UID: cred.Uid, Via: "socket"}}
 	u, err := user.LookupId(p.User)
@@ -115,6 +108,27 @@ func (d *Daemon) peer(c net.Conn) (*caller, error) {
 	}
 	p.allow(uint32(os.Getuid()), d.opts.MgmtUID, member)
 	return p, nil
+}
+
+// credentials asks the kernel who is at the other end of a connection.
+func credentials(c net.Conn) (*unix.Ucred, error) {
+	if l, wrapped := c.(*limited); wrapped {
+		return credentials(l.Conn)
+	}
+	uc, ok := c.(*net.UnixConn)
+	if !ok {
+		return nil, errors.New("not a unix socket")
+	}
+	raw, err := uc.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("peer credentials: %w", err)
+	}
+	var cred *unix.Ucred
+	var cerr error
+	if err := raw.Control(func(fd uintptr) { cred, cerr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil || cerr != nil {
+		return nil, fmt.Errorf("peer credentials: %w", errors.Join(err, cerr))
+	}
+	return cred, nil
 }
 
 // allow says what the caller may do, from who it is: own is the engine's user,
@@ -566,6 +580,42 @@ func watchEvents(ctx context.Context, e *engine, r *http.Request, send func(any)
 		case <-ctx.Done():
 			return nil
 		case <-next:
+		}
+	}
+}
+
+// guard closes connections of those who may not change the cluster when they have
+// their share of places already.
+func (d *Daemon) guard(ln net.Listener) net.Listener {
+	return &guarded{Listener: ln, slots: make(chan struct{}, strangersMax), trusted: func(c net.Conn) bool {
+		cred, err := credentials(c)
+		if err != nil {
+			return false
+		}
+		who := &caller{Actor: api.Actor{UID: cred.Uid}}
+		who.allow(uint32(os.Getuid()), d.opts.MgmtUID, false)
+		return who.writes
+	}}
+}
+
+type guarded struct {
+	net.Listener
+	slots   chan struct{}
+	trusted func(net.Conn) bool
+}
+
+// Accept gives the next connection that has a place.
+func (g *guarded) Accept() (net.Conn, error) {
+	for {
+		c, err := g.Listener.Accept()
+		if err != nil || g.trusted(c) {
+			return c, err
+		}
+		select {
+		case g.slots <- struct{}{}:
+			return &limited{Conn: c, free: g.slots}, nil
+		default:
+			_ = c.Close()
 		}
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -306,6 +308,50 @@ func TestCallers(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	if _, err := allowed(r, false); err == nil {
 		t.Error("a caller that is not known is answered")
+	}
+}
+
+// Who may not change the cluster cannot keep those out who may.
+func TestStrangersAtTheSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
+	must(t, err)
+	defer ln.Close()
+	trusted := false
+	g := &guarded{Listener: ln, slots: make(chan struct{}, 2), trusted: func(net.Conn) bool { return trusted }}
+	var open []net.Conn
+	connect := func() net.Conn {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", path)
+		must(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	for range 2 {
+		connect()
+		c, err := g.Accept()
+		must(t, err)
+		open = append(open, c)
+	}
+	third := connect()
+	connect()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		c, _ := g.Accept()
+		accepted <- c
+	}()
+	// The third is closed unheard.
+	if n, err := third.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("read %d, %v", n, err)
+	}
+	must(t, open[0].Close())
+	connect()
+	if c := <-accepted; c == nil {
+		t.Error("a place that is free again is not given")
+	}
+	trusted = true
+	connect()
+	if _, err := g.Accept(); err != nil {
+		t.Error(err)
 	}
 }
 
