@@ -18,7 +18,8 @@
 //	GET  /v1/agents, /v1/agents/ID  installed agents; their metadata
 //	GET  /v1/local                  Local: this node as its own engine sees it, without the store
 //	POST /v1/change                 Change in, ChangeResult out
-//	POST /v1/attribute              Attribute in (used by agents' tools too)
+//	POST /v1/attribute              Attribute in; a transient one of another node is forwarded to it
+//	POST /v1/shim/...               the tools that agents call, see package engine/agent/shim
 //	GET  /v1/attribute/NODE/NAME    Attribute
 //	POST /v1/token                  TokenRequest in, Token out: a join token
 //	POST /v1/backup                 BackupRequest in, Backup out

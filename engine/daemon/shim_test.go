@@ -397,8 +397,60 @@ func TestLinkShims(t *testing.T) {
 	}
 }
 
-// The state of the cluster as the tools show it: of clones one member an instance.
-func TestToolStatusWithoutEngine(t *testing.T) {
+// The state of the cluster as the tools show it, and as agents look for it: of
+// clones one member an instance.
+func TestToolsShowResources(t *testing.T) {
+	t.Parallel()
+	d := newTestCluster(t)
+	d.online()
+	d.apply(`{"resources": {
+		"ip": {"agent": "belay:dummy"}, "www": {"agent": "belay:dummy"}, "web": {"group": ["ip", "www"]},
+		"c": {"agent": "belay:dummy"}, "cs": {"clone": {"resource": "c"}},
+		"u": {"agent": "belay:dummy"}, "us": {"clone": {"resource": "u", "globally-unique": true, "clone-max": 2, "clone-node-max": 2}},
+		"m1": {"agent": "belay:dummy"}, "m2": {"agent": "belay:dummy"}, "g": {"group": ["m1", "m2"]}, "gs": {"clone": {"resource": "g"}},
+		"off": {"agent": "belay:dummy", "meta": {"target-role": "Stopped", "is-managed": false}}}}`)
+	me := uint32(os.Getuid())
+	if out, rc := d.tool(me, "", "crm_resource", "--wait", "-T", "30"); rc != 0 {
+		t.Fatalf("%d: %s", rc, out)
+	}
+	out, _ := d.tool(me, "", "crm_mon", "-1rD")
+	want := `Node List:
+  * Online: [ n1 ]
+
+Full List of Resources:
+  * Clone Set: cs [c]:
+    * Started: [ n1 ]
+  * Clone Set: gs [g]:
+    * Started: [ n1 ]
+  * off	(belay:dummy):	 Stopped (disabled, unmanaged)
+  * Clone Set: us [u] (unique):
+    * u:0	(belay:dummy):	 Started n1
+    * u:1	(belay:dummy):	 Started n1
+  * Resource Group: web:
+    * ip	(belay:dummy):	 Started n1
+    * www	(belay:dummy):	 Started n1`
+	if out != want {
+		t.Errorf("crm_mon shows\n%s\nwant\n%s", out, want)
+	}
+	for _, id := range []string{"c", "cs", "m2", "www", "us"} {
+		if out, rc := d.tool(me, "", "crm_resource", "-r", id, "-W", "-Q"); rc != 0 || out != "n1" {
+			t.Errorf("%s is on %q, %d", id, out, rc)
+		}
+	}
+	xml, _ := d.tool(me, "", "crm_mon", "-1", "--output-as=xml")
+	for _, want := range []string{
+		`<node name="n1" id="1" online="true" standby="false"`,
+		`<resource id="www" resource_agent="belay:dummy" role="Started" active="true" orphaned="false" blocked="false" managed="true" failed="false"`,
+		`<clone id="us" multi_state="false" unique="true"`, `<resource id="u:1" `,
+	} {
+		if !strings.Contains(xml, want) {
+			t.Errorf("%s is missing in\n%s", want, xml)
+		}
+	}
+}
+
+// A node that is in no cluster says so, and nothing looks like success.
+func TestToolsWithoutCluster(t *testing.T) {
 	t.Parallel()
 	d := newTestDaemon(t)
 	far := shim.Dial(d.opts.Socket, "")
