@@ -60,18 +60,13 @@ func (im *importer) add(id string, c *cib.Constraint) {
 	all[key] = c
 }
 
-// named finds the one resource that a constraint names.
-func (im *importer) named(e *element, id, role string) (string, bool) {
-	r, ok := im.resource(id)
-	switch {
-	case ok:
-		return r, true
-	case len(im.tags[id]) > 0:
-		im.noteName(e, e.attr("id"), role, "%s is a tag or template; name the resources", shorten(id))
-	default:
+// named finds what a constraint names: one resource, or all of a tag.
+func (im *importer) named(e *element, id, role string) []string {
+	list := im.resources(id)
+	if len(list) == 0 {
 		im.noteName(e, e.attr("id"), role, "there is no resource %q; the constraint has no effect", shorten(id))
 	}
-	return "", false
+	return list
 }
 
 func (im *importer) location(e *element) {
@@ -250,10 +245,11 @@ func (im *importer) colocation(e *element) {
 		im.colocateSets(e, im.setsOf(e), score, relate)
 		return
 	}
-	rsc, ok1 := im.named(e, e.first("rsc", "from"), "rsc")
-	with, ok2 := im.named(e, e.first("with-rsc", "to"), "with-rsc")
-	if ok1 && ok2 {
-		relate(rsc, with, e.first("rsc-role", "from_role"), e.first("with-rsc-role", "to_role"), score)
+	withs := im.named(e, e.first("with-rsc", "to"), "with-rsc")
+	for _, rsc := range im.named(e, e.first("rsc", "from"), "rsc") {
+		for _, with := range withs {
+			relate(rsc, with, e.first("rsc-role", "from_role"), e.first("with-rsc-role", "to_role"), score)
+		}
 	}
 }
 
@@ -336,12 +332,12 @@ func (im *importer) order(e *element) {
 	if e.attr("type") == "before" {
 		first, then = e.attr("from"), e.attr("to")
 	}
-	var ok1, ok2 bool
-	o.First, ok1 = im.named(e, first, "first")
-	o.Then, ok2 = im.named(e, then, "then")
 	o.FirstAction, o.ThenAction = orderAction(e.first("first-action", "to_action", "action")), orderAction(e.first("then-action", "action"))
-	if ok1 && ok2 {
-		add(o)
+	thens := im.named(e, then, "then")
+	for _, o.First = range im.named(e, first, "first") {
+		for _, o.Then = range thens {
+			add(o)
+		}
 	}
 }
 
@@ -418,8 +414,12 @@ func (im *importer) ticket(e *element) {
 		}
 	}
 	if rsc := e.attr("rsc"); rsc != "" {
-		if id, ok := im.named(e, rsc, "rsc"); ok {
-			add(e.attr("id"), id, e.attr("rsc-role"))
+		for i, id := range im.named(e, rsc, "rsc") {
+			key := e.attr("id")
+			if i > 0 {
+				key += "-" + id
+			}
+			add(key, id, e.attr("rsc-role"))
 		}
 	}
 }

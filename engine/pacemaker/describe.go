@@ -2,6 +2,7 @@ package pacemaker
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,13 +88,10 @@ func newDescriber(c *cib.Config) *describer {
 func Describe(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) *Decision {
 	x := newDescriber(s.Config)
 	d := &Decision{
-		Placement: []Place{}, Actions: []Action{}, Order: reduce(g), Fenced: []string{}, FencedGuests: []string{},
+		Actions: []Action{}, Order: reduce(g), Fenced: []string{}, FencedGuests: []string{},
 		Unfenced: []string{}, Nodes: map[string]NodeKind{},
 	}
-	for i := range p.Instances {
-		d.Placement = append(d.Placement, x.place(&p.Instances[i]))
-	}
-	slices.SortStableFunc(d.Placement, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
+	d.Placement = x.places(s, p, g)
 	for i := range g.Actions {
 		a := x.action(&g.Actions[i].Action)
 		a.ID = i + 1
@@ -126,6 +124,149 @@ func nodeState(snapshot *cib.Snapshot, name string, n *cib.Node) string {
 	return s.State.String()
 }
 
+// running is what runs, by instance key and node.
+type running map[[2]string]cib.Role
+
+// places lists where everything is when the plan is done: what runs now, changed
+// by the actions. Where it should be can differ, if that cannot be reached.
+func (d *describer) places(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) []Place {
+	now := running{}
+	resources := map[string]string{} // by instance key
+	for node, all := range s.Status.Histories {
+		if !mayRun(s, node) {
+			continue
+		}
+		for key, h := range all {
+			if h == nil || h.BootID != bootID(s, node) {
+				continue
+			}
+			resources[key] = cmp.Or(h.Resource, key)
+			if r := roleOf(h); r > cib.RoleStopped {
+				now[[2]string{key, node}] = r
+			}
+		}
+	}
+	for i := range g.Actions {
+		a := &g.Actions[i]
+		at := [2]string{a.Instance, a.Node}
+		switch a.Op {
+		case cib.OpFence:
+			for k := range now {
+				if k[1] == a.Node {
+					delete(now, k)
+				}
+			}
+			continue
+		case cib.OpStart, cib.OpMigrateFrom:
+			now[at] = cib.RoleStarted
+		case cib.OpPromote:
+			now[at] = cib.RolePromoted
+		case cib.OpDemote:
+			now[at] = cib.RoleUnpromoted
+		case cib.OpStop, cib.OpMigrateTo:
+			delete(now, at)
+		}
+		resources[a.Instance] = a.Resource
+	}
+	out := []Place{}
+	runs := map[string]int{}
+	keys := slices.SortedFunc(maps.Keys(now), func(a, b [2]string) int {
+		return cmp.Or(cmp.Compare(resources[a[0]], resources[b[0]]), cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
+	})
+	for _, k := range keys {
+		rsc := resources[k[0]]
+		runs[rsc]++
+		role := now[k]
+		if d.roles[rsc] && role == cib.RoleStarted {
+			role = cib.RoleUnpromoted
+		} else if !d.roles[rsc] && role == cib.RoleUnpromoted {
+			role = cib.RoleStarted
+		}
+		out = append(out, Place{Resource: rsc, Instance: d.number(rsc, k[0]), Node: &k[1], Role: role.String()})
+	}
+	for i := range p.Instances { // and as many stopped ones as are left
+		a := &p.Instances[i]
+		if runs[a.Resource]--; runs[a.Resource] < 0 {
+			out = append(out, Place{Resource: a.Resource, Role: cib.RoleStopped.String()})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
+	return out
+}
+
+// bootID is the boot of a node whose histories count.
+func bootID(s *cib.Snapshot, node string) string {
+	if m := s.Status.Members[node]; m != nil && s.Status.View.Has(node) {
+		return m.BootID
+	}
+	if n := s.Status.Nodes[node]; n != nil {
+		return n.BootID
+	}
+	return ""
+}
+
+// mayRun reports whether anything can still run on a node.
+func mayRun(s *cib.Snapshot, node string) bool {
+	n := s.Status.Nodes[node]
+	switch {
+	case n == nil || s.Config.Nodes[node] == nil:
+		return false
+	case n.State == cib.NodeOffline || n.State == cib.NodeFenced:
+		return false
+	case n.State == cib.NodeUnclean:
+		return s.Config.Cluster.Options.Fencing()
+	}
+	return true
+}
+
+// roleOf replays a history.
+func roleOf(h *cib.History) cib.Role {
+	ops := slices.Clone(h.Ops)
+	slices.SortStableFunc(ops, func(a, b cib.OpResult) int { return cmp.Compare(a.Seq, b.Seq) })
+	role := cib.RoleStopped
+	for i := range ops {
+		op := &ops[i]
+		probe := op.Op == cib.OpMonitor && op.Interval == 0
+		good := op.Status == cib.OpDone && (op.RC == op.Expected || probe)
+		switch {
+		case op.Status == cib.OpCancelled || op.Status == cib.OpNotRun:
+		case op.Op == cib.OpStart || op.Op == cib.OpMigrateFrom:
+			role = max(role, cib.RoleStarted)
+			if good {
+				role = cib.RoleStarted
+			}
+		case op.Op == cib.OpPromote:
+			role = cib.RolePromoted
+		case op.Op == cib.OpDemote && good:
+			role = cib.RoleUnpromoted
+		case (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && good:
+			role = cib.RoleStopped
+		case op.Op == cib.OpMonitor:
+			role = roleByMonitor(op, role, probe)
+		}
+	}
+	return role
+}
+
+// roleByMonitor is the role after a monitor or probe.
+func roleByMonitor(op *cib.OpResult, role cib.Role, probe bool) cib.Role {
+	switch op.RC {
+	case cib.NotRunning:
+		if probe {
+			return cib.RoleStopped
+		}
+		return role
+	case cib.RunningPromoted, cib.FailedPromoted, cib.DegradedPromoted:
+		return cib.RolePromoted
+	case cib.NotInstalled, cib.NotConfigured:
+		return role
+	}
+	if probe && role == cib.RolePromoted && op.RC == cib.OK {
+		return cib.RoleStarted
+	}
+	return max(role, cib.RoleStarted)
+}
+
 // number returns the number of an instance that has one.
 func (d *describer) number(rsc, instance string) *int {
 	if !d.unique[rsc] {
@@ -137,19 +278,6 @@ func (d *describer) number(rsc, instance string) *int {
 		}
 	}
 	return nil
-}
-
-func (d *describer) place(a *graph.Assignment) Place {
-	out := Place{Resource: a.Resource, Instance: d.number(a.Resource, a.Instance), Role: cib.RoleStopped.String()}
-	if a.Node == "" {
-		return out
-	}
-	out.Node = &a.Node
-	out.Role = a.Role.String()
-	if d.roles[a.Resource] && a.Role == cib.RoleStarted {
-		out.Role = cib.RoleUnpromoted.String()
-	}
-	return out
 }
 
 func (d *describer) action(a *cib.Action) Action {

@@ -32,7 +32,7 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 			break
 		}
 	}
-	if digest(params, nil) == have {
+	if digest(params, nil) == have || p.class == "stonith" && digest(agentOnly(params), nil) == have {
 		return cib.Digest(params)
 	}
 	if names := strings.Fields(r.e.attr("op-force-restart")); r.e.attr("op-restart-digest") != "" {
@@ -42,6 +42,16 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 		}
 	}
 	return changed
+}
+
+// agentOnly leaves out the parameters of fence devices that the fencer reads
+// itself, as Pacemaker does since 2.1.
+func agentOnly(params map[string]string) map[string]string {
+	out := maps.Clone(params)
+	maps.DeleteFunc(out, func(name, _ string) bool {
+		return strings.HasPrefix(name, "pcmk_") || name == "provides" || name == "stonith-timeout"
+	})
+	return out
 }
 
 // digest is Pacemaker's: MD5 of an XML element with the parameters as attributes, sorted.

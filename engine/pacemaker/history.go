@@ -77,14 +77,22 @@ func (im *importer) importHistory(host *host, e *element) {
 	for i := range records {
 		r := &records[i]
 		r.op.Seq = uint64(i + 1)
-		if r.wait && r.op.Op != cib.OpMonitor {
-			im.await(host.name, key, base, p, r)
+		if r.wait {
+			if r.op.Op != cib.OpMonitor {
+				im.await(host.name, key, base, p, r)
+			}
 			continue
 		}
 		if p != nil {
 			r.op.Digest = im.digestOf(p, r)
 		}
 		h.Ops = append(h.Ops, r.op)
+	}
+	if p != nil {
+		im.promotionScore(host, p, id, base)
+	}
+	if len(h.Ops) == 0 {
+		return // nothing is known
 	}
 	im.countFailures(host, base, number, h)
 	all := im.Snapshot.Status.Histories[host.name]
@@ -197,6 +205,28 @@ func expectedOf(e *element, op *cib.OpResult) int {
 		return cib.NotRunning
 	}
 	return cib.OK
+}
+
+// promotionScore gives the promotion score of an instance of an anonymous clone
+// the name without its number, which older versions had in it.
+func (im *importer) promotionScore(h *host, p *primitive, id, base string) {
+	if p.clone == "" || p.unique || h.transient == nil {
+		return
+	}
+	plain := cib.PromotionAttribute(base)
+	if v, ok := h.transient[cib.PromotionAttribute(id)]; ok {
+		h.transient[plain] = v
+		return
+	}
+	if _, there := h.transient[plain]; there {
+		return
+	}
+	for n := range 16 {
+		if v, ok := h.transient[plain+":"+strconv.Itoa(n)]; ok {
+			h.transient[plain] = v
+			return
+		}
+	}
 }
 
 func (im *importer) isUnique(id string) bool { return im.prims[id] != nil && im.prims[id].unique }
