@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 // first needed and again when it broke.
 type units struct {
 	socket string
+	dir    string // of units and drop-ins until the next boot
 
 	mu   sync.Mutex
 	dial *unitDial // the newest try, or nil
@@ -43,7 +45,9 @@ const unitAskTimeout = 5 * time.Second
 
 var errNoManager = errors.New("systemd does not answer")
 
-func newUnits(socket string) *units { return &units{socket: socket} }
+func newUnits(socket string) *units {
+	return &units{socket: socket, dir: filepath.Join(filepath.Dir(socket), "system")}
+}
 
 func (u *units) close() {
 	u.mu.Lock()
@@ -242,6 +246,7 @@ func (u *units) operate(ctx context.Context, now func() time.Time, q *Request) R
 	default:
 		return done(cib.Unimplemented, "systemd units know no "+q.Op)
 	}
+	var trouble error // that keeps the operation from nothing
 	s, err := u.state(ctx, name)
 	if err != nil {
 		return failed(err)
@@ -264,6 +269,10 @@ func (u *units) operate(ctx context.Context, now func() time.Time, q *Request) R
 			late := t.Sub(q.NotAfter).Round(time.Millisecond)
 			return Result{Status: cib.OpNotRun, RC: cib.GenericError, Reason: fmt.Sprintf("%s was not started: its time was over %v ago", q.describe(), late)}
 		}
+		if q.Op == cib.OpStart || q.Op == "restart" {
+			// Without it the unit runs all the same; only a shutdown is less orderly.
+			trouble = u.adopt(ctx, name)
+		}
 		if err := u.job(ctx, name, q.Op); err != nil {
 			return failed(err)
 		}
@@ -272,7 +281,17 @@ func (u *units) operate(ctx context.Context, now func() time.Time, q *Request) R
 	if err != nil {
 		return failed(err)
 	}
-	return done(unitCode(q.Op, name, s))
+	rc, reason := unitCode(q.Op, name, s)
+	if q.Op == cib.OpStop && rc == cib.OK {
+		trouble = u.release(name)
+	}
+	switch {
+	case trouble != nil && reason == "":
+		reason = trouble.Error()
+	case trouble != nil:
+		reason = join(reason, trouble.Error())
+	}
+	return done(rc, reason)
 }
 
 // job asks for a job and waits for its end.
@@ -287,7 +306,11 @@ func (u *units) job(ctx context.Context, name, op string) error {
 	}[op]
 	// With room for the answer: the library's one reader must not wait for us.
 	answer := make(chan string, 1)
-	if _, err := ask(ctx, name, "replace", answer); err != nil {
+	mode := "replace"
+	if op == cib.OpStop && hostStops(ctx, c) {
+		mode = "ignore-dependencies"
+	}
+	if _, err := ask(ctx, name, mode, answer); err != nil {
 		return fmt.Errorf("%s %s: %w", op, name, err)
 	}
 	tick := time.NewTicker(unitPoll)

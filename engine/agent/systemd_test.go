@@ -155,6 +155,49 @@ func unitContract(t *testing.T, socket string) {
 	}
 }
 
+// While the cluster runs a unit, systemd leaves it alone at a shutdown until the
+// node is drained.
+func TestDropIn(t *testing.T) {
+	m := newFakeManager(t)
+	r := testRunner(t, func(c *Config) { c.SystemdSocket = m.socket })
+	run := func(op string) {
+		t.Helper()
+		res := r.Run(t.Context(), Request{Agent: ID{ClassSystemd, "", "belaytest-ok"}, Instance: "u", Op: op, Timeout: 10 * time.Second})
+		if res.RC != cib.OK || res.Reason != "" {
+			t.Fatalf("%s: %+v", op, res)
+		}
+	}
+	dir := filepath.Join(filepath.Dir(m.socket), "system", "belaytest-ok.service.d")
+	run("start")
+	if text, err := os.ReadFile(filepath.Join(dir, dropInName)); err != nil || !strings.Contains(string(text), "Before=belay-drain.service\n") {
+		t.Errorf("drop-in: %q, %v", text, err)
+	}
+	run("start")
+	run("monitor")
+	if m.reloads != 1 {
+		t.Errorf("%d reloads of systemd, want 1", m.reloads)
+	}
+	run("stop")
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after the stop: %v", err)
+	}
+	run("stop")
+	run("start")
+	// systemd still knew the drop-in, but a reload by others may come any time.
+	if m.reloads != 2 {
+		t.Errorf("%d reloads of systemd, want 2", m.reloads)
+	}
+	// A directory that can't be written keeps nothing from running.
+	run("stop")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	res := r.Run(t.Context(), Request{Agent: ID{ClassSystemd, "", "belaytest-ok"}, Instance: "u", Op: "start", Timeout: 10 * time.Second})
+	if res.RC != cib.OK || !strings.Contains(res.Reason, "drop-in") {
+		t.Errorf("without a place for the drop-in: %+v", res)
+	}
+}
+
 func TestManagerGoesAndComesBack(t *testing.T) {
 	m := newFakeManager(t)
 	r := testRunner(t, func(c *Config) { c.SystemdSocket = m.socket })
@@ -204,16 +247,20 @@ type fakeManager struct {
 	dropNext bool
 	units    map[string]*fakeUnit
 	waiting  map[string]uint32 // unit to the job that has not ended
+	reloads  int
 }
 
-type fakeUnit struct{ load, active, sub, result string }
+type fakeUnit struct {
+	load, active, sub, result string
+	dropIns                   []string // as read by the last reload
+}
 
 func newFakeManager(t *testing.T) *fakeManager {
 	m := &fakeManager{socket: filepath.Join(t.TempDir(), "private"), units: map[string]*fakeUnit{}, waiting: map[string]uint32{}}
 	for name := range testUnits {
-		m.units[name+".service"] = &fakeUnit{"loaded", "inactive", "dead", "success"}
+		m.units[name+".service"] = &fakeUnit{load: "loaded", active: "inactive", sub: "dead", result: "success"}
 	}
-	m.units["belaytest-masked.service"] = &fakeUnit{"masked", "inactive", "dead", "success"}
+	m.units["belaytest-masked.service"] = &fakeUnit{load: "masked", active: "inactive", sub: "dead", result: "success"}
 	l, err := net.Listen("unix", m.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -332,6 +379,21 @@ func (f fakeCalls) RestartUnit(unit, _ string) (godbus.ObjectPath, *godbus.Error
 	return f.m.begin(unit, "start")
 }
 
+// Reload reads the drop-ins.
+func (f fakeCalls) Reload() *godbus.Error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.reloads++
+	for name, u := range f.m.units {
+		u.dropIns = nil
+		file := filepath.Join(filepath.Dir(f.m.socket), "system", name+".d", dropInName)
+		if _, err := os.Stat(file); err == nil {
+			u.dropIns = []string{file}
+		}
+	}
+	return nil
+}
+
 func (f fakeCalls) ReloadUnit(unit, _ string) (godbus.ObjectPath, *godbus.Error) {
 	return f.m.begin(unit, "reload")
 }
@@ -363,7 +425,7 @@ func (f fakeProperties) find(msg godbus.Message) *fakeUnit {
 			return &found
 		}
 	}
-	return &fakeUnit{"not-found", "inactive", "dead", "success"}
+	return &fakeUnit{load: "not-found", active: "inactive", sub: "dead", result: "success"}
 }
 
 func (f fakeProperties) GetAll(msg godbus.Message, _ string) (map[string]godbus.Variant, *godbus.Error) {
@@ -372,10 +434,14 @@ func (f fakeProperties) GetAll(msg godbus.Message, _ string) (map[string]godbus.
 }
 
 func (f fakeProperties) Get(msg godbus.Message, _, name string) (godbus.Variant, *godbus.Error) {
-	if name != "Result" {
+	switch name {
+	case "Result":
+		return godbus.MakeVariant(f.find(msg).result), nil
+	case "DropInPaths":
+		return godbus.MakeVariant(append([]string{}, f.find(msg).dropIns...)), nil
+	default:
 		return godbus.Variant{}, godbus.NewError("org.freedesktop.DBus.Error.UnknownProperty", nil)
 	}
-	return godbus.MakeVariant(f.find(msg).result), nil
 }
 
 // serverSide lets the library, which knows only how to log in, be the one that
