@@ -25,8 +25,9 @@ import (
 
 // A unit and an address that the package's cluster keeps running, on one node.
 const (
+	unitStopped = "/var/lib/belay-unit-stopped"
 	packageUnit = "[Unit]\nDescription=A unit that the cluster starts\n[Service]\nExecStart=/bin/sleep infinity\n" +
-		"ExecStop=/bin/sh -c 'date +%s.%N >>/var/lib/belay-unit-stopped'\n"
+		"ExecStop=/bin/sh -c 'date --utc +%%Y-%%m-%%dT%%H:%%M:%%S.%%NZ >>" + unitStopped + "'\n"
 	packageConfig = `
 cluster: {name: lab}
 fence-devices:
@@ -39,7 +40,10 @@ resources:
   unit:
     agent: systemd:belay-unit
     operations: [{name: monitor, interval: 2s, timeout: 20s}]
-  both: {group: [vip, unit]}
+  slow:
+    agent: ocf:heartbeat:Delay
+    parameters: {startdelay: "0", stopdelay: "2", mondelay: "0"}
+  both: {group: [unit, vip, slow]}
 `
 )
 
@@ -64,6 +68,7 @@ func TestPackage(t *testing.T) {
 	before := map[string][]string{}
 	for _, h := range l.Hosts() {
 		must(t, h.WaitSystemd(ctx))
+		in(t, h, "rm", "-f", "/var/lib/man-db/auto-update") // reading all man pages takes longer than the test
 		before[h.Name()] = written(t, h)
 	}
 
@@ -125,7 +130,9 @@ func TestPackage(t *testing.T) {
 		t.Errorf("belay version: %s", out)
 	}
 
-	// The host's shutdown moves everything off first, and nobody fences it.
+	// The host's shutdown moves everything off first, in the cluster's order, and
+	// nobody fences it.
+	in(t, n3, "sh", "-c", ": >"+unitStopped)
 	changed = time.Now()
 	_, _ = n3.Exec(ctx, "systemctl", "poweroff") // killed by what it does
 	look("the resources have left n3 before it is off", func(s *status.Summary) string {
@@ -147,6 +154,11 @@ func TestPackage(t *testing.T) {
 		if slices.Contains([]string{event.Get(event.NodeLost).Code(), event.Get(event.FencingRequested).Code(), event.Get(event.ResourceFailed).Code()}, ev.Code) {
 			t.Errorf("during the shutdown: %s %s", ev.Code, ev.Text)
 		}
+	}
+	stopped, err := n3.ReadFile(unitStopped)
+	must(t, err)
+	if at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(stopped))); err != nil || at.Before(changed.Add(2*time.Second)) {
+		t.Errorf("the unit was stopped at %q, before the cluster's turn: the shutdown began at %s: %v", stopped, changed, err)
 	}
 	must(t, n3.PowerOn(ctx))
 	look("n3 is back", func(s *status.Summary) string { return cluster.Online(s, "n1", "n2", "n3") })
@@ -296,7 +308,7 @@ func written(t *testing.T, h *lab.Host) []string {
 				return nil
 			}
 		}
-		if d.IsDir() || name == "/var/lib/belay-unit-stopped" {
+		if d.IsDir() || name == unitStopped {
 			return nil
 		}
 		// A whiteout is a file that is gone.
