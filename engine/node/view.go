@@ -290,17 +290,19 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 }
 
 // restarting reports whether the absence of a member is that of its engine only:
-// it said so before, or a new engine of the same boot is heard.
+// it said so before, or a new engine of the same boot has registered or is heard.
 func (n *Node) restarting(now time.Time, old cib.ViewMember, doc *cib.Member) bool {
 	if doc.BootID != old.BootID {
 		return false
 	}
-	if doc.Restart {
+	if doc.Restart || doc.Incarnation != old.Incarnation {
+		// A new engine that has registered is heard in both directions a moment
+		// later.
 		return true
 	}
 	for _, m := range n.tracker.Alive(now) {
 		if m.Node == old.Node {
-			return m.BootID == old.BootID && (m.Incarnation != doc.Incarnation || m.Incarnation != old.Incarnation)
+			return m.BootID == old.BootID && m.Incarnation != old.Incarnation
 		}
 	}
 	return false
