@@ -34,6 +34,7 @@ type keeper struct {
 	running   bool
 	pause     time.Duration // until the next look
 	tended    time.Time
+	asked     time.Time // when the store was asked for its members
 	tendedRev int64
 	nodes     string // the configured nodes
 	nodesAt   time.Time
@@ -344,6 +345,10 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 	return k.startMember(ctx)
 }
 
+// membersPause is the time between two questions for the store's members while the
+// voters are as they should be.
+const membersPause = 5 * time.Second
+
 // tendVoters takes the next step towards the voters that the configuration wants,
 // on the DC only.
 func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
@@ -361,9 +366,12 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if lost, next := successor(s, now); lost != "" {
 		return k.replaceVoter(ctx, lost, next)
 	}
-	if !k.votersDiffer(s) {
+	// A voter that lost its data takes its member away by itself, which no document
+	// shows: now and then the store is asked.
+	if !k.votersDiffer(s) && now.Before(k.asked.Add(membersPause)) {
 		return nil
 	}
+	k.asked = now
 	if nodes := strings.Join(sortedKeys(s.Config.Nodes), " "); nodes != k.nodes {
 		k.nodes, k.nodesAt = nodes, now
 	}
