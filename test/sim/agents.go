@@ -55,10 +55,10 @@ type spell struct {
 // runAgent takes a node's Run: the shell of the daemon, from the order to the fork.
 func (w *World) runAgent(e *engine, x node.Run) {
 	r := &run{id: x.Run, action: x.Action, notAfter: x.NotAfter, m: e.m, e: e}
-	if w.mutant != nil && w.mutant.run != nil {
-		if !w.mutant.run(w, r) {
-			return
-		}
+	if w.mutant != nil && w.mutant.run != nil && !w.mutant.run(w, r) {
+		e.runs[r.id] = r
+		w.afterOn(time.Second, e.m, ofEngine, e, func() { w.end(r, node.AgentResult{Status: cib.OpDone, RC: cib.GenericError}) })
+		return
 	}
 	if e.runs[r.id] != nil {
 		w.fail(6, "node %s runs number %d twice", e.m.name, r.id)

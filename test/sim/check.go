@@ -174,6 +174,11 @@ func (c *checks) mayAct(w *World, e *engine, what string) {
 // run is called when an agent is about to be started.
 func (c *checks) run(w *World, r *run) {
 	e, m, a := r.e, r.m, &r.action
+	for _, o := range m.truth.orphans {
+		if o.begun && !o.over && o.action.Instance == a.Instance {
+			w.fail(6, "%s runs %s, and %s of an earlier engine still runs", m.name, a.String(), o.action.String())
+		}
+	}
 	if r.notAfter.IsZero() {
 		if a.Op != cib.OpStop && a.Op != cib.OpDemote {
 			w.fail(6, "%s runs %s without a record", m.name, a.String())
@@ -242,7 +247,9 @@ func (w *World) noisy() bool {
 	if !w.faulty {
 		return false
 	}
-	return w.sc.Loss > 0.1 || w.net.loss != nil || w.net.slow > 0
+	// With validity as short as detection five heartbeats in a row end it; at 5 %
+	// loss each way that happens once in a few thousand worlds.
+	return w.sc.Loss > 0.01 || w.net.loss != nil || w.net.slow > 0
 }
 
 // fence is called when a fence agent is about to switch.

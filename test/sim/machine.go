@@ -60,7 +60,8 @@ type engine struct {
 	seen     int64 // revision delivered
 	read     bool  // the first read is done
 	watching bool
-	commits  int // without an answer
+	commits  int    // without an answer
+	epoch    uint64 // validity epoch that it registered, or is about to
 	runs     map[uint64]*run
 	fences   map[uint64]bool
 	born     int64

@@ -16,9 +16,10 @@ type Mutant struct {
 	Name  string
 	What  string
 	Rules []int // one of them catches it
+	Rare  bool  // it takes thousands of worlds
 
 	commit      func(w *World, e *engine, c *node.Commit) bool // false: it is not sent
-	run         func(w *World, r *run) bool                    // false: it is not run
+	run         func(w *World, r *run) bool                    // false: it is not run, and said to fail
 	result      func(w *World, r *run, res *node.AgentResult)
 	fenceCall   func(w *World, e *engine, x *node.FenceCall) bool // false: it is not made
 	fenceResult func(w *World, x *node.FenceCall, r *node.FenceResult)
@@ -34,7 +35,7 @@ func (w *World) Break(m *Mutant) { w.mutant = m }
 // Mutants are all of them.
 var Mutants = []Mutant{
 	{
-		Name: "dc-no-compare", What: "the DC's writes do not compare the DC's key", Rules: []int{3},
+		Name: "dc-no-compare", What: "the DC's writes do not compare the DC's key", Rules: []int{3, 6, 7},
 		commit: func(_ *World, _ *engine, c *node.Commit) bool {
 			if c.Txn.If = slices.Clone(c.Txn.If); len(c.Txn.Put) != 1 || c.Txn.Put[0].Key != cib.KeyDC {
 				c.Txn.If = slices.DeleteFunc(c.Txn.If, func(x cib.Compare) bool { return x.Key == cib.KeyDC && x.ModRev != 0 && !elects(&c.Txn) })
@@ -56,7 +57,7 @@ var Mutants = []Mutant{
 		commit: onKind("claim", func(c *node.Commit) { c.Txn.If = nil }),
 	},
 	{
-		Name: "withdraw-no-compare", What: "the DC withdraws without comparing the record", Rules: []int{6},
+		Name: "withdraw-no-compare", What: "the DC withdraws without comparing the record", Rare: true, Rules: []int{6},
 		commit: func(_ *World, _ *engine, c *node.Commit) bool {
 			c.Txn.If = slices.DeleteFunc(slices.Clone(c.Txn.If), func(x cib.Compare) bool {
 				return strings.HasPrefix(x.Key, cib.KeyPending) && x.ModRev != 0 && compares(&c.Txn, cib.KeyDC)
@@ -65,17 +66,17 @@ var Mutants = []Mutant{
 		},
 	},
 	{
-		Name: "config-no-compare", What: "the DC asks without comparing the configuration's generation", Rules: []int{5},
+		Name: "config-no-compare", What: "the DC asks without comparing the configuration's generation", Rare: true, Rules: []int{5},
 		commit: func(_ *World, _ *engine, c *node.Commit) bool {
 			c.Txn.If = slices.DeleteFunc(slices.Clone(c.Txn.If), func(x cib.Compare) bool { return x.Key == cib.KeyConfigGen })
 			return true
 		},
 	},
 	{
-		Name: "report-no-compare", What: "a report does not compare the history that it replaces", Rules: []int{1, 10},
+		Name: "report-no-compare", What: "a report does not compare the history that it replaces", Rare: true, Rules: []int{1, 10},
 		commit: onKind("report", func(c *node.Commit) { c.Txn.If = nil }),
 	},
-	{Name: "ignore-not-after", What: "an agent is started, and a device called, however late it is", Rules: []int{2, 3}, ignoreNotAfter: true},
+	{Name: "ignore-not-after", What: "an agent is started, and a device called, however late it is", Rare: true, Rules: []int{2, 3}, ignoreNotAfter: true},
 	{Name: "start-twice", What: "every start is run twice", Rules: []int{6}, runTwice: true},
 	{
 		Name: "run-unclaimed", What: "an action runs although its claim was not written", Rules: []int{6},
@@ -109,7 +110,7 @@ var Mutants = []Mutant{
 		},
 	},
 	{
-		Name: "failed-off-counts", What: "a device that does not answer counts as off", Rules: []int{4},
+		Name: "failed-off-counts", What: "a device that does not answer counts as off", Rare: true, Rules: []int{4},
 		fenceResult: func(_ *World, x *node.FenceCall, r *node.FenceResult) {
 			if x.Op != node.FenceMonitor {
 				*r = node.FenceResult{OK: true, Off: true}
@@ -125,7 +126,7 @@ var Mutants = []Mutant{
 		commit: restate(cib.NodeUnclean, cib.NodeOffline),
 	},
 	{
-		Name: "skip-the-proof", What: "the policy is told that fencing is not required", Rules: []int{4},
+		Name: "skip-the-proof", What: "the policy is told that fencing is not required", Rules: []int{10, 4},
 		snapshot: func(_ *World, _ *engine, s *cib.Snapshot) *cib.Snapshot {
 			no := false
 			out, c := *s, *s.Config
@@ -157,7 +158,7 @@ var Mutants = []Mutant{
 		}),
 	},
 	{
-		Name: "void-not-recorded", What: "a proof that turned out false stands", Rules: []int{4, 10, 7},
+		Name: "void-not-recorded", What: "a proof that turned out false stands", Rare: true, Rules: []int{4, 10, 7},
 		commit: func(_ *World, _ *engine, c *node.Commit) bool {
 			c.Txn.Put = slices.DeleteFunc(slices.Clone(c.Txn.Put), func(p cib.Put) bool {
 				v, ok := p.Value.(*cib.Proof)
@@ -216,16 +217,16 @@ var Mutants = []Mutant{
 		Name: "ignore-one-way-cut", What: "what a one-way cut drops arrives, and who is cut off is not missed", Rules: []int{10, 2}, oneWayLeaks: true,
 	},
 	{
-		Name: "echo-always", What: "voters tell every node that it is in the view, the one that it knows", Rules: []int{8, 3, 2, 10},
+		Name: "echo-always", What: "voters tell every node that it is in the view, the one that it knows", Rare: true, Rules: []int{8, 3, 2, 10},
 		message: func(w *World, _ *engine, to int, m *membership.Message) {
 			m.InView, m.View = true, w.machines[to].truth.viewSeen
 		},
 	},
 	{
-		Name: "ignore-epoch", What: "a record counts as asked for in the present validity epoch", Rules: []int{6},
+		Name: "ignore-epoch", What: "a record counts as asked for in the present validity epoch", Rare: true, Rules: []int{6},
 		snapshot: func(_ *World, e *engine, s *cib.Snapshot) *cib.Snapshot {
-			own, doc := s.Status.Pending[e.m.name], s.Status.Members[e.m.name]
-			if len(own) == 0 || doc == nil || doc.Incarnation != e.inc {
+			own := s.Status.Pending[e.m.name]
+			if len(own) == 0 || e.epoch == 0 {
 				return s
 			}
 			out := *s
@@ -237,7 +238,7 @@ var Mutants = []Mutant{
 			}
 			for id, p := range own {
 				q := *p
-				q.ValidityEpoch = doc.ValidityEpoch
+				q.ValidityEpoch = e.epoch
 				out.Status.Pending[e.m.name][id] = &q
 			}
 			return &out
@@ -259,9 +260,9 @@ var Mutants = []Mutant{
 			}
 		},
 	},
-	{Name: "keep-leftovers", What: "agents of an earlier engine go on while the new one probes", Rules: []int{1, 10}, keepLeftovers: true},
+	{Name: "keep-leftovers", What: "agents of an earlier engine go on while the new one probes", Rare: true, Rules: []int{6, 1, 10}, keepLeftovers: true},
 	{
-		Name: "no-deadline", What: "a node without validity neither stops its resources nor resets itself", Rules: []int{8},
+		Name: "no-deadline", What: "a node without validity neither stops its resources nor resets itself", Rules: []int{8, 10},
 		noSelfFence: true,
 		run:         func(_ *World, r *run) bool { return !r.notAfter.IsZero() },
 	},

@@ -340,7 +340,14 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 		if f.Kind != DeviceUnreachable {
 			f.Node = ""
 		}
-		return append([]Fault{f}, Fault{At: f.At + 500*time.Millisecond, Kind: PowerLoss, Node: node(), For: 8 * time.Second})
+		// Something has to be fenced meanwhile: a machine without power, or one that
+		// goes on without being heard by all.
+		f.For = between(r, time.Second, 45*time.Second)
+		g := Fault{At: f.At + 500*time.Millisecond, Kind: pick(r, PowerLoss, CutPair, CutPair, Isolate), Node: voter(), For: f.For}
+		if g.Kind == CutPair {
+			g.Peer = voter()
+		}
+		return []Fault{f, g}
 	case n < 85 && sc.Seed%16 == 3:
 		f.Kind, f.Node, f.Text = DeviceLies, "", pick(r, devs...)
 		return append([]Fault{f}, Fault{At: f.At + 500*time.Millisecond, Kind: Isolate, Node: node(), For: 12 * time.Second})
@@ -352,8 +359,9 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 	case n < 91:
 		f.Kind, f.Node, f.N = CrashExecutor, "", r.IntN(4)
 		return append([]Fault{f}, Fault{At: f.At + 500*time.Millisecond, Kind: PowerLoss, Node: node(), For: 8 * time.Second})
-	case n < 92:
-		f.Kind, f.Node, f.N = CrashAgentNode, "", r.IntN(4)
+	case n < 93:
+		f.Kind, f.Node, f.N = CrashAgentNode, "", pick(r, 0, 1, 2, 2, 2, 3)
+		short(2*sc.Config.Cluster.Options.DetectionTime(), 12*time.Second)
 	case n < 94:
 		f.Kind, f.Node = AdminConfirm, node()
 		return []Fault{{At: f.At - 3*time.Second, Kind: PowerLoss, Node: f.Node, For: 20 * time.Second}, f}

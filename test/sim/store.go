@@ -95,6 +95,11 @@ func (s *store) commit(e *engine, c node.Commit) {
 	if w.mutant != nil && w.mutant.commit != nil && !w.mutant.commit(w, e, &c) {
 		return
 	}
+	for i := range c.Txn.Put {
+		if doc, ok := c.Txn.Put[i].Value.(*cib.Member); ok {
+			e.epoch = doc.ValidityEpoch
+		}
+	}
 	e.commits++
 	if e.commits > commitsMax {
 		w.fail(ruleGrowth, "node %s has %d transactions on their way", e.m.name, e.commits)
@@ -111,7 +116,7 @@ func (s *store) send(q *request) {
 	d := between(r, time.Millisecond, 6*time.Millisecond) + s.slow
 	if w.faulty {
 		switch r.IntN(200) {
-		case 0: // the connection breaks, and the request is on its way all the same
+		case 0, 4: // the connection breaks, and the request is on its way all the same
 			w.afterOn(between(r, 0, 50*time.Millisecond), q.m, ofEngine, q.e, func() { s.answer(q, node.Unknown, 0) })
 			d = between(r, 0, 3*time.Second)
 		case 1, 2, 3:
