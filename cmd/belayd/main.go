@@ -111,13 +111,7 @@ Flags:
 	}
 	o.OCFRoots, o.FenceDir = strings.Split(*ocf, ":"), strings.Split(*fence, ":")
 	syscall.Umask(0o022)
-	// journald stamps the lines itself.
-	o.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.Level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey && os.Getenv("JOURNAL_STREAM") != "" {
-			return slog.Attr{}
-		}
-		return a
-	}}))
+	o.Log = slog.New(newHandler(stderr, o.Level))
 	o.Ready = func() { _, _ = sd.SdNotify(false, sd.SdNotifyReady) }
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
