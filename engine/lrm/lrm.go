@@ -20,6 +20,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -654,6 +655,9 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	}
 	op.Failed = Failed(a, r)
 	if op.Failed {
+		if ms, err := strconv.ParseInt(a.Meta["failure_timeout"], 10, 64); err == nil && ms > 0 && r.Ended.Sub(h.LastFailure) >= time.Duration(ms)*time.Millisecond {
+			h.FailCount = 0 // those before have expired
+		}
 		h.FailCount = h.FailCount.Add(1)
 		h.LastFailure = r.Ended
 	}
@@ -665,7 +669,7 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 		switch {
 		case o.Op != op.Op || o.Interval != op.Interval:
 			// A stop ends every recurring monitor.
-			return op.Op == cib.OpStop && !op.Failed && o.Interval > 0
+			return op.Op == cib.OpStop && !op.Failed && o.Interval > 0 && !o.Failed
 		case o.Failed && !op.Failed:
 			return false // the last failure stays until it is cleaned up
 		}

@@ -21,11 +21,10 @@ func (n *Node) drive(now time.Time) {
 	n.planned = n.snap
 	wall := n.wallNow()
 	n.replanAt = time.Time{}
-	if at := policy.NextChange(n.snap, wall); !at.IsZero() {
-		n.replanAt = now.Add(at.Sub(wall))
+	place, plan, next := policy.Decide(n.snap, wall)
+	if !next.IsZero() {
+		n.replanAt = now.Add(next.Sub(wall))
 	}
-	place := policy.Place(n.snap, wall)
-	plan := policy.Plan(n.snap, place, wall)
 	if err := policy.Check(n.snap, place, plan); err != nil {
 		if n.refused != err.Error() {
 			n.refused = err.Error()

@@ -42,7 +42,7 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 	}
 	o := &n.snap.Config.Cluster.Options
 	heard := n.everHeard[target]
-	if !heard && now.Before(n.started.Add(o.StartupWaitTime())) {
+	if !heard && !n.warm && now.Before(n.started.Add(o.StartupWaitTime())) {
 		return // a cold start: it may still be booting
 	}
 	if !heard && !o.FencesAtStartup() {

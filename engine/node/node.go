@@ -32,6 +32,7 @@ type Node struct {
 	lrm      *lrm.Manager
 	snap     *cib.Snapshot // nil: nothing known yet
 	fresh    bool          // snap came from the store, not from disk
+	warm     bool          // the engine began in a cluster that was alive in this boot: no cold start
 	diskRead bool          // the local resource manager has been shown the one from disk
 	started  time.Time
 	now      time.Time     // of the present Step
@@ -122,6 +123,12 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 	case Changed:
 		if !n.newer(ev.Snap) {
 			return nil // news can overtake each other; time must not run backwards
+		}
+		if !n.fresh {
+			// Where the stored view has this boot of this machine, the cluster was
+			// alive a moment ago, and only this engine is new.
+			m, ok := ev.Snap.Status.View.Member(n.self.Name)
+			n.warm = ok && m.BootID == n.self.BootID
 		}
 		n.snap, n.fresh = ev.Snap, true
 		n.configure(now)

@@ -317,7 +317,7 @@ func (n *Node) drained(name string) bool {
 func (n *Node) empty(name string) bool {
 	doc := n.snap.Status.Members[name]
 	for _, h := range n.snap.Status.Histories[name] {
-		if doc != nil && h.BootID == doc.BootID && h.Role().Active() && !n.unmanaged(h.Resource) {
+		if role := h.Role(); doc != nil && h.BootID == doc.BootID && (role.Active() || role == cib.RoleUnknown) && !n.unmanaged(h.Resource) {
 			return false
 		}
 	}
