@@ -167,8 +167,14 @@ func (e *editor) apply() error {
 		return invalid(faults)
 	}
 	e.keepMoves()
+	// What agents keep stays unless the document names it.
 	if e.c.Cluster.Properties == nil {
 		e.c.Cluster.Properties = e.old.Cluster.Properties
+	}
+	for name, n := range e.c.Nodes {
+		if old := e.old.Nodes[name]; old != nil && n.Attributes == nil {
+			n.Attributes = old.Attributes
+		}
 	}
 	return nil
 }
