@@ -115,6 +115,9 @@ func TestPackage(t *testing.T) {
 			if n := s.Node(h.Name()); n == nil || n.Version != "1.0.1" {
 				return "the old version"
 			}
+			if want := min(2, 4-h.Index()); len(s.Cluster.Versions) != want || s.Cluster.FeatureLevel != cib.FeatureLevel {
+				return fmt.Sprintf("releases %v at level %d", s.Cluster.Versions, s.Cluster.FeatureLevel)
+			}
 			return cmpFirst(cluster.Online(s, "n1", "n2", "n3"), running("both", "n3")(s))
 		})
 	}
@@ -128,6 +131,14 @@ func TestPackage(t *testing.T) {
 	}
 	if out := in(t, n3, "belay", "version"); !strings.Contains(out, "1.0.1") {
 		t.Errorf("belay version: %s", out)
+	}
+
+	// The journal knows how serious a line is.
+	if log := in(t, n3, "journalctl", "-u", "belayd", "--no-pager"); !strings.Contains(log, "]: level=INFO msg=") {
+		t.Errorf("the journal of belayd:\n%s", log)
+	}
+	if log := in(t, n3, "journalctl", "-u", "belayd", "-p", "warning", "--no-pager"); strings.Contains(log, "level=INFO") {
+		t.Errorf("warnings in the journal of belayd:\n%s", log)
 	}
 
 	// The host's shutdown moves everything off first, in the cluster's order, and
@@ -252,7 +263,9 @@ func onAny(l *lab.Lab, condition func(*status.Summary) string) string {
 		if err != nil {
 			continue
 		}
-		s, err := client.New(path).Status(ctx, false)
+		c := client.New(path)
+		s, err := c.Status(ctx, false)
+		c.Close()
 		if err != nil {
 			continue
 		}
