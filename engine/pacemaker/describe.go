@@ -252,7 +252,7 @@ func roleOf(h *cib.History) cib.Role {
 func roleByMonitor(op *cib.OpResult, role cib.Role, probe bool) cib.Role {
 	switch op.RC {
 	case cib.NotRunning:
-		if probe {
+		if probe || op.Expected == cib.NotRunning {
 			return cib.RoleStopped
 		}
 		return role

@@ -21,7 +21,7 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 	if have == "" || r.op.Interval > 0 || r.op.Op != cib.OpStart && !r.op.Probe && r.op.Op != cib.OpMigrateFrom {
 		return ""
 	}
-	params := p.cfg.Parameters
+	params, extra := p.cfg.Parameters, false
 	for i := range p.cfg.Operations {
 		if o := &p.cfg.Operations[i]; o.Name == r.op.Op && o.Interval == 0 && len(o.Parameters) > 0 {
 			params = maps.Clone(params)
@@ -29,13 +29,14 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 				params = map[string]string{}
 			}
 			maps.Copy(params, o.Parameters)
+			extra = true // an agent cannot reload parameters of one operation
 			break
 		}
 	}
 	if digest(params, nil) == have || p.class == "stonith" && digest(agentOnly(params), nil) == have {
 		return cib.Digest(params)
 	}
-	if names := strings.Fields(r.e.attr("op-force-restart")); r.e.attr("op-restart-digest") != "" {
+	if names := strings.Fields(r.e.attr("op-force-restart")); !extra && r.e.attr("op-restart-digest") != "" {
 		if digest(params, names) == r.e.attr("op-restart-digest") {
 			im.noteName(r.e, r.e.attr("id"), "op-restart-digest", "parameters were changed that the agent can reload; it is not reloaded here")
 			return ""

@@ -204,7 +204,7 @@ func (im *importer) judge(h *host) (cib.NodeState, string) {
 		return cib.NodeOffline, ""
 	case s.attr("in_ccm") == "":
 		return cib.NodeUnclean, "it was never seen by the cluster"
-	case join == "nack":
+	case join == "nack" || join == "banned":
 		return cib.NodeUnclean, "it was refused as a member"
 	case terminate && !member && !online && join == "down":
 		return cib.NodeOffline, ""

@@ -1,6 +1,7 @@
 package pacemaker
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -122,6 +123,9 @@ func compareAs(a, b, kind, op string) int {
 	case "integer", "number":
 		x, errX := strconv.ParseFloat(a, 64)
 		y, errY := strconv.ParseFloat(b, 64)
+		if kind == "integer" {
+			x, y = math.Trunc(x), math.Trunc(y)
+		}
 		if errX == nil && errY == nil {
 			switch {
 			case x < y:
