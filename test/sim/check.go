@@ -619,7 +619,11 @@ func (c *checks) after(w *World, e *engine, txn *cib.Txn) {
 	}
 	switch kind {
 	case "claim":
-		w.spring(CrashAgentNode, "", e.m)
+		for i := range txn.Put {
+			if p, ok := txn.Put[i].Value.(*cib.Pending); ok {
+				w.spring(CrashAgentNode, p.Op, e.m)
+			}
+		}
 	case "register", "finish", "report", "fence-executing", "fence-failed", "proof":
 	default:
 		w.spring(CrashDC, kind, e.m)

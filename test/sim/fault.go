@@ -34,14 +34,14 @@ const (
 	LeaderMove                             // the store elects another leader
 	AgentSpell                             // the next N runs of Op on Resource go wrong, Mode says how
 	ResourceDies                           // wherever it runs
-	DeviceBroken                           // a fence device says that it can't
+	DeviceBroken                           // a fence device, or with no name each of them, says that it can't
 	DeviceHangs                            // a fence device does not answer
 	DeviceUnreachable                      // from Node
 	DeviceLies                             // says off, reads off, does nothing
 	WallJump                               // the wall clock of Node
 	CrashDC                                // after the next commit of the kind Text: N 0 power, 1 engine, 2 pause, 3 isolate
 	CrashExecutor                          // of a fencing, when it calls a device; N as above
-	CrashAgentNode                         // of a node when it claims its next action; N as above
+	CrashAgentNode                         // of a node when it claims its next action, Text its operation; N as above, 4 a pause while no device works
 	AdminStop
 	AdminStart
 	AdminUnmanage
@@ -245,9 +245,15 @@ func (w *World) inject(f *Fault) {
 			}
 		}
 	case DeviceBroken:
-		d := w.devices[f.Text]
-		d.broken++
-		ends("broken device", func() { d.broken-- })
+		by := func(n int) {
+			for id, d := range w.devices {
+				if f.Text == "" || f.Text == id {
+					d.broken += n
+				}
+			}
+		}
+		by(1)
+		ends("broken device", func() { by(-1) })
 	case DeviceHangs:
 		d := w.devices[f.Text]
 		d.hanging++
@@ -328,6 +334,9 @@ func (w *World) strike(m *machine, f *Fault) {
 		again.Kind, again.N = EngineCrash, w.bootRand.IntN(2)
 	case 2:
 		again.Kind = Pause
+	case 4:
+		again.Kind = Pause
+		w.inject(&Fault{At: f.At, Kind: DeviceBroken, For: f.For + 5*time.Second})
 	default:
 		again.Kind = Isolate
 	}

@@ -343,6 +343,9 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 		// Something has to be fenced meanwhile: a machine without power, or one that
 		// goes on without being heard by all.
 		f.For = between(r, time.Second, 45*time.Second)
+		if f.Kind == DeviceBroken && r.IntN(2) == 0 {
+			f.Text = "" // all of them
+		}
 		g := Fault{At: f.At + 500*time.Millisecond, Kind: pick(r, PowerLoss, CutPair, CutPair, Isolate), Node: voter(), For: f.For}
 		if g.Kind == CutPair {
 			g.Peer = voter()
@@ -360,8 +363,10 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 		f.Kind, f.Node, f.N = CrashExecutor, "", r.IntN(4)
 		return append([]Fault{f}, Fault{At: f.At + 500*time.Millisecond, Kind: PowerLoss, Node: node(), For: 8 * time.Second})
 	case n < 93:
-		f.Kind, f.Node, f.N = CrashAgentNode, "", pick(r, 0, 1, 2, 2, 2, 3)
-		short(2*sc.Config.Cluster.Options.DetectionTime(), 12*time.Second)
+		f.Kind, f.Node, f.N = CrashAgentNode, "", pick(r, 0, 1, 2, 2, 3, 4, 4)
+		f.Text = pick(r, "", "start", "start")
+		o := &sc.Config.Cluster.Options
+		short(2*o.DetectionTime(), 2*o.DetectionTime()+o.ValidityTime()+6*time.Second)
 	case n < 94:
 		f.Kind, f.Node = AdminConfirm, node()
 		return []Fault{{At: f.At - 3*time.Second, Kind: PowerLoss, Node: f.Node, For: 20 * time.Second}, f}
