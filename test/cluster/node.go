@@ -121,6 +121,20 @@ func (n *Node) Release() error {
 	return n.start()
 }
 
+// Stop ends the engine in an orderly way; it is started again by Release, or with
+// the host.
+func (n *Node) Stop(ctx context.Context) error {
+	n.Hold()
+	svc := n.Engine()
+	_ = svc.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-svc.Done():
+	case <-ctx.Done():
+		return fmt.Errorf("the engine of %s does not stop: %w", n.Name, ctx.Err())
+	}
+	return nil
+}
+
 // Kill ends the engine with SIGKILL; its supervisor starts it again.
 func (n *Node) Kill() { n.Engine().Kill() }
 
@@ -184,8 +198,10 @@ func (n *Node) Change(ctx context.Context, action api.Action, object string, val
 	}
 	for {
 		r, err := n.Client().Change(ctx, ch)
+		// In conflict with another change, or nothing was changed since the store
+		// was electing a leader.
 		var p *api.Problem
-		if errors.As(err, &p) && p.Code == api.CodeConflict && ctx.Err() == nil {
+		if errors.As(err, &p) && (p.Code == api.CodeConflict || p.Code == api.CodeStore) && ctx.Err() == nil {
 			pause(ctx, 50*time.Millisecond)
 			continue
 		}
