@@ -1,3 +1,4 @@
 package main
 
 //go:generate go run gen_schema.go ../../engine/cib ../../docs/reference/cluster.schema.json
+//go:generate go run gen_reference.go ../../docs/reference/cluster.schema.json ../../docs/configuration.md
