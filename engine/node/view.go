@@ -148,6 +148,9 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 		if n.proofFor(name, m.BootID) != nil {
 			return false // see absent; if it is heard after that, the proof is void
 		}
+		if n.voided(name, m.BootID) {
+			return false // what ran there was recovered elsewhere: it is fenced again
+		}
 		if r := st.Requests[name]; r != nil && r.State == cib.FenceExecuting {
 			return false // somebody is at the power switch right now
 		} else if r != nil && r.BootID == m.BootID {
@@ -353,6 +356,16 @@ func (n *Node) cleared(c *viewChange, name string, cur *cib.NodeStatus) {
 	if r := n.snap.Status.Requests[name]; r != nil && r.BootID == cur.BootID {
 		n.withdraw(c, r, "node "+name+" was booted anew")
 	}
+}
+
+// voided reports whether a proof that a boot is over turned out false.
+func (n *Node) voided(name, boot string) bool {
+	for _, p := range n.snap.Status.Proofs { // their order does not matter
+		if p.Target == name && p.BootID == boot && p.Void != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // withdraw ends a fencing request that is no longer needed.
