@@ -256,6 +256,7 @@ type Resource struct {
 	Operations  []Operation       `json:"operations,omitempty"`
 	Meta        Meta              `json:"meta,omitzero"`
 	Utilization map[string]int    `json:"utilization,omitempty"`
+	Position    int               `json:"position,omitempty"` // among equals the lower one is assigned first; default 0, then by id
 }
 
 // Kind says what the resource is.
