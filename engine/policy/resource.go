@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -129,7 +130,9 @@ func (u *state) unpackResources() {
 	cfgs := u.s.Config.Resources
 	u.byID = make(map[string]*rsc, len(cfgs))
 	u.ledgers = make(map[string]*ledger, len(cfgs))
-	ids := slices.Sorted(maps.Keys(cfgs))
+	ids := slices.SortedFunc(maps.Keys(cfgs), func(a, b string) int {
+		return cmp.Or(cmp.Compare(position(cfgs[a]), position(cfgs[b])), cmp.Compare(a, b))
+	})
 	u.parents = make(map[string]string)
 	parent := u.parents
 	for _, id := range ids {
@@ -155,6 +158,13 @@ func (u *state) unpackResources() {
 			u.top = append(u.top, r)
 		}
 	}
+}
+
+func position(r *cib.Resource) int {
+	if r == nil {
+		return 0
+	}
+	return r.Position
 }
 
 // inCircle reports whether following the parents never ends.

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -58,10 +59,10 @@ func compares(e *cib.Expression, n *node) bool {
 func compareValues(a, b, typ string, ordering bool) int {
 	switch typ {
 	case "integer":
-		x, errX := strconv.ParseInt(a, 10, 64)
-		y, errY := strconv.ParseInt(b, 10, 64)
-		if errX == nil && errY == nil {
-			return compareOrdered(x, y)
+		x, errX := strconv.ParseFloat(a, 64)
+		y, errY := strconv.ParseFloat(b, 64)
+		if errX == nil && errY == nil { // 12.9 counts as 12
+			return compareOrdered(math.Trunc(x), math.Trunc(y))
 		}
 	case "number":
 		if c, ok := compareNumbers(a, b); ok {
