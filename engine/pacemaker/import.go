@@ -70,6 +70,7 @@ type importer struct {
 	templates map[string]*element
 	prims     map[string]*primitive
 	tags      map[string][]string
+	position  int    // of the last resource
 	defaults  values // rsc_defaults that hold for all
 	feature   string // crm_feature_set
 }

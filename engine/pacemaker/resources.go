@@ -61,7 +61,8 @@ func (im *importer) importResource(e *element, up inherited) string {
 		im.note(e, id, "this kind of resource is not known")
 		return ""
 	}
-	r := &cib.Resource{Description: e.attr("description")}
+	im.position++
+	r := &cib.Resource{Description: e.attr("description"), Position: im.position}
 	switch e.name {
 	case "primitive":
 		im.importPrimitive(e, r, up)
