@@ -286,6 +286,23 @@ func TestDurations(t *testing.T) {
 	}
 }
 
+// TestTimes reads points in time in the spellings that CIBs have.
+func TestTimes(t *testing.T) {
+	for _, text := range []string{
+		"2026-03-04T12:00:00Z", "2026-03-04 12:00:00", "2026-03-04 12:00:00Z", "2026-03-04 12:00:00 Z", "2026-03-04 07:00:00 -05:00",
+		"2026-03-04 13:00:00 +01:00", "2026-03-04T12:00", "20260304T120000Z", "1772625600",
+	} {
+		if got, ok := ParseTime(text); !ok || !got.Equal(noon) {
+			t.Errorf("%q: got %s, %v", text, got, ok)
+		}
+	}
+	for _, text := range []string{"", "noon", "2026-13-04", "-", " "} {
+		if got, ok := ParseTime(text); ok {
+			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
+
 // FuzzImport: whatever comes in, there is an answer.
 func FuzzImport(f *testing.F) {
 	f.Add([]byte(wrap(`<nvpair id="a" name="batch-limit" value="1e99"/>`, web, `<rsc_location id="l" rsc="web" node="n1" score="5"/>`, "")))

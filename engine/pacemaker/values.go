@@ -134,8 +134,9 @@ var timeLayouts = []string{
 // parseTime reads a point in time; without a zone it is UTC.
 func parseTime(text string) (time.Time, bool) {
 	text = strings.TrimSpace(text)
-	text = strings.Replace(text, " Z", "Z", 1)
-	text = strings.Replace(text, " +", "+", 1)
+	if i := strings.LastIndexByte(text, ' '); i > 0 && i+1 < len(text) && strings.IndexByte("Z+-", text[i+1]) >= 0 {
+		text = text[:i] + text[i+1:] // a zone may stand apart
+	}
 	for _, layout := range timeLayouts {
 		if t, err := time.ParseInLocation(layout, text, time.UTC); err == nil {
 			return t.UTC(), true
