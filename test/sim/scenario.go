@@ -89,8 +89,28 @@ func Generate(seed uint64, nodes int) *Scenario {
 	for range count {
 		sc.Faults = append(sc.Faults, drawFaults(sc, r)...)
 	}
+	if seed%64 == 5 && !large {
+		sc.strand(r)
+	}
 	slices.SortStableFunc(sc.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return sc
+}
+
+// strand makes a world in which two voters do not hear each other for long, and
+// nobody can be fenced. One of them sees no news from the store: if it leaves the
+// view, it learns that only from those that still hear it, and must stop by itself.
+func (sc *Scenario) strand(r *rand.Rand) {
+	grace := cib.Duration(5 * time.Second)
+	sc.Config.Cluster.Options.StopGrace = &grace
+	at := between(r, 12*time.Second, 16*time.Second)
+	pair := r.Perm(len(sc.Voters))
+	a, b := nodeName(sc, sc.Voters[pair[0]]), nodeName(sc, sc.Voters[pair[1]])
+	sc.Heal = at + 45*time.Second
+	sc.Faults = append(sc.Faults[:0],
+		Fault{At: at, For: 60 * time.Second, Kind: DeviceBroken},
+		Fault{At: at, For: 60 * time.Second, Kind: WatchStall, Node: b},
+		Fault{At: at, For: 60 * time.Second, Kind: CutPair, Node: a, Peer: b},
+	)
 }
 
 func primitive(interval time.Duration) *cib.Resource {
