@@ -94,9 +94,11 @@ func (im *importer) option(o *cib.Options, name, value string) bool {
 		o.BatchLimit = max(0, min(n, 10_000))
 		return err == nil
 	case "placement-strategy":
-		o.PlacementStrategy = value
-		if value != "default" {
-			im.noteName(im.config.child("crm_config"), "", name, "the strategy %s is not known here; resources are placed by score", shorten(value))
+		switch value {
+		case "default", "utilization", "minimal", "balanced":
+			o.PlacementStrategy = value
+		default:
+			return false
 		}
 	case "cluster-recheck-interval":
 		return setDuration(&o.RecheckInterval, value)
