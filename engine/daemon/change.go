@@ -182,7 +182,9 @@ func (c *changing) guard(s *cib.Snapshot) error {
 	}
 	st := s.Status.Nodes[id]
 	if st != nil && st.State != cib.NodeOffline && st.State != cib.NodeFenced {
-		return api.NewProblem(api.CodeConflict, fmt.Sprintf("node %s is %s: what runs there would be forgotten. Let it leave first: belay node drain, on %s", id, st.State, id))
+		p := api.NewProblem(api.CodeInUse, fmt.Sprintf("node %s is %s: what runs there would be forgotten", id, st.State))
+		p.Remedy = "Let it leave first: belay node drain, on " + id + "."
+		return p
 	}
 	if voters := s.Status.Voters.Voters; slices.Contains(voters, id) && len(voters) == 2 && s.Config.Nodes[id].Voter {
 		c.log.Warn("the cluster goes on with one voter", "removed", id)
