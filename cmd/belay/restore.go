@@ -23,7 +23,7 @@ func (a *app) restore(ctx context.Context, file, stateDir string) error {
 	if err != nil {
 		return failure{err}
 	}
-	cmd := exec.CommandContext(ctx, program, "restore", "--state-dir", stateDir, file) //nolint:gosec // our own program, with the caller's own file
+	cmd := exec.CommandContext(ctx, program, "restore", "--state-dir", stateDir, file)
 	cmd.Stdout, cmd.Stderr = a.out, a.err
 	if err := cmd.Run(); err != nil {
 		if _, ok := errors.AsType[*exec.ExitError](err); ok {
