@@ -1,5 +1,5 @@
 // Command belay is the command line of the cluster. It talks to the engine on this
-// node over its socket, and decides nothing.
+// node over its socket; only simulate and import decide something, offline.
 package main
 
 import (
