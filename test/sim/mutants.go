@@ -72,10 +72,6 @@ var Mutants = []Mutant{
 			return true
 		},
 	},
-	{
-		Name: "report-no-compare", What: "a report does not compare the history that it replaces", Rare: true, Rules: []int{1, 10},
-		commit: onKind("report", func(c *node.Commit) { c.Txn.If = nil }),
-	},
 	{Name: "ignore-not-after", What: "an agent is started, and a device called, however late it is", Rare: true, Rules: []int{6, 2, 3}, ignoreNotAfter: true},
 	{Name: "start-twice", What: "every start is run twice", Rules: []int{6}, runTwice: true},
 	{
