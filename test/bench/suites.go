@@ -18,7 +18,11 @@ type Suite struct {
 }
 
 // Suites lists what "make bench" measures, in order.
-var Suites = []Suite{}
+var Suites = []Suite{
+	{"engine-failover", failOver},
+	{"engine-resources", manyResources},
+	{"engine-footprint", footprint},
+}
 
 // Run executes the suites whose names match, each to its end, and returns what
 // they measured. Progress goes to w.

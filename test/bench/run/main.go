@@ -12,12 +12,17 @@ import (
 	"syscall"
 
 	"github.com/belay-ha/belay/test/bench"
+	"github.com/belay-ha/belay/test/lab"
 )
 
 func main() {
 	pattern := flag.String("run", ".", "measure the suites whose names match this regular expression")
 	file := flag.String("json", "", "also write the figures to this file, one JSON object a line")
 	flag.Parse()
+	if err := lab.Enter(); err != nil { // the suites of the engine run in the lab
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *pattern, *file)
 	stop()
