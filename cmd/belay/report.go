@@ -39,7 +39,11 @@ func reportCmd(a *app) *cobra.Command {
 	var file, dir string
 	c := command("report", "Collect state, configuration and logs of this node for support, without secrets", `  belay report
   belay report --file /tmp/n1.tar.gz`, 0, func(c *cobra.Command, _ []string) error {
-		r := &report{app: a, stateDir: dir, now: time.Now(), scrub: newScrubber(dir)}
+		var generation uint64
+		if cfg, err := a.engine.Config(c.Context()); err == nil {
+			generation = cfg.Generation
+		}
+		r := &report{app: a, stateDir: dir, now: time.Now(), scrub: newScrubber(c.Context(), dir, generation)}
 		r.collect(c.Context())
 		name := file
 		if name == "" {

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/pki"
@@ -31,30 +33,55 @@ var (
 	value     = regexp.MustCompile(`^(?:\\+".*?\\+"|"(?:[^"\\]|\\.)*"|'[^']*'|[^\s"',;}&]+)`)
 )
 
-func newScrubber(stateDir string) *scrubber {
+// keptWaitMax is how long a scrubber waits for the snapshot on the disk, which the
+// engine writes every other second.
+const keptWaitMax = 5 * time.Second
+
+// kept is the part of the engine's snapshot on the disk that matters here.
+type kept struct {
+	Docs []struct {
+		Key   string         `json:"k"`
+		Value map[string]any `json:"v"`
+	} `json:"docs"`
+}
+
+func (k *kept) generation() uint64 {
+	for _, d := range k.Docs {
+		if n, ok := d.Value["number"].(float64); ok && d.Key == cib.KeyConfigGen {
+			return uint64(n)
+		}
+	}
+	return 0
+}
+
+// newScrubber learns the secrets of a configuration generation, or of what is on
+// the disk where it is 0.
+func newScrubber(ctx context.Context, stateDir string, generation uint64) *scrubber {
 	s := &scrubber{}
 	key, raw, err := pki.LoadSealKey(filepath.Join(stateDir, "pki", pki.FileSeal))
 	if err != nil {
 		return s // not root: then no file with a secret can be read either
 	}
 	s.learn(string(raw))
-	if b, err := os.ReadFile(filepath.Join(stateDir, "pki", pki.FileSeal)); err == nil {
-		s.learn(strings.TrimSpace(string(b)))
+	s.learn(base64.StdEncoding.EncodeToString(raw))
+	ctx, cancel := context.WithTimeout(ctx, keptWaitMax)
+	defer cancel()
+	var k kept
+	for {
+		k = kept{}
+		b, err := os.ReadFile(filepath.Join(stateDir, "snapshot.json"))
+		if err == nil {
+			err = json.Unmarshal(b, &k)
+		}
+		if generation == 0 || err == nil && k.generation() >= generation || ctx.Err() != nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
-	b, err := os.ReadFile(filepath.Join(stateDir, "snapshot.json"))
-	if err != nil {
-		return s
-	}
-	var kept struct {
-		Docs []struct {
-			Key   string `json:"k"`
-			Value any    `json:"v"`
-		} `json:"docs"`
-	}
-	if json.Unmarshal(b, &kept) != nil {
-		return s
-	}
-	for _, d := range kept.Docs {
+	for _, d := range k.Docs {
 		s.open(key, d.Key, "", d.Value)
 	}
 	// The longest first: one secret may be part of another.
