@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,20 +180,11 @@ func (c *Cluster) Answering(ctx context.Context) (*Node, error) {
 func (c *Cluster) Others(but ...*Node) []*Node {
 	var out []*Node
 	for _, n := range c.Nodes[:c.cfg.Nodes] {
-		if !contains(but, n) {
+		if !slices.Contains(but, n) {
 			out = append(out, n)
 		}
 	}
 	return out
-}
-
-func contains(nodes []*Node, n *Node) bool {
-	for _, m := range nodes {
-		if m == n {
-			return true
-		}
-	}
-	return false
 }
 
 // install puts the programs of $BELAY_BIN, or freshly built ones, on the hosts.
@@ -332,12 +324,7 @@ func Running(s *status.Summary, id string, on ...string) string {
 	if r.State != status.ResourceRunning {
 		return fmt.Sprintf("%s is %s on %q: %s", id, r.State, where, r.Reason)
 	}
-	for _, name := range on {
-		if where == name {
-			return ""
-		}
-	}
-	if len(on) > 0 {
+	if len(on) > 0 && !slices.Contains(on, where) {
 		return fmt.Sprintf("%s runs on %q, not on %v", id, where, on)
 	}
 	return ""

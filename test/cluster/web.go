@@ -56,7 +56,8 @@ func (c *Cluster) NewWeb(ctx context.Context) (*Web, error) {
 	}
 	timeout := cib.Duration(20 * time.Second)
 	ops := []cib.Operation{
-		{Name: cib.OpStart, Timeout: timeout}, {Name: cib.OpStop, Timeout: timeout},
+		{Name: cib.OpStart, Timeout: timeout},
+		{Name: cib.OpStop, Timeout: timeout},
 		{Name: cib.OpMonitor, Interval: cib.Duration(w.MonitorEvery), Timeout: timeout},
 	}
 	w.configuration = &cib.Config{Resources: map[string]*cib.Resource{

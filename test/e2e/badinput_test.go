@@ -31,7 +31,8 @@ func TestBadInput(t *testing.T) {
 
 	// What misbehaves begins first; what is good comes after it, on the same nodes.
 	short := []cib.Operation{
-		{Name: cib.OpStart, Timeout: cib.Duration(2 * time.Second)}, {Name: cib.OpStop, Timeout: cib.Duration(5 * time.Second)},
+		{Name: cib.OpStart, Timeout: cib.Duration(2 * time.Second)},
+		{Name: cib.OpStop, Timeout: cib.Duration(5 * time.Second)},
 		{Name: cib.OpMonitor, Interval: cib.Duration(time.Second), Timeout: cib.Duration(2 * time.Second)},
 	}
 	bad := &cib.Config{Resources: map[string]*cib.Resource{}}

@@ -81,7 +81,6 @@ func TestColdStart(t *testing.T) {
 	wait5 := cib.Duration(5 * time.Second)
 	c := start(t, cluster.Config{Options: cib.Options{StartupWait: &wait5, FencingAction: cib.FenceOpOff}})
 	w := startWeb(t, c)
-	owner := ownerOf(t, c, w.Group)
 	watch := c.Lab.WatchHTTP(w.URL)
 	t.Cleanup(watch.Stop)
 	began := time.Now()
@@ -104,7 +103,7 @@ func TestColdStart(t *testing.T) {
 		t.Errorf("%d fencing requests although all came back", n)
 	}
 
-	owner = ownerOf(t, c, w.Group)
+	owner := ownerOf(t, c, w.Group)
 	powerOffAll(t, c)
 	began = time.Now()
 	for _, n := range c.Others(owner) {
