@@ -56,10 +56,13 @@ func (n *Node) actInvalid(now time.Time) {
 // the store to elect, the DC to be elected and the first echoes to come.
 func startGrace(o *cib.Options) time.Duration { return 10*time.Second + o.ValidityTime() }
 
-// activeHere returns the instances that run, or may run, on this node.
+// activeHere returns the managed instances that run, or may run, on this node.
 func (n *Node) activeHere() map[string]*cib.History {
 	out := map[string]*cib.History{}
 	for id, h := range n.lrm.Histories() {
+		if me := n.snap.Config.Nodes[n.self.Name]; n.unmanaged(h.Resource) || me != nil && me.Maintenance {
+			continue // nobody stops it; that it runs must not end the machine
+		}
 		if h.BootID == n.self.BootID && (h.Role().Active() || h.Role() == cib.RoleUnknown) || n.lrm.Busy(id) {
 			out[id] = h
 		}
