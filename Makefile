@@ -98,6 +98,7 @@ tidy-check: ## go.mod and generated files are up to date
 docs: build ## man pages into dist/man
 	rm -rf dist/man && mkdir -p dist/man
 	bin/belay docs man dist/man
+	cp deploy/man/*.8 dist/man/
 
 deb: ## Debian package into dist/
 	GO=$(GO) deploy/deb/build
