@@ -51,7 +51,15 @@ func (ns netns) close() error { return ns.file.Close() }
 // do processes started there.
 func (ns netns) do(fn func() error) error {
 	return onThread(func() error {
-		if err := unix.Setns(int(ns.file.Fd()), unix.CLONE_NEWNET); err != nil {
+		// Not Fd: a connection that nobody waits for any more may come here while
+		// the lab closes the descriptor.
+		raw, err := ns.file.SyscallConn()
+		if err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		var entered error
+		closed := raw.Control(func(fd uintptr) { entered = unix.Setns(int(fd), unix.CLONE_NEWNET) })
+		if err := errors.Join(closed, entered); err != nil {
 			return fmt.Errorf("enter network namespace: %w", err)
 		}
 		return fn()
