@@ -117,6 +117,14 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 	if doc == nil || doc.Incarnation != m.Incarnation {
 		return false // it has not registered: it can't take actions
 	}
+	if cur != nil && cur.State == cib.NodeFenced && cur.BootID == m.BootID {
+		// Also one that wants to leave: that it is heard shows that the proof was
+		// wrong, and until it is void nobody lets it go.
+		if n.stillHeard(now, name) {
+			n.voidProof(c, name, cur)
+		}
+		return false
+	}
 	want := cib.NodeStatus{State: cib.NodeOnline, BootID: m.BootID}
 	if cur != nil {
 		want.FailStandby = cur.FailStandby && cur.BootID == m.BootID
@@ -138,12 +146,7 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 			n.withdraw(c, r, "node "+name+" was booted anew")
 		}
 		n.forget(c, name)
-	case cur.State != cib.NodeUnclean && cur.State != cib.NodeFenced:
-	case cur.State == cib.NodeFenced:
-		if n.stillHeard(now, name) {
-			n.voidProof(c, name, cur)
-		}
-		return false
+	case cur.State != cib.NodeUnclean:
 	default:
 		if n.proofFor(name, m.BootID) != nil {
 			return false // see absent; if it is heard after that, the proof is void
