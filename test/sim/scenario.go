@@ -143,6 +143,9 @@ func configure(sc *Scenario, r *rand.Rand, large bool) *cib.Config {
 	o.RestartGrace = dur(pick[time.Duration](r, 3, 10) * time.Second)
 	o.WaitForAll = r.IntN(6) == 0
 	o.BatchLimit = pick(r, 0, 0, 0, 2)
+	if large {
+		o.BatchLimit = 0 // two at a time, hundreds of probes take longer than any world waits
+	}
 	if r.IntN(5) == 0 {
 		o.ViewTieBreaker = "lowest-name"
 	}
