@@ -86,6 +86,8 @@ type Figure struct {
 type Report struct {
 	Figures []Figure
 	Faults  []error // suites that could not measure
+	// Skipped are the measures of other products that could not be taken.
+	Skipped []string
 }
 
 // Add appends a figure.
@@ -95,6 +97,11 @@ func (r *Report) Add(f Figure) { r.Figures = append(r.Figures, f) }
 // a figure that is not there has not reached its goal.
 func (r *Report) Fail(suite string, err error) {
 	r.Faults = append(r.Faults, fmt.Errorf("%s: %w", suite, err))
+}
+
+// Skip says that something was not measured, which is no failure of ours.
+func (r *Report) Skip(what string, err error) {
+	r.Skipped = append(r.Skipped, fmt.Sprintf("%s: %v", what, err))
 }
 
 // Err returns one error that names every figure below its goal and every fault,
@@ -134,6 +141,16 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	for _, fault := range r.Faults {
 		if _, err := fmt.Fprintf(w, "not measured: %v\n", fault); err != nil {
+			return err
+		}
+	}
+	return r.writeSkipped(w)
+}
+
+// writeSkipped says loudly what was not measured.
+func (r *Report) writeSkipped(w io.Writer) error {
+	for _, s := range r.Skipped {
+		if _, err := fmt.Fprintf(w, "!!! SKIPPED: %s\n", s); err != nil {
 			return err
 		}
 	}

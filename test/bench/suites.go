@@ -22,6 +22,7 @@ var Suites = []Suite{
 	{"engine-failover", failOver},
 	{"engine-resources", manyResources},
 	{"engine-footprint", footprint},
+	{"engine-peers", peers},
 }
 
 // Run executes the suites whose names match, each to its end, and returns what
