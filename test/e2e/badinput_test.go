@@ -225,7 +225,7 @@ func tinyDisk(sizeBytes int) func(context.Context, *lab.Host) error {
 
 // A full disk stops changes, not services.
 func TestFullDisk(t *testing.T) {
-	const size = 96 << 20
+	const size = 224 << 20 // two segments of the store's log, 64 MiB each and taken in advance, and some room
 	c := start(t, cluster.Config{Prepare: tinyDisk(size)})
 	w := startWeb(t, c)
 	owner := ownerOf(t, c, w.Group)
