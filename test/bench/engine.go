@@ -86,7 +86,7 @@ func smallService(ctx context.Context, c *cluster.Cluster) error {
 	every := []cib.Operation{{Name: cib.OpMonitor, Interval: cib.Duration(10 * time.Second)}}
 	if _, err := c.Nodes[0].Apply(ctx, &cib.Config{Resources: map[string]*cib.Resource{
 		"vip":     {Agent: "ocf:heartbeat:IPaddr2", Operations: every, Parameters: map[string]string{"ip": vip.String(), "cidr_netmask": "24", "nic": "eth0"}},
-		"service": {Agent: "ocf:pacemaker:Dummy", Operations: every},
+		"service": {Agent: "ocf:heartbeat:Dummy", Operations: every},
 		"small":   {Group: []string{"service", "vip"}},
 	}}); err != nil {
 		return err

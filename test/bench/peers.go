@@ -256,7 +256,7 @@ var pacemakerCIB = `<cib validate-with="pacemaker-3.9" epoch="1" num_updates="0"
     <nvpair id="pdu-c" name="pcmk_host_check" value="static-list"/>
    </instance_attributes></primitive>
    <group id="small">
-    <primitive id="service" class="ocf" provider="pacemaker" type="Dummy"><operations><op id="service-m" name="monitor" interval="10s" timeout="20s"/></operations></primitive>
+    <primitive id="service" class="ocf" provider="heartbeat" type="Dummy"><operations><op id="service-m" name="monitor" interval="10s" timeout="20s"/></operations></primitive>
     <primitive id="vip" class="ocf" provider="heartbeat" type="IPaddr2"><instance_attributes id="vip-ia">
      <nvpair id="vip-ip" name="ip" value="` + vip.String() + `"/><nvpair id="vip-mask" name="cidr_netmask" value="24"/>
     </instance_attributes><operations><op id="vip-m" name="monitor" interval="10s" timeout="20s"/></operations></primitive>
