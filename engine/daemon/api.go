@@ -352,7 +352,7 @@ func getConfig(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, e
 func getHistory(ctx context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
 	kvs, err := e.list(ctx, cib.KeyConfigHistory)
 	if err != nil {
-		return nil, err
+		return nil, api.NewProblem(api.CodeStore, err.Error())
 	}
 	out := []api.GenerationInfo{}
 	for _, kv := range kvs {

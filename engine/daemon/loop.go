@@ -36,6 +36,7 @@ type engine struct {
 	store     *store.Store
 	agents    *agent.Runner
 	audit     *audit.Log
+	intents   []*audit.Record // changes that an earlier engine did not end
 	journal   *journal
 	keeper    *keeper
 	watchdog  *watchdog.Device // nil: there is none
@@ -214,6 +215,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 	if torn != "" {
 		e.log.Warn("the audit log ended in the middle of a record", "file", torn)
 	}
+	e.intents = e.openIntents()
 	if e.journal, err = openJournal(d.opts.StateDir); err != nil {
 		return nil, err
 	}
@@ -286,6 +288,7 @@ func (e *engine) run(ctx context.Context) error {
 	e.start(ctx, e.report)
 	e.start(ctx, e.servePeers)
 	e.start(ctx, e.upkeep)
+	e.start(ctx, e.closeIntents)
 	if e.watchdog != nil {
 		e.start(ctx, e.pingWatchdog)
 	}

@@ -421,10 +421,31 @@ func (n *Node) leave() {
 	if m == nil || m.Incarnation != n.self.Incarnation || len(n.snap.Status.Pending[n.self.Name]) > 0 || !n.lrm.Idle() {
 		return
 	}
+	if n.leaving.Restart && n.votersRestart() {
+		return
+	}
 	if n.leaving.Restart && m.Restart || m.Shutdown && st != nil && st.State == cib.NodeOffline {
 		n.left = true
 		n.out = append(n.out, Left{})
 	}
+}
+
+// votersRestart reports whether another voter's engine is so new that it echoes
+// nothing yet. A voter that goes then could take the validity of the others with it:
+// engines restarted one after the other must leave each other that time.
+func (n *Node) votersRestart() bool {
+	if !n.isVoter(n.self.Name) {
+		return false
+	}
+	o := &n.snap.Config.Cluster.Options
+	voters, _ := n.voters()
+	for _, v := range voters {
+		m := n.snap.Status.Members[v]
+		if v != n.self.Name && m != nil && n.online(v) && n.wallNow().Before(m.Started.Add(o.ValidityTime()+o.DetectionTime())) {
+			return true
+		}
+	}
+	return false
 }
 
 // feed keeps the watchdog quiet while the node may act, or has nothing running.
