@@ -76,13 +76,62 @@ func (w *World) missing() string {
 	return w.misplaced(s)
 }
 
+// tied finds the resources that can't move because something that is left alone
+// depends on them, or they on it: what runs on a node in maintenance is not stopped,
+// so neither is what must be stopped after it.
+func (w *World) tied(s *cib.Snapshot) map[string]bool {
+	parts := func(id string) []string {
+		r := s.Config.Resources[id]
+		if r != nil && r.Clone != nil {
+			id = r.Clone.Resource
+			r = s.Config.Resources[id]
+		}
+		if r != nil && len(r.Group) > 0 {
+			return r.Group
+		}
+		return []string{id}
+	}
+	held := func(id string) bool {
+		for _, part := range parts(id) {
+			if !w.checks.managed(w, part) {
+				return true
+			}
+			for _, m := range w.machines {
+				n := s.Config.Nodes[m.name]
+				if n != nil && n.Maintenance && slices.ContainsFunc(sortedKeys(m.inst), func(inst string) bool { return inst == part || strings.HasPrefix(inst, part+":") }) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	out := map[string]bool{}
+	for _, id := range sortedKeys(s.Config.Constraints) {
+		var a, b string
+		switch k := s.Config.Constraints[id]; {
+		case k.Order != nil:
+			a, b = k.Order.First, k.Order.Then
+		case k.Colocation != nil:
+			a, b = k.Colocation.Resource, k.Colocation.With
+		default:
+			continue
+		}
+		if held(a) || held(b) {
+			for _, part := range append(parts(a), parts(b)...) {
+				out[part] = true
+			}
+		}
+	}
+	return out
+}
+
 // misplaced compares what really runs with the placement.
 func (w *World) misplaced(s *cib.Snapshot) string {
 	now := epoch.Add(time.Duration(w.now))
 	place := policy.Place(s, now)
 	type spot struct{ node, instance string }
 	want := map[spot]string{}
-	blocked := map[string]bool{}
+	blocked := w.tied(s)
 	failed := w.anyFailure(s)
 	for i := range place.Instances {
 		a := &place.Instances[i]
