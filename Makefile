@@ -78,7 +78,7 @@ lint: ## linters, dead code, shell scripts
 	$(TOOL) golangci-lint config verify
 	$(TOOL) golangci-lint run ./...
 	@dead=$$($(TOOL) deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
-	shellcheck $$(git grep -lE '^#!/(usr/)?bin/(env )?(ba)?sh' -- . ':!*.md')
+	shellcheck $$(git grep -lE '^#!/(usr/)?bin/(env )?(ba)?sh' -- . ':!*.md' ':!*testdata*')
 
 fmt: ## format
 	$(TOOL) golangci-lint fmt
