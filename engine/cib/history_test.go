@@ -100,7 +100,7 @@ func TestHistoryNeverForgetsActive(t *testing.T) {
 		want := h.State(time.Time{}, 0)
 		last := want.Last
 		if last != nil && want.Role == RoleStopped {
-			looked := last.Op == OpMonitor && (last.RC == NotRunning || last.RC == NotInstalled || last.Status == OpNotInstalled)
+			looked := last.Op == OpMonitor && (last.RC == NotRunning || last.RC == NotInstalled || last.Probe && last.RC == NotConfigured || last.Status == OpNotInstalled)
 			stopped := (last.Op == OpStop || last.Op == OpMigrateTo || last.Op == OpDemote) && !last.Failure() || last.Op == OpDemote && last.RC == NotRunning
 			if !looked && !stopped && last.Status != OpNotInstalled {
 				t.Fatalf("stopped after %+v", last)
