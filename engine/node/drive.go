@@ -20,10 +20,13 @@ func (n *Node) drive(now time.Time) {
 	}
 	n.planned = n.snap
 	wall := n.wallNow()
-	n.replanAt = time.Time{}
 	place, plan, next := policy.Decide(n.snap, wall)
-	if !next.IsZero() {
-		n.replanAt = now.Add(next.Sub(wall))
+	n.replanAt = time.Time{}
+	if every := n.snap.Config.Cluster.Options.RecheckEvery(); every > 0 {
+		n.replanAt = now.Add(every) // whatever else was missed
+	}
+	if at := now.Add(next.Sub(wall)); !next.IsZero() && (n.replanAt.IsZero() || at.Before(n.replanAt)) {
+		n.replanAt = at
 	}
 	if err := policy.Check(n.snap, place, plan); err != nil {
 		if n.refused != err.Error() {
