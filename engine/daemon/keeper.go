@@ -38,6 +38,7 @@ type keeper struct {
 	tendedRev int64
 	nodes     string // the configured nodes
 	nodesAt   time.Time
+	granted   grants
 
 	admitting sync.Mutex // one node joins through this one at a time
 }
@@ -361,6 +362,9 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	}
 	k.tended, k.tendedRev = now, s.Revision
 	if err := k.forgetNodes(ctx, s); err != nil {
+		return err
+	}
+	if err := k.grantNodes(ctx, s, now); err != nil {
 		return err
 	}
 	if lost, next := successor(s, now); lost != "" {

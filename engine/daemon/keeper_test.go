@@ -1,10 +1,12 @@
 package daemon
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/store"
@@ -146,4 +148,32 @@ func TestSummarizePlan(t *testing.T) {
 	if planToken(1, p) == planToken(2, p) {
 		t.Error("a plan on another generation is another plan")
 	}
+}
+
+// A configured node has its account, although the voter that it joined through died
+// before it gave it one, or a late DC took it away.
+func TestAccountsOfNodes(t *testing.T) {
+	t.Parallel()
+	d := newTestCluster(t)
+	d.online()
+	e := d.engine.Load()
+	account := func(name string) func() bool {
+		return func() bool {
+			have, err := e.keeper.admin().Accounts(t.Context())
+			must(t, err)
+			return slices.Contains(have, name)
+		}
+	}
+	add := func(name, address string) {
+		t.Helper()
+		must(t, e.addNode(t.Context(), d.snapshot(), &api.JoinRequest{Node: name}, &cib.Node{
+			ID: uint32(d.generation() + 1), Addresses: []string{address}, PublicKey: e.local.Config.PublicKey,
+		}, "", func(code, format string, args ...any) error { return api.NewProblem(code, format) }))
+	}
+	add("n2", "127.0.0.9")
+	d.awaitTrue("the account of n2", account("n2"))
+	must(t, e.keeper.admin().RevokeNode(t.Context(), "n2"))
+	add("n3", "127.0.0.10")
+	d.awaitTrue("the account of n3", account("n3"))
+	d.awaitTrue("the account of n2", account("n2"))
 }

@@ -196,10 +196,50 @@ func (k *keeper) forgetNodes(ctx context.Context, s *cib.Snapshot) error {
 		if err := k.admin().RevokeNode(ctx, name); err != nil {
 			return err
 		}
-		if _, _, err := k.admin().Purge(ctx, name, []cib.Compare{{Key: cib.KeyDC, ModRev: s.Status.DC.Rev}}); err != nil {
+		k.granted = grants{} // a node of this name may have joined meanwhile, through another voter
+		ok, _, err := k.admin().Purge(ctx, name, []cib.Compare{
+			{Key: cib.KeyDC, ModRev: s.Status.DC.Rev}, {Key: cib.KeyConfigGen, ModRev: s.ConfigGen.Rev},
+		})
+		if err != nil {
 			return err
 		}
-		k.log.Info("a removed node was forgotten", "removed", name)
+		if ok {
+			k.log.Info("a removed node was forgotten", "removed", name)
+		}
 	}
+	return nil
+}
+
+// grants says when it was last seen that every configured node has its account.
+type grants struct {
+	generation uint64
+	at         time.Time
+}
+
+// grantsPause is the time between two looks at the accounts when nothing changed.
+const grantsPause = time.Minute
+
+// grantNodes gives every configured node its account, on the DC. A node gets it from
+// the voter that it joins through. That one may have died half-way, and a DC with an
+// older snapshot may have taken the account away again with that of the removed node
+// whose name it bears.
+func (k *keeper) grantNodes(ctx context.Context, s *cib.Snapshot, now time.Time) error {
+	if k.granted.generation == s.ConfigGen.Number && now.Sub(k.granted.at) < grantsPause {
+		return nil
+	}
+	have, err := k.admin().Accounts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		if slices.Contains(have, name) {
+			continue
+		}
+		if err := k.admin().GrantNode(ctx, name); err != nil {
+			return err
+		}
+		k.log.Info("a node was given its account in the store", "account", name)
+	}
+	k.granted = grants{s.ConfigGen.Number, now}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/authpb"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -90,6 +91,24 @@ func (a *Admin) GrantNode(ctx context.Context, node string) error {
 		}})
 	}
 	return a.authSteps(ctx, steps)
+}
+
+// Accounts lists the nodes that have an account.
+func (a *Admin) Accounts(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
+	defer cancel()
+	var names []string
+	err := a.s.do(ctx, true, func(ctx context.Context, c *conn) error {
+		resp, err := c.auth.UserList(ctx, &pb.AuthUserListRequest{})
+		if err == nil {
+			names = resp.Users
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("accounts of the store: %w", err)
+	}
+	return slices.DeleteFunc(names, func(n string) bool { return n == pki.RootName }), nil
 }
 
 // RevokeNode takes a removed node's account away: its certificate opens nothing

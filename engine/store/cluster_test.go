@@ -355,8 +355,18 @@ func TestAccounts(t *testing.T) {
 	// A node joins, and another leaves.
 	must(t, a.GrantNode(t.Context(), "n3"))
 	commit(t, stranger, put(cib.KeyMember+"n3"))
+	accounts := func(want ...string) {
+		t.Helper()
+		got, err := a.Accounts(t.Context())
+		must(t, err)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("accounts of %v, want %v", got, want)
+		}
+	}
+	accounts("n1", "n2", "n3")
 	must(t, a.RevokeNode(t.Context(), "n2"))
 	must(t, a.RevokeNode(t.Context(), "n2"))
+	accounts("n1", "n3")
 	if _, _, err := n2.Commit(t.Context(), put(cib.KeyMember+"n2")); !errors.Is(err, ErrDenied) {
 		t.Errorf("a removed node writes: %v", err)
 	}
