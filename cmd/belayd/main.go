@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"os/user"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -90,6 +92,7 @@ Flags:
 	fs.StringVar(&o.Watchdog, "watchdog", "/dev/watchdog", "watchdog `device`, used if it is there; empty for none")
 	fs.StringVar(&o.BootID, "boot-id", "", "`id` of the boot instead of the machine's own; for belay dev only")
 	fs.StringVar(&o.LogLevelStore, "store-log-level", "error", "`level` of the store member's own log")
+	mgmt := fs.String("mgmt-user", "belay-mgmtd", "`user` of the management daemon, which may name other actors")
 	ocf := fs.String("ocf-root", "/usr/lib/ocf", "`directories` of OCF agents, separated by colons")
 	fence := fs.String("fence-dir", "/usr/sbin", "`directories` of fence agents, separated by colons")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
@@ -109,6 +112,7 @@ Flags:
 		_, _ = fmt.Fprintf(stderr, "belayd: --log-level %q: a level is debug, info, warn or error\n", *level)
 		return 2
 	}
+	o.MgmtUID = uidOf(*mgmt)
 	o.OCFRoots, o.FenceDir = strings.Split(*ocf, ":"), strings.Split(*fence, ":")
 	syscall.Umask(0o022)
 	o.Log = slog.New(newHandler(stderr, o.Level))
@@ -124,4 +128,18 @@ Flags:
 		return 1
 	}
 	return 0
+}
+
+// uidOf returns the number of a user; 0 where there is none of that name, which
+// gives nobody a right.
+func uidOf(name string) uint32 {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0
+	}
+	n, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
 }

@@ -243,8 +243,79 @@ func (p *Problem) Error() string {
 	return text.String()
 }
 
+// ActorHeader carries an [Actor] as JSON in base64 (RFC 4648, section 4), for
+// requests other than [Change]. Only the management daemon's uid may send it.
+const ActorHeader = "Belay-Actor"
+
+// Document is one document that the management daemons of a cluster share: a
+// session, an API token, who has which role. The engine keeps it and does not read
+// it. Nobody but the management daemon and root sees it.
+type Document struct {
+	Name  string          `json:"name"`            // "session/..."; letters, digits and - _ . / @ :
+	Rev   int64           `json:"rev"`             // of its last change
+	Value json.RawMessage `json:"value,omitempty"` // JSON, at most 256 KiB
+}
+
+// Documents are all of them at one revision, by name.
+type Documents struct {
+	Revision  int64      `json:"revision"`
+	Documents []Document `json:"documents"`
+}
+
+// DocumentChange changes documents: all or none.
+type DocumentChange struct {
+	Actor *Actor `json:"actor,omitempty"`
+	// Action and Object are what the audit log says. Without an action nothing is
+	// recorded: for the bookkeeping of sessions.
+	Action    string             `json:"action,omitempty"`
+	Object    string             `json:"object,omitempty"`
+	RequestID string             `json:"requestId,omitempty"`
+	ChangeRef string             `json:"changeRef,omitempty"`
+	Details   json.RawMessage    `json:"details,omitempty"` // what changes, for the audit log, without secrets
+	If        []DocumentRevision `json:"if,omitempty"`      // all must hold
+	Put       []Document         `json:"put,omitempty"`
+	Delete    []string           `json:"delete,omitempty"`
+}
+
+// DocumentRevision holds when the last change of a document is Rev; 0: when it does
+// not exist.
+type DocumentRevision struct {
+	Name string `json:"name"`
+	Rev  int64  `json:"rev"`
+}
+
+// DocumentsChanged is the revision at which documents were changed.
+type DocumentsChanged struct {
+	Revision int64 `json:"revision"`
+}
+
+// Note is something for the audit log that changes nothing: a log-in, a refused
+// request.
+type Note struct {
+	Actor     *Actor `json:"actor,omitempty"`
+	Action    string `json:"action"`
+	Object    string `json:"object,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+	Result    string `json:"result"` // success, refused, failed
+	Reason    string `json:"reason,omitempty"`
+}
+
+// CertificateRequest asks for the certificate of this node's management daemon.
+type CertificateRequest struct {
+	Request string `json:"request"` // PEM, as pki.NewRequest makes it
+}
+
+// Certificate is a certificate with the authority that signed it.
+type Certificate struct {
+	Cert string `json:"cert"` // PEM
+	CA   string `json:"ca"`   // PEM
+}
+
 // Init asks for a new cluster with this node as its first member.
 type Init struct {
+	// Code is the one-time code that the engine of a node without a cluster prints
+	// into its log. Who comes by the management daemon must name it.
+	Code      string      `json:"code,omitempty"`
 	Cluster   string      `json:"cluster"`
 	Node      string      `json:"node,omitempty"` // default: the host's name
 	Addresses []string    `json:"addresses"`      // one a link
@@ -254,6 +325,7 @@ type Init struct {
 
 // Join asks this node to join a cluster.
 type Join struct {
+	Code      string    `json:"code,omitempty"` // as in [Init]
 	Token     string    `json:"token"`
 	Server    string    `json:"server"`         // a member's address, with a port where it is not 7403
 	Node      string    `json:"node,omitempty"` // default: the host's name

@@ -48,6 +48,19 @@ var Codes = []Definition{
 	{"BLY2013", "Removing it would endanger quorum", http.StatusConflict, ExitFailed, "Add or repair a voter first."},
 	{"BLY2014", "Feature level", http.StatusConflict, ExitFailed, "Upgrade the nodes that still run the older release; belay cluster status names them."},
 	{"BLY2015", "Not as wanted", http.StatusConflict, ExitFailed, "belay explain resource NAME and belay resource failures NAME tell why."},
+	{"BLY2020", "Log in first", http.StatusUnauthorized, ExitFailed, "Log in: belay login --server URL, or POST /v1/session."},
+	{"BLY2021", "Log-in refused", http.StatusUnauthorized, ExitFailed, "Check user name and password. After too many tries the account is locked for a while."},
+	{"BLY2022", "Too many requests", http.StatusTooManyRequests, ExitFailed, "Wait as long as Retry-After says, then try again."},
+	{"BLY2023", "Say what you have seen", http.StatusPreconditionRequired, ExitFailed, "Send If-Match with the ETag of what you read."},
+	{"BLY2024", "It has changed since", http.StatusPreconditionFailed, ExitConflict, "Read it again, and repeat the change on what it is now."},
+	{"BLY2025", "Idempotency key was used", http.StatusUnprocessableEntity, ExitFailed, "The key belongs to another request. Draw a new key for a new request."},
+	{"BLY2026", "A second person must approve", http.StatusConflict, ExitFailed, "Ask somebody else with the right to do it: belay approval approve ID."},
+	{"BLY2027", "No longer kept", http.StatusGone, ExitFailed, "Read the present state, and go on from there."},
+	{"BLY2028", "Unsupported content type", http.StatusUnsupportedMediaType, ExitFailed, "Send application/json."},
+	{"BLY2029", "Set-up code needed", http.StatusForbidden, ExitFailed, "The log of belayd on this node tells the code: journalctl -u belayd. Root needs none at the socket."},
+	{"BLY2030", "Not from this page", http.StatusForbidden, ExitFailed, "Send the session's token in X-CSRF-Token, from a page of this server."},
+	{"BLY2031", "No such method", http.StatusMethodNotAllowed, ExitFailed, "docs/rest.md lists what can be done with each path."},
+	{"BLY2032", "Node not reached", http.StatusBadGateway, ExitNoQuorum, "The management daemon or the network does not answer: check the address, and systemctl status belay-mgmtd there."},
 	{"BLY9001", "Defect", http.StatusInternalServerError, ExitFailed, "This is a defect in Belay: send the output of belay report."},
 }
 
@@ -78,6 +91,19 @@ const (
 	CodeQuorumAtRisk = "BLY2013"
 	CodeFeatureLevel = "BLY2014"
 	CodeNotAsWanted  = "BLY2015"
+	CodeLogin        = "BLY2020"
+	CodeLoginRefused = "BLY2021"
+	CodeTooMany      = "BLY2022"
+	CodeNeedMatch    = "BLY2023"
+	CodeNoMatch      = "BLY2024"
+	CodeKeyUsed      = "BLY2025"
+	CodeApproval     = "BLY2026"
+	CodeGone         = "BLY2027"
+	CodeContentType  = "BLY2028"
+	CodeSetup        = "BLY2029"
+	CodeCSRF         = "BLY2030"
+	CodeMethod       = "BLY2031"
+	CodeUnreachable  = "BLY2032"
 	CodeDefect       = "BLY9001"
 )
 

@@ -24,6 +24,15 @@
 //	POST /v1/token                  TokenRequest in, Token out: a join token
 //	POST /v1/backup                 BackupRequest in, Backup out
 //	POST /v1/log                    LogLevel in: run-time log level of this node
+//	POST /v1/cluster/init           Init in, Joined out
+//	POST /v1/cluster/join           Join in, Joined out
+//
+// For the management daemon and root only:
+//
+//	GET  /v1/documents              Documents; /v1/documents/watch the same as a stream, at each change
+//	POST /v1/documents              DocumentChange in, DocumentsChanged out
+//	POST /v1/note                   Note in, for the audit log
+//	POST /v1/certificate            CertificateRequest in, Certificate out
 //
 // Errors are application/problem+json, see [Problem].
 package api

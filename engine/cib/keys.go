@@ -36,6 +36,7 @@ const (
 	KeyStore         = "status/store/"           // + node; the node
 	KeyLinks         = "status/links/"           // + node; the node
 	KeyEvent         = "event/"                  // + see EventKey; any engine
+	KeyAccess        = "access/"                 // + name; any engine, for its management daemon: sessions, API tokens, who has which role
 )
 
 // PendingKey is the key of the action in flight on an instance.

@@ -19,6 +19,16 @@ type Snapshot struct {
 	Config    *Config
 	Status    Status
 	Faults    map[string]string // documents that could not be read: key to reason
+	// Access holds what the management daemons keep, by name. It says nothing to the
+	// engine and is shown to nobody else.
+	Access map[string]*AccessDocument `json:"-"`
+}
+
+// AccessDocument is one document of the management daemons: a session, a token, who
+// has which role.
+type AccessDocument struct {
+	Value json.RawMessage
+	Rev   int64
 }
 
 // ConfigGeneration is the document that every change of the configuration
@@ -63,6 +73,7 @@ func Empty() *Snapshot {
 			Readiness: map[string]map[string]*Readiness{}, Stores: map[string]*StoreStatus{}, Links: map[string]*LinkReport{},
 		},
 		Faults: map[string]string{},
+		Access: map[string]*AccessDocument{},
 	}
 }
 
@@ -259,6 +270,14 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &st.Links, KeyLinks, kv, func(v *LinkReport) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyEvent):
 		return b.event(kv)
+	case strings.HasPrefix(key, KeyAccess):
+		own(b, KeyAccess, &b.Access)
+		if kv.Value == nil {
+			delete(b.Access, strings.TrimPrefix(key, KeyAccess))
+		} else {
+			b.Access[strings.TrimPrefix(key, KeyAccess)] = &AccessDocument{Value: kv.Value, Rev: rev}
+		}
+		return nil
 	}
 	return nil // a key of a newer version, or one that is not part of the snapshot
 }

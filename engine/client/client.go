@@ -3,15 +3,18 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,7 +39,10 @@ const lineMaxBytes = 64 << 20
 
 // Client calls one engine. It may be used by several goroutines.
 type Client struct {
-	socket string
+	socket string // or the address of a management daemon
+	base   string
+	header http.Header // of every request
+	remote bool
 	http   *http.Client
 }
 
@@ -47,7 +53,8 @@ func New(socket string) *Client {
 		socket = api.SocketPath
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
-	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+	// The host is never used; the socket is.
+	return &Client{socket: socket, base: "http://belayd", http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "unix", socket)
 		},
@@ -55,6 +62,21 @@ func New(socket string) *Client {
 		MaxIdleConns:       2,
 		IdleConnTimeout:    30 * time.Second,
 	}}}
+}
+
+// NewRemote returns a client of a management daemon, which answers what the engine's
+// socket answers. The address is "https://HOST:PORT"; header goes with every request.
+func NewRemote(address string, transport http.RoundTripper, header http.Header) *Client {
+	return &Client{socket: address, base: strings.TrimSuffix(address, "/"), header: header, remote: true, http: &http.Client{Transport: transport}}
+}
+
+// actorKey is the context key of [WithActor].
+type actorKey struct{}
+
+// WithActor lets the requests of a context be made on somebody's behalf. The engine
+// believes it of the management daemon and of root only.
+func WithActor(ctx context.Context, a *api.Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
 }
 
 // Close ends idle connections.
@@ -182,6 +204,33 @@ func (c *Client) Join(ctx context.Context, r *api.Join) (*api.Joined, error) {
 	return posted[api.Joined](ctx, c, "/v1/cluster/join", r)
 }
 
+// Documents returns what the management daemons keep.
+func (c *Client) Documents(ctx context.Context) (*api.Documents, error) {
+	return get[api.Documents](ctx, c, "/v1/documents")
+}
+
+// WatchDocuments calls f with all documents, now and at each change, until ctx ends or
+// f returns an error, which WatchDocuments returns.
+func (c *Client) WatchDocuments(ctx context.Context, f func(*api.Documents) error) error {
+	return stream(ctx, c, "/v1/documents/watch", f)
+}
+
+// ChangeDocuments changes documents: all or none.
+func (c *Client) ChangeDocuments(ctx context.Context, ch *api.DocumentChange) (*api.DocumentsChanged, error) {
+	return posted[api.DocumentsChanged](ctx, c, "/v1/documents", ch)
+}
+
+// Note writes something into the audit log that changes nothing.
+func (c *Client) Note(ctx context.Context, n *api.Note) error {
+	_, err := posted[json.RawMessage](ctx, c, "/v1/note", n)
+	return err
+}
+
+// Certificate asks for the certificate of this node's management daemon.
+func (c *Client) Certificate(ctx context.Context, r *api.CertificateRequest) (*api.Certificate, error) {
+	return posted[api.Certificate](ctx, c, "/v1/certificate", r)
+}
+
 func value[T any](p *T, err error) (T, error) {
 	if err != nil {
 		var zero T
@@ -237,13 +286,23 @@ func roundTrip[T any](ctx context.Context, c *Client, method, path string, body 
 
 // do sends a request and turns an answer that is an error into a problem.
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
-	// The host is never used; the socket is.
-	req, err := http.NewRequestWithContext(ctx, method, "http://belayd"+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, api.NewProblem(api.CodeBadRequest, err.Error())
 	}
+	maps.Copy(req.Header, c.header)
+	if c.remote {
+		req.Header.Set("Accept", "application/x-ndjson, application/json")
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if a, ok := ctx.Value(actorKey{}).(*api.Actor); ok && a != nil {
+		b, err := json.Marshal(a)
+		if err != nil {
+			return nil, api.NewProblem(api.CodeBadRequest, err.Error())
+		}
+		req.Header.Set(api.ActorHeader, base64.StdEncoding.EncodeToString(b))
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -268,6 +327,9 @@ const codeBroken = "broken"
 // finish turns a broken connection into what it means for the caller.
 func finish(err error) error {
 	if p := (*api.Problem)(nil); errors.As(err, &p) && p.Code == codeBroken {
+		if p.Status == http.StatusBadGateway {
+			return api.NewProblem(api.CodeUnreachable, p.Detail)
+		}
 		return api.NewProblem(api.CodeNotRunning, p.Detail)
 	}
 	return err
@@ -276,6 +338,12 @@ func finish(err error) error {
 // problem says what an error of the connection means.
 func (c *Client) problem(ctx context.Context, err error) *api.Problem {
 	switch {
+	case c.remote && ctx.Err() == nil:
+		p := api.NewProblem(api.CodeUnreachable, "the management daemon at "+c.socket+" does not answer: "+err.Error())
+		if ue, ok := errors.AsType[*net.OpError](err); ok && ue.Op != "dial" || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			p.Code = codeBroken
+		}
+		return p
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return api.NewProblem(api.CodeNotRunning, "no engine answers at "+c.socket+": this node takes no part in the cluster")
 	case errors.Is(err, fs.ErrPermission):

@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -145,6 +146,28 @@ func (c *caller) allow(own, management uint32, member bool) {
 type caller struct {
 	api.Actor
 	reads, writes, names bool
+	behalf               bool // it speaks for somebody else, whom it has named
+}
+
+// named returns who is meant where the caller names another actor.
+func (c *caller) named(header string) (*caller, error) {
+	if header == "" {
+		return c, nil
+	}
+	if !c.names {
+		return nil, api.NewProblem(api.CodeForbidden, "only the management daemon may name another actor")
+	}
+	out := *c
+	b, err := base64.StdEncoding.DecodeString(header)
+	if err == nil {
+		out.Actor = api.Actor{}
+		err = json.Unmarshal(b, &out.Actor)
+	}
+	if err != nil {
+		return nil, api.NewProblem(api.CodeBadRequest, api.ActorHeader+": "+err.Error())
+	}
+	out.behalf = true
+	return &out, nil
 }
 
 // handler is one path of the API.
@@ -176,6 +199,11 @@ func (d *Daemon) routes() http.Handler {
 	write("POST /v1/log", d.postLog)
 	write("POST /v1/cluster/init", d.postInit)
 	write("POST /v1/cluster/join", d.postJoin)
+	mux.Handle("GET /v1/documents", d.wrap(true, d.withEngine(getDocuments)))
+	mux.Handle("GET /v1/documents/watch", d.streamTo(true, watchDocuments))
+	write("POST /v1/documents", d.withEngine(postDocuments))
+	write("POST /v1/note", d.withEngine(postNote))
+	write("POST /v1/certificate", d.withEngine(postCertificate))
 	return mux
 }
 
@@ -214,6 +242,9 @@ func unhurried(w http.ResponseWriter) {
 func (d *Daemon) wrap(write bool, h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := allowed(r, write)
+		if err == nil {
+			c, err = c.named(r.Header.Get(api.ActorHeader))
+		}
 		var v any
 		if err == nil && write {
 			// Whole, before the handler waits for anything.
@@ -496,9 +527,15 @@ func (d *Daemon) postLog(_ context.Context, c *caller, r *http.Request) (any, er
 }
 
 // stream serves lines of JSON until the caller goes.
-func (d *Daemon) stream(h func(ctx context.Context, e *engine, r *http.Request, send func(any) error) error) http.Handler {
+func (d *Daemon) stream(h streamer) http.Handler { return d.streamTo(false, h) }
+
+// streamer sends one line after the other until ctx ends.
+type streamer func(ctx context.Context, e *engine, r *http.Request, send func(any) error) error
+
+// streamTo is stream, with writers for those only who may change the cluster.
+func (d *Daemon) streamTo(writers bool, h streamer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, err := allowed(r, false)
+		_, err := allowed(r, writers)
 		var e *engine
 		if err == nil {
 			e, err = d.running()

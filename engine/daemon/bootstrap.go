@@ -38,6 +38,9 @@ func (d *Daemon) postInit(ctx context.Context, c *caller, r *http.Request) (any,
 	if err := body(r, &in); err != nil {
 		return nil, err
 	}
+	if err := d.checkCode(c, in.Code); err != nil {
+		return nil, err
+	}
 	done, err := d.beginBootstrap()
 	if err != nil {
 		return nil, err
@@ -157,6 +160,9 @@ func (e *engine) seed(ctx context.Context, actor api.Actor, cfg *cib.Config, ca 
 func (d *Daemon) postJoin(ctx context.Context, c *caller, r *http.Request) (any, error) {
 	var in api.Join
 	if err := body(r, &in); err != nil {
+		return nil, err
+	}
+	if err := d.checkCode(c, in.Code); err != nil {
 		return nil, err
 	}
 	done, err := d.beginBootstrap()

@@ -51,6 +51,7 @@ type Daemon struct {
 	engine atomic.Pointer[engine]
 	left   atomic.Pointer[local] // set when this node was drained: no engine runs until the next start
 	booted sync.Mutex            // one init or join at a time
+	code   setupCode             // lets somebody without root make or join a cluster
 	starts chan local            // a cluster that was just made or joined
 	work   sync.WaitGroup
 }
@@ -122,7 +123,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	err = readJSON(d.path(fileLocal), &l)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.log.Info("this node is in no cluster; waiting for belay cluster init or join")
+		d.log.Info("this node is in no cluster; waiting for belay cluster init or join", "setup_code", d.code.draw())
 		select {
 		case <-ctx.Done():
 			return nil

@@ -96,6 +96,9 @@ type Names struct {
 	Node      string   // common name, and first DNS name
 	Addresses []string // IP addresses, and further host names
 	Life      time.Duration
+	// ServerOnly makes a certificate that opens nothing: it shows who answers, and
+	// neither the store nor another node takes it from a client.
+	ServerOnly bool
 }
 
 // Issue signs a certificate for a node's public key. It serves as server and as
@@ -126,6 +129,9 @@ func (ca *CA) Issue(names Names, pub crypto.PublicKey, now time.Time) (*x509.Cer
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
+	}
+	if names.ServerOnly {
+		tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	}
 	if names.Node != RootName {
 		tmpl.DNSNames = append(tmpl.DNSNames, names.Node)

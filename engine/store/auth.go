@@ -21,7 +21,7 @@ import (
 // cib.KeyDataGen is missing on purpose: it orders whole histories, and only root
 // may change it.
 var sharedKeys = []string{
-	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent,
+	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent, cib.KeyAccess,
 	cib.KeyDC, cib.KeyView, cib.KeyVoters,
 	cib.KeyNodeStatus, cib.KeyPending, cib.KeyFenceRequest, cib.KeyProof, cib.KeyFenceHistory,
 }

@@ -16,7 +16,7 @@ import (
 
 // inSnapshot are the parts of the store that a snapshot is made of. History and
 // tokens are read when somebody asks for them.
-var inSnapshot = []string{"config/", "event/", "status/"}
+var inSnapshot = []string{"config/", "event/", "status/", cib.KeyAccess}
 
 // published is the newest snapshot, and the way to the one after it.
 type published struct {
