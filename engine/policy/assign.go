@@ -97,7 +97,7 @@ func (p *placer) settle(r *rsc, n int32) {
 			role = cib.RoleUnpromoted
 		}
 		if r.kind == cib.KindPrimitive {
-			p.running[n]++
+			p.running.add(n, 1)
 			p.take(r, n, 1)
 		}
 		if p.pins[r.index] {
@@ -114,7 +114,7 @@ func (p *placer) settle(r *rsc, n int32) {
 // release gives back what a primitive counts for on its node.
 func (p *placer) release(r *rsc) {
 	if n := p.assigned[r.index]; n >= 0 && r.kind == cib.KindPrimitive {
-		p.running[n]--
+		p.running.add(n, -1)
 		p.take(r, n, -1)
 	}
 }
@@ -152,7 +152,7 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 	if p.capacity != nil {
 		need = p.needs(r)
 	}
-	top := nowhere
+	highest := cib.Score(-1)
 	for i := range p.nodes {
 		n := int32(i)
 		if !p.nodes[n].usable || w[n] < 0 {
@@ -162,17 +162,23 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 			w[n] = -cib.Infinity
 			continue
 		}
-		if top == nowhere || p.better(w, n, top, now) {
-			top = n
-		}
+		highest = max(highest, w[n])
 	}
 	switch {
-	case top == nowhere:
+	case highest < 0:
 		return nowhere
-	case prefer != nowhere && p.nodes[prefer].usable && w[prefer] >= w[top]:
+	case prefer != nowhere && p.nodes[prefer].usable && w[prefer] >= highest:
 		return prefer
-	case now != nowhere && p.nodes[now].usable && w[now] == w[top] && (r.clone == nil || !r.clone.unique()):
+	case now != nowhere && p.nodes[now].usable && w[now] == highest && (r.clone == nil || !r.clone.unique()):
 		return now
+	}
+	top := nowhere
+	for i := range p.nodes {
+		// Only equals are compared further, so that what runs on the nodes is looked at
+		// only where it decides.
+		if n := int32(i); p.nodes[n].usable && w[n] == highest && (top == nowhere || p.better(w, n, top, now)) {
+			top = n
+		}
 	}
 	return top
 }
@@ -188,7 +194,7 @@ func (p *placer) better(w []cib.Score, a, b, now int32) bool {
 		}
 	}
 	if p.opt.PlacementStrategy != "minimal" {
-		if c := cmp.Compare(p.running[a], p.running[b]); c != 0 {
+		if c := cmp.Compare(p.running.at(a), p.running.at(b)); c != 0 {
 			return c < 0
 		}
 		if a == now || b == now {

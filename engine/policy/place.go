@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -20,8 +19,10 @@ func (p *placer) place() *graph.Placement {
 	p.applyFailures()   // nodes that a resource may not use any more
 	p.applyStickiness() // it rather stays where it is
 	for _, r := range p.rankTop() {
+		p.running.turn(r.base, p.rankOf(r))
 		p.assign(r, nowhere) // and what it depends on before
 	}
+	p.turns = p.running.end()
 	p.dropContradictions() // nothing runs against a mandatory colocation
 	return p.placement()
 }
@@ -37,10 +38,12 @@ type placer struct {
 	roles     []cib.Role    // by resource, once assigned
 	assigning []bool        // by resource: it waits for what it depends on
 	updating  []bool        // by resource: its wishes are being collected
-	running   []int         // by node: resources assigned to it
+	running   *counts       // by node: resources assigned to it
 	pins      []bool        // by resource: it was left where it is, whatever the scores say
 	limits    []string      // by resource: why its clone gave it no node
 	capacity  *capacity     // nil where the strategy does not count
+	ranks     []rank        // by resource: its place in the order of assignment
+	turns     []turn        // the assignments, where they are traced
 	explain   *recorder     // nil unless somebody asked why
 }
 
@@ -48,7 +51,7 @@ func newPlacer(u *state) *placer {
 	n := len(u.rscs)
 	p := &placer{
 		state: u, weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
-		assigning: make([]bool, n), updating: make([]bool, n), running: make([]int, len(u.nodes)),
+		assigning: make([]bool, n), updating: make([]bool, n), running: newCounts(len(u.nodes)),
 		pins: make([]bool, n), limits: make([]string, n), capacity: u.unpackCapacity(),
 	}
 	all := make([]cib.Score, n*len(u.nodes))
@@ -212,18 +215,21 @@ func (p *placer) rankTop() []*rsc {
 	for _, r := range ranked {
 		merged[r.index] = p.mergedScores(r)
 	}
+	p.ranks = make([]rank, len(p.rscs))
+	for _, r := range ranked {
+		p.ranks[r.index] = rank{r.settings.priority, scoreAt(merged[r.index], p.current(r))}
+	}
 	slices.SortStableFunc(ranked, func(a, b *rsc) int {
-		if c := cmp.Compare(b.settings.priority, a.settings.priority); c != 0 {
+		if c := p.rankOf(a).compare(p.rankOf(b)); c != 0 {
 			return c
 		}
-		wa, wb := merged[a.index], merged[b.index]
-		if c := cmp.Compare(scoreAt(wb, p.current(b)), scoreAt(wa, p.current(a))); c != 0 {
-			return c
-		}
-		return slices.Compare(wb, wa)
+		return slices.Compare(merged[b.index], merged[a.index])
 	})
 	return ranked
 }
+
+// rankOf is what comes first in the order of assignment.
+func (p *placer) rankOf(r *rsc) rank { return p.ranks[r.index] }
 
 // mergedScores are the scores of a resource with the wishes of what it wants to
 // be with.
