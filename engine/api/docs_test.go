@@ -3,10 +3,12 @@ package api_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
 )
 
 // docs/api.md lists every code and every action.
@@ -25,6 +27,24 @@ func TestDocument(t *testing.T) {
 	for _, a := range api.Actions {
 		if !strings.Contains(doc, "`"+string(a.Action)+"`") {
 			t.Errorf("docs/api.md lacks the action %s", a.Action)
+		}
+	}
+}
+
+// A role can allow every action and every kind of object of a change.
+func TestAccessVocabulary(t *testing.T) {
+	known := map[string]bool{}
+	for _, a := range cib.AccessActions {
+		known[a.Name] = true
+	}
+	for _, a := range api.Actions {
+		if !known[string(a.Action)] {
+			t.Errorf("no role can allow %s: cib.AccessActions lacks it", a.Action)
+		}
+	}
+	for _, kind := range cib.ObjectKinds() {
+		if !slices.Contains(cib.AccessKinds(), kind) {
+			t.Errorf("no role can be about a %s: cib.AccessKinds lacks it", kind)
 		}
 	}
 }

@@ -20,6 +20,8 @@ type Config struct {
 	FenceTopology map[string]*FenceTopology `json:"fence-topology,omitempty"` // by target node
 	QuorumDevices map[string]*QuorumDevice  `json:"quorum-devices,omitempty"`
 	Tickets       map[string]*Ticket        `json:"tickets,omitempty"`
+	Roles         map[string]*AccessRole    `json:"roles,omitempty"`         // who may do what, besides the built-in roles; applying a document that has none keeps them
+	RoleBindings  map[string]*RoleBinding   `json:"role-bindings,omitempty"` // who holds which role; applying a document that has none keeps them
 }
 
 // Cluster is the one document of cluster-wide settings. A field that is not

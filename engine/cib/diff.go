@@ -61,6 +61,8 @@ var sections = []section{
 	sectionOf("node", KeyNode, "nodes", func(c *Config) *map[string]*Node { return &c.Nodes }),
 	sectionOf("quorum-device", KeyQuorumDevice, "quorum-devices", func(c *Config) *map[string]*QuorumDevice { return &c.QuorumDevices }),
 	sectionOf("resource", KeyResource, "resources", func(c *Config) *map[string]*Resource { return &c.Resources }),
+	sectionOf("role", KeyRole, "roles", func(c *Config) *map[string]*AccessRole { return &c.Roles }),
+	sectionOf("role-binding", KeyRoleBinding, "role-bindings", func(c *Config) *map[string]*RoleBinding { return &c.RoleBindings }),
 	sectionOf("ticket", KeyTicket, "tickets", func(c *Config) *map[string]*Ticket { return &c.Tickets }),
 }
 
@@ -86,6 +88,8 @@ func (c *Config) Clone() *Config {
 		FenceTopology: cloneMap(c.FenceTopology),
 		QuorumDevices: cloneMap(c.QuorumDevices),
 		Tickets:       cloneMap(c.Tickets),
+		Roles:         cloneMap(c.Roles),
+		RoleBindings:  cloneMap(c.RoleBindings),
 	}
 }
 

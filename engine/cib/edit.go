@@ -167,7 +167,13 @@ func (e *editor) apply() error {
 		return invalid(faults)
 	}
 	e.keepMoves()
-	// What agents keep stays unless the document names it.
+	// What agents keep, and who may do what, stays unless the document names it.
+	if n.Roles == nil {
+		e.c.Roles = e.old.Clone().Roles
+	}
+	if n.RoleBindings == nil {
+		e.c.RoleBindings = e.old.Clone().RoleBindings
+	}
 	if e.c.Cluster.Properties == nil {
 		e.c.Cluster.Properties = e.old.Cluster.Properties
 	}
@@ -404,6 +410,13 @@ func usersOf(c *Config, kind, id string) []Fault {
 			for i, level := range c.FenceTopology[target].Levels {
 				use(fmt.Sprintf("%s.levels[%d]", join("fence-topology", target, false), i), slices.Contains(level, id))
 			}
+		}
+	case "role":
+		for _, name := range slices.Sorted(maps.Keys(c.Roles)) {
+			use(join("roles", name, false)+".includes", slices.Contains(c.Roles[name].Includes, id))
+		}
+		for _, bid := range slices.Sorted(maps.Keys(c.RoleBindings)) {
+			use(join("role-bindings", bid, false)+".role", c.RoleBindings[bid].Role == id)
 		}
 	case "ticket":
 		for _, cid := range slices.Sorted(maps.Keys(c.Constraints)) {

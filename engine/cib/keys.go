@@ -18,6 +18,8 @@ const (
 	KeyFenceTopology = "config/fence-topology/"  // + target
 	KeyQuorumDevice  = "config/quorum-device/"   // + id
 	KeyTicket        = "config/ticket/"          // + id
+	KeyRole          = "config/role/"            // + name
+	KeyRoleBinding   = "config/role-binding/"    // + id
 	KeyConfigHistory = "history/"                // + generation, 20 digits; with the change itself, see GenerationRecord
 	KeyJoinToken     = "join/token/"             // + id; any engine, on a lease
 	KeyDataGen       = "status/generation"       // forced recovery and restore

@@ -65,6 +65,7 @@ func Empty() *Snapshot {
 			Nodes: map[string]*Node{}, Resources: map[string]*Resource{}, Constraints: map[string]*Constraint{},
 			FenceDevices: map[string]*FenceDevice{}, FenceTopology: map[string]*FenceTopology{},
 			QuorumDevices: map[string]*QuorumDevice{}, Tickets: map[string]*Ticket{},
+			Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{},
 		},
 		Status: Status{
 			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Attributes: map[string]*Attributes{},
@@ -232,6 +233,10 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &b.config().QuorumDevices, KeyQuorumDevice, kv, nil)
 	case strings.HasPrefix(key, KeyTicket):
 		return one(b, &b.config().Tickets, KeyTicket, kv, nil)
+	case strings.HasPrefix(key, KeyRole):
+		return one(b, &b.config().Roles, KeyRole, kv, nil)
+	case strings.HasPrefix(key, KeyRoleBinding):
+		return one(b, &b.config().RoleBindings, KeyRoleBinding, kv, nil)
 
 	case key == KeyDataGen:
 		v := &DataGeneration{}

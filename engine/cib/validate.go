@@ -60,6 +60,7 @@ func Validate(c *Config) []Fault {
 		v.id(p, id, IDMax)
 		v.present(p, c.Tickets[id] != nil)
 	}
+	v.access()
 	return v.faults
 }
 

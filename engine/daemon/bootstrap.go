@@ -54,7 +54,7 @@ func (d *Daemon) postInit(ctx context.Context, c *caller, r *http.Request) (any,
 	// A service that runs is not moved back for nothing: that would be a second
 	// interruption.
 	stickiness := cib.Score(1)
-	cfg := &cib.Config{Cluster: cib.Cluster{Name: in.Cluster, Options: in.Options, ResourceDefaults: cib.Meta{Stickiness: &stickiness}}, Nodes: map[string]*cib.Node{name: &n}}
+	cfg := &cib.Config{Cluster: cib.Cluster{Name: in.Cluster, Options: in.Options, ResourceDefaults: cib.Meta{Stickiness: &stickiness}}, Nodes: map[string]*cib.Node{name: &n}, RoleBindings: cib.DefaultBindings()}
 	if faults := cib.Validate(cfg); len(faults) > 0 {
 		return nil, invalid(faults)
 	}

@@ -268,6 +268,8 @@ func (c *changing) rollback(ctx context.Context, s *cib.Snapshot) (*cib.Config, 
 	// members would not follow.
 	out = out.Clone()
 	out.Nodes = s.Config.Nodes
+	// Nor who may do what: power that was taken away must not come back with it.
+	out.Roles, out.RoleBindings = s.Config.Roles, s.Config.RoleBindings
 	return out, nil
 }
 

@@ -160,6 +160,12 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	for id, v := range c.Tickets {
 		add(cib.KeyTicket+id, 0, v)
 	}
+	for id, v := range c.Roles {
+		add(cib.KeyRole+id, 0, v)
+	}
+	for id, v := range c.RoleBindings {
+		add(cib.KeyRoleBinding+id, 0, v)
+	}
 	if st.Voters != nil {
 		add(cib.KeyVoters, st.Voters.Rev, st.Voters)
 	}
