@@ -250,6 +250,7 @@ func (p Ports) WithDefaults() Ports {
 // Resource is anything that can be named in a constraint. Exactly one of
 // Agent, Group and Clone is set. Its id is the key.
 type Resource struct {
+	Number      uint32            `json:"number,omitempty"` // given by the cluster, kept and never used again; index in SNMP
 	Description string            `json:"description,omitempty"`
 	Agent       string            `json:"agent,omitempty"` // a primitive: class:provider:type ("ocf:heartbeat:IPaddr2") or class:type ("systemd:nginx", "belay:process")
 	Group       []string          `json:"group,omitempty"` // a group: its members in start order
@@ -402,7 +403,8 @@ type Ticket struct {
 
 // FenceDevice is one fence agent with its parameters. Its id is the key.
 type FenceDevice struct {
-	Agent      string            `json:"agent"` // fence_ipmilan, belay:dev, ...
+	Number     uint32            `json:"number,omitempty"` // given by the cluster, kept and never used again; index in SNMP
+	Agent      string            `json:"agent"`            // fence_ipmilan, belay:dev, ...
 	Parameters map[string]string `json:"parameters,omitempty"`
 	// Targets are the nodes it can fence, each with the name the device knows
 	// it by (plug, port); "" means the node's own name. Empty: every node.
@@ -422,6 +424,7 @@ type FenceTopology struct {
 
 // QuorumDevice is one tie-breaker. Its id is the key.
 type QuorumDevice struct {
+	Number     uint32            `json:"number,omitempty"` // given by the cluster, kept and never used again; index in SNMP
 	Kind       QuorumDeviceKind  `json:"kind"`
 	Order      int               `json:"order,omitempty"` // lowest is asked first
 	Parameters map[string]string `json:"parameters,omitempty"`

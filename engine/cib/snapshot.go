@@ -36,7 +36,9 @@ type AccessDocument struct {
 type ConfigGeneration struct {
 	Number uint64    `json:"generation"`
 	Time   time.Time `json:"time"`
-	Rev    int64     `json:"-"`
+	// Numbered is the last number given to a resource or a device, see [AssignNumbers].
+	Numbered uint32 `json:"numbered,omitempty"`
+	Rev      int64  `json:"-"`
 }
 
 // GenerationRecord is kept for every generation: enough to show, compare and

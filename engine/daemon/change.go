@@ -199,7 +199,12 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 	if err != nil {
 		return api.NewProblem(api.CodeDefect, err.Error())
 	}
-	p.after = sealed
+	p.after = sealed.Clone()
+	numbers := s.Config
+	if c.Action == api.ActionRollback {
+		numbers = p.after // what comes back comes back with its number
+	}
+	numbered := cib.AssignNumbers(p.after, numbers, s.ConfigGen.Numbered)
 	faults := cib.Validate(p.after)
 	faults = append(faults, c.checkAgents(ctx, s.Config, p.after)...)
 	if len(faults) > 0 {
@@ -221,7 +226,7 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 	p.txn = cib.Txn{
 		If: []cib.Compare{{Key: cib.KeyConfigGen, ModRev: s.ConfigGen.Rev}},
 		Put: []cib.Put{
-			{Key: cib.KeyConfigGen, Value: &cib.ConfigGeneration{Number: record.Generation, Time: record.Time}},
+			{Key: cib.KeyConfigGen, Value: &cib.ConfigGeneration{Number: record.Generation, Time: record.Time, Numbered: numbered}},
 			{Key: generationKey(record.Generation), Value: record},
 		},
 	}

@@ -306,7 +306,7 @@ func (e *engine) commitRestore(ctx context.Context, s *cib.Snapshot) error {
 	txn := cib.Txn{
 		If: []cib.Compare{{Key: cib.KeyConfigGen, ModRev: s.ConfigGen.Rev}},
 		Put: []cib.Put{
-			{Key: cib.KeyConfigGen, Value: &cib.ConfigGeneration{Number: gen, Time: now}},
+			{Key: cib.KeyConfigGen, Value: &cib.ConfigGeneration{Number: gen, Time: now, Numbered: s.ConfigGen.Numbered}},
 			{Key: generationKey(gen), Value: rec},
 			{Key: cib.KeyVoters, Value: &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: []string{e.local.Node}, Since: now, Reason: "restored from a backup"}},
 			{Key: cib.KeyDataGen, Value: &cib.DataGeneration{Number: s.Status.Generation.Number + 1, Nonce: binary.BigEndian.Uint64(nonce[:])}},
