@@ -46,6 +46,16 @@ func (v *NoQuorumPolicy) UnmarshalText(b []byte) error {
 	return NoQuorumPolicies.unmarshal(v, b)
 }
 
+// PartitionQuorum says whether the partition that a snapshot is of may act.
+type PartitionQuorum uint8
+
+// The values of [PartitionQuorum].
+const (
+	QuorumHeld  PartitionQuorum = iota // it may: the no-quorum-policy has no say
+	QuorumLost                         // it had quorum, and has it no more
+	QuorumNever                        // it never had quorum: there is nothing that it must give up by fencing itself
+)
+
 // Role is the state of a resource instance, wanted or seen.
 type Role uint8
 

@@ -11,7 +11,10 @@ import (
 type Status struct {
 	Generation DataGeneration // of the data as a whole, not of the configuration
 	DC         *DC            // nil: there is none
-	View       *View          // nil: none was ever made
+	// Quorum of the partition that the snapshot is of. A snapshot of the store is
+	// always of one that has it; others are imported, or of a simulation.
+	Quorum     PartitionQuorum
+	View       *View // nil: none was ever made
 	Voters     *VoterSet
 	Members    map[string]*Member               // by node
 	Nodes      map[string]*NodeStatus           // by node

@@ -235,6 +235,8 @@ func roleOf(h *cib.History) cib.Role {
 			if good {
 				role = cib.RoleStarted
 			}
+		case op.Op == cib.OpStop && !good:
+			role = max(role, cib.RoleStarted)
 		case op.Op == cib.OpPromote:
 			role = cib.RolePromoted
 		case op.Op == cib.OpDemote && good:

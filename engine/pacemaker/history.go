@@ -2,6 +2,7 @@ package pacemaker
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,10 +18,33 @@ func (im *importer) importHistories() {
 			im.importHistory(h, e)
 		}
 	}
+	im.judgeAbsent()
 	for _, s := range im.root.child("status").all("node_state") {
 		name := cmp.Or(s.attr("uname"), s.attr("id"))
 		if im.hostBy[name] == nil && im.hostByID[s.attr("id")] == nil {
 			im.note(s, name, "its node is not known here; what ran there is left out")
+		}
+	}
+}
+
+// judgeAbsent finds nodes that are gone and did not stop their resources: these
+// did not leave cleanly, whatever their state says.
+func (im *importer) judgeAbsent() {
+	if !im.Snapshot.Config.Cluster.Options.Fencing() {
+		return
+	}
+	st := &im.Snapshot.Status
+	for _, h := range im.hosts {
+		s := st.Nodes[h.name]
+		if s.State != cib.NodeOffline || im.Snapshot.Config.Nodes[h.name].Maintenance {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(st.Histories[h.name])) {
+			x := st.Histories[h.name][key]
+			if p := im.prims[x.Resource]; roleOf(x) > cib.RoleStopped && (p == nil || p.cfg.Meta.Managed == nil || *p.cfg.Meta.Managed) {
+				s.State, s.Reason = cib.NodeUnclean, x.Instance+" is thought to be active there"
+				break
+			}
 		}
 	}
 }

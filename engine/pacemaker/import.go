@@ -85,6 +85,7 @@ func Import(d *Document, now time.Time) *Imported {
 	}
 	im.index(d.root)
 	im.importOptions()
+	im.importQuorum()
 	im.importNodes() // and what they are, for rules
 	im.importResources()
 	im.importTags()

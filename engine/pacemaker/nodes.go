@@ -48,6 +48,17 @@ func (h *host) attribute(name string) (string, bool) {
 	return v, ok
 }
 
+// importQuorum reads whether the partition that wrote the CIB had quorum.
+func (im *importer) importQuorum() {
+	switch {
+	case isTrue(im.root.attr("have-quorum")):
+	case isTrue(im.root.attr("no-quorum-panic")): // it has had it before
+		im.Snapshot.Status.Quorum = cib.QuorumLost
+	default:
+		im.Snapshot.Status.Quorum = cib.QuorumNever
+	}
+}
+
 // importNodes makes the nodes, and says of each what it is: member, lost, left.
 func (im *importer) importNodes() {
 	states := map[string]*element{}

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"cmp"
-	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
@@ -201,7 +200,7 @@ func (p *placer) better(w []cib.Score, a, b, now int32) bool {
 			return a == now
 		}
 	}
-	return strings.Compare(p.nodes[a].name, p.nodes[b].name) < 0
+	return a < b // nodes are in the order of their names
 }
 
 // assignGroup places the members one after another; each follows the one before.

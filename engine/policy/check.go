@@ -16,6 +16,8 @@ import (
 //   - what an action waits for stands before it;
 //   - nothing is done on a node that is not a usable member, nor at all without
 //     a membership view, nor to what is not managed;
+//   - without quorum only members are fenced, and nothing new is started or
+//     promoted that asks for quorum;
 //   - nothing is done while another action is in flight on the same instance
 //     and node, unless it waits for that one;
 //   - a start waits for the fence of each lost node where the instance may run,
@@ -31,7 +33,7 @@ func Check(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) error {
 		}
 	}
 	for i := range g.Actions {
-		if err := errors.Join(c.node(i), c.inFlight(i), c.managed(i)); err != nil {
+		if err := errors.Join(c.node(i), c.quorum(i), c.inFlight(i), c.managed(i)); err != nil {
 			return err
 		}
 		switch g.Actions[i].Op {

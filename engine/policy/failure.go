@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -16,7 +17,7 @@ func (u *state) thresholdReached(r *rsc, f *fact) string {
 	switch {
 	case f.failed != nil && f.onFail == cib.OnFailStop && r.anonymous():
 		return describeFailure(f.failed, name) + ", and on-fail is stop"
-	case threshold <= 0 || f.failures <= 0 || f.failures < cib.Infinity && int(f.failures) < threshold:
+	case r.ledger.ignores() || threshold <= 0 || f.failures <= 0 || f.failures < cib.Infinity && int(f.failures) < threshold:
 		return ""
 	case f.failures < cib.Infinity:
 		op := cib.OpMonitor
@@ -29,6 +30,12 @@ func (u *state) thresholdReached(r *rsc, f *fact) string {
 		return describeFailure(last, name)
 	}
 	return "it failed on " + name + " for good"
+}
+
+// ignores reports whether a failure of an instance was ignored on some node. Then
+// the others do not count either.
+func (l *ledger) ignores() bool {
+	return slices.ContainsFunc(l.facts, func(f *fact) bool { return f.ignored })
 }
 
 func times(n int) string {
@@ -157,6 +164,9 @@ func (u *state) stopRule(r *rsc) (text, rule string) {
 	}
 	if r.settings.targetRole == cib.RoleStopped {
 		return "target-role is Stopped", "target-role"
+	}
+	if text := u.noQuorumReason(r); text != "" {
+		return text, noQuorumRule
 	}
 	for x := r; x != nil; x = x.parent {
 		if x.denied != "" {

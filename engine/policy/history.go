@@ -33,6 +33,7 @@ type fact struct {
 	// banned is why it must not run there: a fatal error. "" if there is none.
 	banned   string
 	fatal    bool          // it must not run anywhere for that reason
+	ignored  bool          // a failure was ignored, as on-fail says: none counts
 	failures cib.Score     // that count, after expiry
 	pending  *cib.Pending  // in flight on it; withdrawn ones too, until they are gone
 	since    *cib.OpResult // the start or probe that found its parameters
@@ -304,10 +305,19 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 		return
 	}
 	onFail := u.onFail(r, op)
+	if onFail == cib.OnFailIgnore && op.Status != cib.OpNotInstalled {
+		pretended := *op // as if it had done what it should
+		pretended.Status, pretended.RC = cib.OpDone, op.Expected
+		u.replaySuccess(f, &pretended)
+		f.ignored = true
+		return
+	}
 	probe := op.Op == cib.OpMonitor && op.Interval == 0
 	switch op.Op {
 	case cib.OpStart, cib.OpMigrateFrom:
 		f.role, f.since = max(f.role, cib.RoleStarted), op
+	case cib.OpStop:
+		f.role = max(f.role, cib.RoleStarted)
 	case cib.OpPromote:
 		f.role = cib.RolePromoted
 	case cib.OpDemote:
@@ -333,9 +343,6 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 			return
 		}
 		u.changesAt(expires)
-	}
-	if onFail == cib.OnFailIgnore {
-		return
 	}
 	u.banAfter(f, op)
 	if probe && f.role <= cib.RoleStopped {

@@ -123,12 +123,27 @@ func (b *planner) awaitKnowledge(r *rsc) {
 			}
 		}
 	}
-	if alone || r.settings.requires == "nothing" {
+	if alone {
+		return
+	}
+	b.awaitJoining(r, s)
+	if r.settings.requires == "nothing" {
 		return
 	}
 	for n, f := range b.fence {
 		if f != noStep && !r.ledger.known[n] {
 			b.relate(f, s, before|needs, "requires")
+		}
+	}
+}
+
+// awaitJoining keeps an instance from being started while a node on which it may
+// be active is about to join: it cannot be asked yet.
+func (b *planner) awaitJoining(r *rsc, start int32) {
+	for i := range b.nodes {
+		n := &b.nodes[i]
+		if n.joining && !r.ledger.known[i] && !n.cfg.Arbiter && b.opt.Probes() && b.discovers(r, n) && b.steps[start].stuck == "" {
+			b.steps[start].stuck = "node " + n.name + " is about to join, and whether it runs there is not known"
 		}
 	}
 }

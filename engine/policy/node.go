@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -21,6 +23,7 @@ type node struct {
 	member      bool   // in the view: actions can run on it
 	usable      bool   // what is not there yet may be placed on it
 	lost        bool   // what ran there may still run, until a proof
+	joining     bool   // it is about to become a member: what runs there will be known soon
 	frozen      bool   // its engine restarts, or nothing is decided about it: nothing is done there
 	maintenance bool
 	why         string // why it is not usable, in words
@@ -53,7 +56,7 @@ func (n *node) attribute(name string) (string, bool) {
 // which boot of it counts.
 func (u *state) unpackNodes() {
 	st := &u.s.Status
-	names := slices.Sorted(maps.Keys(u.s.Config.Nodes))
+	names := slices.SortedFunc(maps.Keys(u.s.Config.Nodes), compareNames)
 	u.nodes = make([]node, 0, len(names))
 	u.nodeIndex = make(map[string]int32, len(names))
 	for _, name := range names {
@@ -66,6 +69,35 @@ func (u *state) unpackNodes() {
 		u.nodeIndex[name] = n.index
 		u.nodes = append(u.nodes, n)
 	}
+}
+
+// compareNames orders names as people do: the numbers in them by their value.
+func compareNames(a, b string) int {
+	for x, y := a, b; x != "" && y != ""; {
+		m, n := digits(x), digits(y)
+		if m == 0 || n == 0 {
+			if x[0] != y[0] {
+				return cmp.Compare(x[0], y[0])
+			}
+			x, y = x[1:], y[1:]
+			continue
+		}
+		v, w := strings.TrimLeft(x[:m], "0"), strings.TrimLeft(y[:n], "0")
+		if c := cmp.Or(cmp.Compare(len(v), len(w)), strings.Compare(v, w)); c != 0 {
+			return c
+		}
+		x, y = x[m:], y[n:]
+	}
+	return strings.Compare(a, b)
+}
+
+// digits counts the digits at the beginning of a text.
+func digits(s string) int {
+	n := 0
+	for n < len(s) && '0' <= s[n] && s[n] <= '9' {
+		n++
+	}
+	return n
 }
 
 func (u *state) unpackNode(n *node) {
@@ -105,7 +137,7 @@ func (u *state) unpackNode(n *node) {
 			n.incarnation = member.Incarnation
 		}
 	case cib.NodeUnknown, cib.NodeJoining:
-		n.frozen, n.why = true, "is not a member yet"
+		n.frozen, n.joining, n.why = true, state == cib.NodeJoining, "is not a member yet"
 	default:
 		n.frozen, n.why = true, "is in an unknown state"
 	}

@@ -283,7 +283,7 @@ func (b *planner) planFences() {
 		if n.fence == "" {
 			continue
 		}
-		s := step{op: cib.OpFence, node: n.index, required: true, why: cib.Why{Cause: n.fence}}
+		s := step{op: cib.OpFence, node: n.index, required: true, why: cib.Why{Cause: n.fence}, stuck: b.mayFence(n)}
 		if r := b.s.Status.Requests[n.name]; openRequest(r) && (r.BootID == "" || n.boot == "" || r.BootID == n.boot) {
 			s.inFlight = r.ID
 		}

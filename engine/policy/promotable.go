@@ -187,7 +187,7 @@ func (p *placer) mayNotPromote(r *rsc, n int32) bool {
 		return true
 	}
 	f := p.roleFact(r, n)
-	return f != nil && f.failed != nil && (f.onFail == cib.OnFailDemote || f.failed.Op == cib.OpDemote)
+	return !p.mayBePromoted(f) || f != nil && f.failed != nil && (f.onFail == cib.OnFailDemote || f.failed.Op == cib.OpDemote)
 }
 
 // planRoles makes the promote and demote steps of the instances of promotable

@@ -28,8 +28,9 @@ type state struct {
 	locations  map[string][]*location
 	colocs     []*colocation
 	orders     []*order
-	ordersThen [][]*order // by resource: those that put something before it
-	next       time.Time  // when the decision changes by time alone; zero: never
+	ordersThen [][]*order         // by resource: those that put something before it
+	quorumLost cib.NoQuorumPolicy // what is done without quorum; 0 where there is quorum
+	next       time.Time          // when the decision changes by time alone; zero: never
 }
 
 // unpack reads a snapshot.
@@ -42,7 +43,9 @@ func unpack(s *cib.Snapshot, now time.Time) *state {
 	for _, m := range s.Status.View.Members {
 		u.inView[m.Node] = m
 	}
+	u.quorumLost = u.withoutQuorum()
 	u.unpackNodes()
+	u.fenceWithoutQuorum()
 	u.unpackResources()
 	u.unpackHistories()
 	u.spreadInstances()

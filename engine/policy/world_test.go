@@ -351,7 +351,7 @@ func (w *world) parseOption(k, v string) error {
 		w.Config.Cluster.OpDefaults.OnFail = x
 		return err
 	default:
-		return fmt.Errorf("what is option %q", k)
+		return parseTroubleOption(o, k, v)
 	}
 	return nil
 }
@@ -391,7 +391,7 @@ func parseMeta(m *cib.Meta, k, v string) error {
 	case "data":
 		m.Data = v
 	default:
-		err = fmt.Errorf("what is %q", k)
+		err = parseTroubleMeta(m, k, v)
 	}
 	return err
 }
@@ -590,6 +590,9 @@ func (w *world) parseStatus(word string, f []string) error {
 		}
 		w.Status.Attributes[f[0]] = &cib.Attributes{BootID: w.Status.Members[f[0]].BootID, Values: values}
 		return each(f[1:], func(k, v string) error { values[k] = v; return nil })
+	}
+	if known, err := w.parseTrouble(word, f); known {
+		return err
 	}
 	if len(f) < 2 {
 		return fmt.Errorf("what is %q", word)
