@@ -135,7 +135,7 @@ func (f *simulating) decide(s *cib.Snapshot, now time.Time, read time.Duration) 
 			best = took
 		}
 	}
-	d := pacemaker.Describe(s, p, g)
+	d := pacemaker.Describe(s, policy.Active(s, now), p, g)
 	if f.timing {
 		d.Timing = &pacemaker.Timing{Read: read.Seconds(), Plan: best.Seconds()}
 	}

@@ -44,6 +44,14 @@ type Assignment struct {
 	Blocked string `json:"blocked,omitempty"`
 }
 
+// Activity is where an instance is active, or must be taken to be.
+type Activity struct {
+	Instance string // history key
+	Resource string
+	Node     string
+	Role     cib.Role
+}
+
 // Explanation answers "why here, and why not there" for one resource.
 type Explanation struct {
 	Resource  string                `json:"resource"`

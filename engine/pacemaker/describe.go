@@ -84,14 +84,14 @@ func newDescriber(c *cib.Config) *describer {
 	return d
 }
 
-// Describe writes a decision.
-func Describe(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) *Decision {
+// Describe writes a decision; active is what was active when it was taken.
+func Describe(s *cib.Snapshot, active []graph.Activity, p *graph.Placement, g *graph.Graph) *Decision {
 	x := newDescriber(s.Config)
 	d := &Decision{
 		Actions: []Action{}, Order: reduce(g), Fenced: []string{}, FencedGuests: []string{},
 		Unfenced: []string{}, Nodes: map[string]NodeKind{},
 	}
-	d.Placement = x.places(s, p, g)
+	d.Placement = x.places(active, p, g)
 	for i := range g.Actions {
 		a := x.action(&g.Actions[i].Action)
 		a.ID = i + 1
@@ -127,24 +127,15 @@ func nodeState(snapshot *cib.Snapshot, name string, n *cib.Node) string {
 // running is what runs, by instance key and node.
 type running map[[2]string]cib.Role
 
-// places lists where everything is when the plan is done: what runs now, changed
-// by the actions. Where it should be can differ, if that cannot be reached.
-func (d *describer) places(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) []Place {
+// places lists where everything is when the plan is done: what is active now,
+// changed by the actions. Where it should be can differ, if that cannot be reached.
+func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph.Graph) []Place {
 	now := running{}
 	resources := map[string]string{} // by instance key
-	for node, all := range s.Status.Histories {
-		if !mayRun(s, node) {
-			continue
-		}
-		for key, h := range all {
-			if h == nil || h.BootID != bootID(s, node) {
-				continue
-			}
-			resources[key] = cmp.Or(h.Resource, key)
-			if r := roleOf(h); r > cib.RoleStopped {
-				now[[2]string{key, node}] = r
-			}
-		}
+	for i := range active {
+		x := &active[i]
+		resources[x.Instance] = x.Resource
+		now[[2]string{x.Instance, x.Node}] = x.Role
 	}
 	for i := range g.Actions {
 		a := &g.Actions[i]
@@ -192,81 +183,6 @@ func (d *describer) places(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) 
 	}
 	slices.SortStableFunc(out, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
 	return out
-}
-
-// bootID is the boot of a node whose histories count.
-func bootID(s *cib.Snapshot, node string) string {
-	if m := s.Status.Members[node]; m != nil && s.Status.View.Has(node) {
-		return m.BootID
-	}
-	if n := s.Status.Nodes[node]; n != nil {
-		return n.BootID
-	}
-	return ""
-}
-
-// mayRun reports whether anything can still run on a node.
-func mayRun(s *cib.Snapshot, node string) bool {
-	n := s.Status.Nodes[node]
-	switch {
-	case n == nil || s.Config.Nodes[node] == nil:
-		return false
-	case n.State == cib.NodeOffline || n.State == cib.NodeFenced:
-		return false
-	case n.State == cib.NodeUnclean:
-		return s.Config.Cluster.Options.Fencing()
-	}
-	return true
-}
-
-// roleOf replays a history.
-func roleOf(h *cib.History) cib.Role {
-	ops := slices.Clone(h.Ops)
-	slices.SortStableFunc(ops, func(a, b cib.OpResult) int { return cmp.Compare(a.Seq, b.Seq) })
-	role := cib.RoleStopped
-	for i := range ops {
-		op := &ops[i]
-		probe := op.Op == cib.OpMonitor && op.Interval == 0
-		good := op.Status == cib.OpDone && (op.RC == op.Expected || probe)
-		switch {
-		case op.Status == cib.OpCancelled || op.Status == cib.OpNotRun:
-		case op.Op == cib.OpStart || op.Op == cib.OpMigrateFrom:
-			role = max(role, cib.RoleStarted)
-			if good {
-				role = cib.RoleStarted
-			}
-		case op.Op == cib.OpStop && !good:
-			role = max(role, cib.RoleStarted)
-		case op.Op == cib.OpPromote:
-			role = cib.RolePromoted
-		case op.Op == cib.OpDemote && good:
-			role = cib.RoleUnpromoted
-		case (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && good:
-			role = cib.RoleStopped
-		case op.Op == cib.OpMonitor:
-			role = roleByMonitor(op, role, probe)
-		}
-	}
-	return role
-}
-
-// roleByMonitor is the role after a monitor or probe.
-func roleByMonitor(op *cib.OpResult, role cib.Role, probe bool) cib.Role {
-	switch op.RC {
-	case cib.NotRunning:
-		if probe || op.Expected == cib.NotRunning {
-			return cib.RoleStopped
-		}
-		return role
-	case cib.RunningPromoted, cib.FailedPromoted, cib.DegradedPromoted:
-		return cib.RolePromoted
-	case cib.NotInstalled, cib.NotConfigured:
-		return role
-	}
-	if probe && role == cib.RolePromoted && op.RC == cib.OK {
-		return cib.RoleStarted
-	}
-	return max(role, cib.RoleStarted)
 }
 
 // number returns the number of an instance that has one.

@@ -41,7 +41,7 @@ func (im *importer) judgeAbsent() {
 		}
 		for _, key := range slices.Sorted(maps.Keys(st.Histories[h.name])) {
 			x := st.Histories[h.name][key]
-			if p := im.prims[x.Resource]; roleOf(x) > cib.RoleStopped && (p == nil || p.cfg.Meta.Managed == nil || *p.cfg.Meta.Managed) {
+			if p := im.prims[x.Resource]; x.Role().Active() && (p == nil || p.cfg.Meta.Managed == nil || *p.cfg.Meta.Managed) {
 				s.State, s.Reason = cib.NodeUnclean, x.Instance+" is thought to be active there"
 				break
 			}

@@ -50,8 +50,9 @@ func (h *host) attribute(name string) (string, bool) {
 
 // importQuorum reads whether the partition that wrote the CIB had quorum.
 func (im *importer) importQuorum() {
+	have, said := im.root.lookup("have-quorum")
 	switch {
-	case isTrue(im.root.attr("have-quorum")):
+	case !said || isTrue(have): // a CIB that no cluster wrote does not say
 	case isTrue(im.root.attr("no-quorum-panic")): // it has had it before
 		im.Snapshot.Status.Quorum = cib.QuorumLost
 	default:

@@ -10,6 +10,9 @@ import (
 // these.
 func (w *world) parseTrouble(word string, f []string) (bool, error) {
 	switch word {
+	case "banned": // RESOURCE NODE: short for a location
+		w.Config.Constraints["ban-"+f[0]+"-"+f[1]] = &cib.Constraint{Location: &cib.Location{Resource: f[0], Node: f[1], Score: -cib.Infinity}}
+		return true, nil
 	case "quorum": // held, lost or never
 		q, ok := map[string]cib.PartitionQuorum{"held": cib.QuorumHeld, "lost": cib.QuorumLost, "never": cib.QuorumNever}[f[0]]
 		if !ok {

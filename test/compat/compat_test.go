@@ -83,7 +83,7 @@ func decide(doc []byte, args string) (*Decision, error) {
 	}
 	im := pacemaker.Import(d, now)
 	p, g, _ := policy.Decide(im.Snapshot, im.Now)
-	b, err := json.Marshal(pacemaker.Describe(im.Snapshot, p, g))
+	b, err := json.Marshal(pacemaker.Describe(im.Snapshot, policy.Active(im.Snapshot, im.Now), p, g))
 	if err != nil {
 		return nil, err
 	}
