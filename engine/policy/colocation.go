@@ -53,6 +53,11 @@ func (u *state) unpackColocation(id string, cfg *cib.Colocation) {
 		return
 	case dependent == primary || cfg.Score == 0:
 		return
+	case dependent.within(primary) || primary.within(dependent):
+		if cfg.Score <= -cib.Infinity {
+			dependent.fault, dependent.faultRule = "colocation keeps it apart from "+primary.base+", and one is in the other", id
+		}
+		return
 	}
 	c := &colocation{
 		id: id, dependent: dependent, primary: primary, score: cfg.Score,
@@ -62,6 +67,16 @@ func (u *state) unpackColocation(id string, cfg *cib.Colocation) {
 	dependent.thisWith = append(dependent.thisWith, c)
 	primary.withThis = append(primary.withThis, c)
 	u.colocs = append(u.colocs, c)
+}
+
+// within reports whether a resource is in another one.
+func (r *rsc) within(other *rsc) bool {
+	for p := r.parent; p != nil; p = p.parent {
+		if p == other {
+			return true
+		}
+	}
+	return false
 }
 
 // placedRole: Started means any active role in a constraint.
