@@ -6,7 +6,6 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
-	"github.com/belay-ha/belay/engine/policy"
 	"github.com/belay-ha/belay/engine/transition"
 )
 
@@ -20,7 +19,8 @@ func (n *Node) drive(now time.Time) {
 	}
 	n.planned = n.snap
 	wall := n.wallNow()
-	place, plan, next := policy.Decide(n.snap, wall)
+	d := n.planner.Decide(n.snap, wall)
+	place, plan, next := d.Placement, d.Graph, d.Next
 	n.replanAt = time.Time{}
 	if every := n.snap.Config.Cluster.Options.RecheckEvery(); every > 0 {
 		n.replanAt = now.Add(every) // whatever else was missed
@@ -28,7 +28,7 @@ func (n *Node) drive(now time.Time) {
 	if at := now.Add(next.Sub(wall)); !next.IsZero() && (n.replanAt.IsZero() || at.Before(n.replanAt)) {
 		n.replanAt = at
 	}
-	if err := policy.Check(n.snap, place, plan); err != nil {
+	if err := d.Fault; err != nil {
 		if n.refused != err.Error() {
 			n.refused = err.Error()
 			n.emit(event.New(event.PlanRefused, "reason", n.refused))

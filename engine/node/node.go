@@ -10,6 +10,7 @@ import (
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/lrm"
 	"github.com/belay-ha/belay/engine/membership"
+	"github.com/belay-ha/belay/engine/policy"
 	"github.com/belay-ha/belay/engine/quorum"
 )
 
@@ -65,6 +66,7 @@ type Node struct {
 	everHeard  map[string]bool
 	doubted    map[string]time.Time // members that others do not hear, since when
 	planned    *cib.Snapshot        // the snapshot of the last plan
+	planner    policy.Planner       // decides on one snapshot after another
 	replanAt   time.Time            // when time alone changes the decision
 	removing   map[string]uint64    // moves that have arrived, by constraint, with the generation
 	refused    string               // why the plan checker refused the last plan

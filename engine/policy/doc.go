@@ -14,6 +14,9 @@
 // plans that shares no decision with Plan, and [NextChange] says when time alone
 // will change the decision.
 //
+// [Planner] decides on one snapshot after another and takes over what cannot have
+// changed; its answers are those of a decision about everything.
+//
 // # How the files belong together
 //
 // unpack.go makes the state both phases read; node.go, resource.go, history.go
@@ -23,7 +26,7 @@
 // resources), utilization.go and failure.go; reason.go puts it in words. plan.go
 // tells the story of Plan, with instance.go, collective.go (groups, clones,
 // orders), monitor.go, network.go (what follows from what), emit.go and
-// action.go.
+// action.go. parts.go, counts.go and incremental.go belong to Planner.
 //
 // # Where it differs from Pacemaker, and why
 //

@@ -9,8 +9,10 @@ import (
 )
 
 // usesCapacity reports whether the placement strategy looks at utilization.
-func (u *state) usesCapacity() bool {
-	switch u.opt.PlacementStrategy {
+func (u *state) usesCapacity() bool { return usesCapacity(u.opt) }
+
+func usesCapacity(o *cib.Options) bool {
+	switch o.PlacementStrategy {
 	case "utilization", "minimal", "balanced":
 		return true
 	}

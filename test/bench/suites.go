@@ -19,6 +19,7 @@ type Suite struct {
 
 // Suites lists what "make bench" measures, in order.
 var Suites = []Suite{
+	{"policy-replan", replanning},
 	{"policy", scheduling},
 	{"engine-failover", failOver},
 	{"engine-resources", manyResources},

@@ -258,7 +258,7 @@ var Mutants = []Mutant{
 	},
 	{Name: "keep-leftovers", What: "agents of an earlier engine go on while the new one probes", Rare: true, Rules: []int{6, 1, 10}, keepLeftovers: true},
 	{
-		Name: "no-deadline", What: "a node without validity neither stops its resources nor resets itself", Rules: []int{8, 10},
+		Name: "no-deadline", What: "a node without validity neither stops its resources nor resets itself", Rules: []int{8, 10, 1},
 		noSelfFence: true,
 		run:         func(_ *World, r *run) bool { return !r.notAfter.IsZero() },
 	},
