@@ -72,7 +72,7 @@ func (m *moves) read(number int, ev *cib.Event) {
 // move notes a move. Its cause is the newest of what may have caused it.
 func (m *moves) move(ev *cib.Event) {
 	f := Failover{
-		Time: ev.Time, Resource: ev.Resource, From: ev.Args["from"], To: ev.Node, Reason: ev.Args["reason"],
+		Seq: ev.Seq, Time: ev.Time, Resource: ev.Resource, From: ev.Args["from"], To: ev.Node, Reason: ev.Args["reason"],
 		Cause: CauseBalance, Result: FailoverInProgress,
 	}
 	began, newest := ev.Time, ev.Time.Add(-failoverCauseIn)

@@ -16,7 +16,7 @@ func (b *builder) fenceDevices() {
 		if cfg == nil {
 			continue
 		}
-		d := FenceDevice{ID: id, Agent: cfg.Agent, State: FenceDeviceUnknown}
+		d := FenceDevice{ID: id, Number: cfg.Number, Agent: cfg.Agent, State: FenceDeviceUnknown}
 		for i := range b.out.Nodes {
 			if cfg.Fences(b.out.Nodes[i].Name) {
 				d.Targets = append(d.Targets, b.out.Nodes[i].Name)

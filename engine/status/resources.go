@@ -328,7 +328,7 @@ func (b *builder) tree(id, parent string, depth int) int {
 	cfg, s := b.c.Resources[id], b.settingsOf(id)
 	at := len(b.out.Resources)
 	b.out.Resources = append(b.out.Resources, Resource{
-		ID: id, Kind: cfg.Kind(), Agent: cfg.Agent, Description: cfg.Description, Parent: parent, Depth: depth,
+		ID: id, Number: cfg.Number, Kind: cfg.Kind(), Agent: cfg.Agent, Description: cfg.Description, Parent: parent, Depth: depth,
 		Wanted: s.wanted, Managed: s.managed, Maintenance: s.meta.InMaintenance() || b.c.Cluster.Options.MaintenanceMode,
 	})
 	members := cfg.Group

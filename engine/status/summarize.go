@@ -300,7 +300,7 @@ func (b *builder) quorum() {
 	q.Needed = q.Expected/2 + 1
 	for _, id := range slices.Sorted(maps.Keys(b.c.QuorumDevices)) {
 		d := b.c.QuorumDevices[id]
-		q.Devices = append(q.Devices, QuorumDevice{ID: id, Kind: d.Kind, Order: d.Order})
+		q.Devices = append(q.Devices, QuorumDevice{ID: id, Number: d.Number, Kind: d.Kind, Order: d.Order})
 	}
 	b.quorumState(q, missing)
 }

@@ -96,9 +96,10 @@ type Voter struct {
 
 // QuorumDevice is one configured tie-breaker.
 type QuorumDevice struct {
-	ID    string               `json:"id"`
-	Kind  cib.QuorumDeviceKind `json:"kind"`
-	Order int                  `json:"order,omitempty"`
+	ID     string               `json:"id"`
+	Number uint32               `json:"number,omitempty"` // kept as long as it is configured; index in SNMP
+	Kind   cib.QuorumDeviceKind `json:"kind"`
+	Order  int                  `json:"order,omitempty"`
 }
 
 // Node is one configured node.
@@ -152,6 +153,7 @@ type Link struct {
 // Resource is one resource: a row of the tree.
 type Resource struct {
 	ID          string        `json:"id"`
+	Number      uint32        `json:"number,omitempty"` // kept as long as it is configured; index in SNMP
 	Kind        cib.Kind      `json:"kind"`
 	Agent       string        `json:"agent,omitempty"`
 	Description string        `json:"description,omitempty"`
@@ -208,6 +210,7 @@ type Operation struct {
 // FenceDevice is one configured fence device.
 type FenceDevice struct {
 	ID        string           `json:"id"`
+	Number    uint32           `json:"number,omitempty"` // kept as long as it is configured; index in SNMP
 	Agent     string           `json:"agent"`
 	Targets   []string         `json:"targets,omitempty"` // nodes it can fence
 	State     FenceDeviceState `json:"state"`
@@ -313,6 +316,7 @@ type Action struct {
 
 // Failover is one move of a resource from node to node.
 type Failover struct {
+	Seq      uint64         `json:"seq"`  // of the event that began it
 	Time     time.Time      `json:"time"` // when the move began
 	Resource string         `json:"resource"`
 	From     string         `json:"from"`
