@@ -35,11 +35,10 @@ type View struct {
 
 // syntax is the type of an object as the module writes it.
 type syntax struct {
-	name    string
-	imports string // the module that defines it, where that is not SNMPv2-SMI
-	base    Type
-	size    string // or range, in parentheses
-	values  []string
+	name   string
+	base   Type
+	size   string // or range, in parentheses
+	values []string
 }
 
 var (

@@ -28,8 +28,10 @@ type Notice struct {
 
 // notifyCommon are carried by every notification, in this order.
 var notifyCommon = []notifyObject{
-	{object{1, "Sequence", syntaxCounter, "", "Rises by one from notification to notification of one sender. A repeated notification has the same number; a gap means that one was lost.", false},
-		func(n *Notice) Value { return counter64(n.Sequence) }},
+	{
+		object{1, "Sequence", syntaxCounter, "", "Rises by one from notification to notification of one sender. A repeated notification has the same number; a gap means that one was lost.", false},
+		func(n *Notice) Value { return counter64(n.Sequence) },
+	},
 	{object{2, "Time", syntaxDate, "", "When it happened.", false}, func(n *Notice) Value { return date(n.Event.Time) }},
 	{object{3, "Severity", syntaxSeverity, "", "Severity of what happened; cleared(1) where it ends an alarm.", false}, func(n *Notice) Value { return enum(n.Event.Severity) }},
 	{object{4, "Code", syntaxText, "", "Stable code of the event, such as BLY3002. The same code stands in log, audit trail and documents.", false}, func(n *Notice) Value { return text(n.Event.Code) }},

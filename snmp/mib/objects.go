@@ -16,73 +16,137 @@ var groups = []group{
 }
 
 var clusterGroup = &scalars{arc: 1, prefix: "belayCluster", text: "The cluster as a whole.", all: []scalar{
-	{object{1, "Name", syntaxText, "", "Administratively assigned name of the cluster.", false},
-		func(v *View) Value { return text(v.Summary.Cluster.Name) }},
-	{object{2, "State", syntaxEnum(status.ClusterStates), "", "Overall state, the worst of the states of nodes, resources, links, quorum and store.", false},
-		func(v *View) Value { return enum(v.Summary.Cluster.State) }},
-	{object{3, "StateReason", syntaxText, "", "Reason of the present value of belayClusterState, for people.", false},
-		func(v *View) Value { return text(v.Summary.Cluster.Reason) }},
-	{object{4, "SoftwareVersion", syntaxText, "", "Version of the cluster software on the node that answers.", false},
-		func(v *View) Value { return text(v.Version) }},
-	{object{5, "LocalNodeName", syntaxText, "", "Name of the node whose agent answers this request.", false},
-		func(v *View) Value { return text(v.Node) }},
-	{object{6, "DcNodeName", syntaxText, "", "Name of the designated coordinator, the node that decides for the cluster; zero-length if there is none.", false},
-		func(v *View) Value { return text(v.Summary.Cluster.DC) }},
-	{object{7, "ConfigGeneration", syntaxCounter, "", "Generation of the configuration; rises by one with every change of it.", false},
-		func(v *View) Value { return counter64(v.Summary.Cluster.Generation) }},
-	{object{8, "Revision", syntaxCounter, "", "Revision of the state that all objects show. Two answers with the same revision are of one state.", false},
-		func(v *View) Value { return counter64(uint64(max(v.Summary.Revision, 0))) }},
-	{object{9, "StateAge", syntaxGauge, "seconds", "Age of what is shown, above zero where the store of the cluster does not answer this node.", false},
-		func(v *View) Value { return gauge(int64(v.Age / time.Second)) }},
-	{object{10, "View", syntaxCounter, "", "Number of the membership view.", false},
-		func(v *View) Value { return counter64(v.Summary.Cluster.View) }},
-	{object{11, "NodesConfigured", syntaxGauge, "", "Number of nodes of the cluster.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Nodes) }},
-	{object{12, "NodesOnline", syntaxGauge, "", "Number of nodes that are members and may host resources.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.NodesOnline) }},
-	{object{13, "NodesUnclean", syntaxGauge, "", "Number of nodes that are lost or being fenced.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.NodesUnclean) }},
-	{object{14, "ResourcesConfigured", syntaxGauge, "", "Number of resources: primitives, groups and clones.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Resources) }},
-	{object{15, "ResourcesRunning", syntaxGauge, "", "Number of resources that run.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.ResourcesRunning) }},
-	{object{16, "ResourcesStopped", syntaxGauge, "", "Number of resources that are active nowhere.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.ResourcesStopped) }},
-	{object{17, "ResourcesFailed", syntaxGauge, "", "Number of resources that failed or are blocked.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.ResourcesFailed) }},
-	{object{18, "MaintenanceMode", syntaxTruth, "", "Whether the whole cluster is in maintenance.", false},
-		func(v *View) Value { return truth(v.Summary.Cluster.Maintenance) }},
-	{object{19, "FencingRequired", syntaxTruth, "", "Whether what ran on a lost node waits for a proof that the node is dead.", false},
-		func(v *View) Value { return truth(v.Summary.Cluster.FencingRequired) }},
-	{object{20, "LastConfigChange", syntaxDate, "", "Time of the last change of the configuration.", false},
-		func(v *View) Value { return date(v.Summary.Cluster.ConfigChanged) }},
-	{object{21, "RecentFailovers", syntaxGauge, "", "Number of moves that the events which are kept tell of.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Failovers) }},
-	{object{22, "AlarmsCritical", syntaxGauge, "", "Number of critical alarms.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsCritical) }},
-	{object{23, "AlarmsMajor", syntaxGauge, "", "Number of major alarms.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsMajor) }},
-	{object{24, "AlarmsMinor", syntaxGauge, "", "Number of minor alarms.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsMinor) }},
-	{object{25, "AlarmsWarning", syntaxGauge, "", "Number of warnings.", false},
-		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsWarning) }},
+	{
+		object{1, "Name", syntaxText, "", "Administratively assigned name of the cluster.", false},
+		func(v *View) Value { return text(v.Summary.Cluster.Name) },
+	},
+	{
+		object{2, "State", syntaxEnum(status.ClusterStates), "", "Overall state, the worst of the states of nodes, resources, links, quorum and store.", false},
+		func(v *View) Value { return enum(v.Summary.Cluster.State) },
+	},
+	{
+		object{3, "StateReason", syntaxText, "", "Reason of the present value of belayClusterState, for people.", false},
+		func(v *View) Value { return text(v.Summary.Cluster.Reason) },
+	},
+	{
+		object{4, "SoftwareVersion", syntaxText, "", "Version of the cluster software on the node that answers.", false},
+		func(v *View) Value { return text(v.Version) },
+	},
+	{
+		object{5, "LocalNodeName", syntaxText, "", "Name of the node whose agent answers this request.", false},
+		func(v *View) Value { return text(v.Node) },
+	},
+	{
+		object{6, "DcNodeName", syntaxText, "", "Name of the designated coordinator, the node that decides for the cluster; zero-length if there is none.", false},
+		func(v *View) Value { return text(v.Summary.Cluster.DC) },
+	},
+	{
+		object{7, "ConfigGeneration", syntaxCounter, "", "Generation of the configuration; rises by one with every change of it.", false},
+		func(v *View) Value { return counter64(v.Summary.Cluster.Generation) },
+	},
+	{
+		object{8, "Revision", syntaxCounter, "", "Revision of the state that all objects show. Two answers with the same revision are of one state.", false},
+		func(v *View) Value { return counter64(uint64(max(v.Summary.Revision, 0))) },
+	},
+	{
+		object{9, "StateAge", syntaxGauge, "seconds", "Age of what is shown, above zero where the store of the cluster does not answer this node.", false},
+		func(v *View) Value { return gauge(int64(v.Age / time.Second)) },
+	},
+	{
+		object{10, "View", syntaxCounter, "", "Number of the membership view.", false},
+		func(v *View) Value { return counter64(v.Summary.Cluster.View) },
+	},
+	{
+		object{11, "NodesConfigured", syntaxGauge, "", "Number of nodes of the cluster.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Nodes) },
+	},
+	{
+		object{12, "NodesOnline", syntaxGauge, "", "Number of nodes that are members and may host resources.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.NodesOnline) },
+	},
+	{
+		object{13, "NodesUnclean", syntaxGauge, "", "Number of nodes that are lost or being fenced.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.NodesUnclean) },
+	},
+	{
+		object{14, "ResourcesConfigured", syntaxGauge, "", "Number of resources: primitives, groups and clones.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Resources) },
+	},
+	{
+		object{15, "ResourcesRunning", syntaxGauge, "", "Number of resources that run.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.ResourcesRunning) },
+	},
+	{
+		object{16, "ResourcesStopped", syntaxGauge, "", "Number of resources that are active nowhere.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.ResourcesStopped) },
+	},
+	{
+		object{17, "ResourcesFailed", syntaxGauge, "", "Number of resources that failed or are blocked.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.ResourcesFailed) },
+	},
+	{
+		object{18, "MaintenanceMode", syntaxTruth, "", "Whether the whole cluster is in maintenance.", false},
+		func(v *View) Value { return truth(v.Summary.Cluster.Maintenance) },
+	},
+	{
+		object{19, "FencingRequired", syntaxTruth, "", "Whether what ran on a lost node waits for a proof that the node is dead.", false},
+		func(v *View) Value { return truth(v.Summary.Cluster.FencingRequired) },
+	},
+	{
+		object{20, "LastConfigChange", syntaxDate, "", "Time of the last change of the configuration.", false},
+		func(v *View) Value { return date(v.Summary.Cluster.ConfigChanged) },
+	},
+	{
+		object{21, "RecentFailovers", syntaxGauge, "", "Number of moves that the events which are kept tell of.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Failovers) },
+	},
+	{
+		object{22, "AlarmsCritical", syntaxGauge, "", "Number of critical alarms.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsCritical) },
+	},
+	{
+		object{23, "AlarmsMajor", syntaxGauge, "", "Number of major alarms.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsMajor) },
+	},
+	{
+		object{24, "AlarmsMinor", syntaxGauge, "", "Number of minor alarms.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsMinor) },
+	},
+	{
+		object{25, "AlarmsWarning", syntaxGauge, "", "Number of warnings.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsWarning) },
+	},
 }}
 
 var quorumGroup = &scalars{arc: 2, prefix: "belayQuorum", text: "Whether this part of the cluster may act.", all: []scalar{
-	{object{1, "State", syntaxEnum(status.QuorumStates), "", "Whether the partition this node is in has quorum.", false},
-		func(v *View) Value { return enum(v.Summary.Quorum.State) }},
-	{object{2, "Votes", syntaxGauge, "", "Votes present in this partition.", false},
-		func(v *View) Value { return gauge(v.Summary.Quorum.Votes) }},
-	{object{3, "ExpectedVotes", syntaxGauge, "", "Votes of all voters.", false},
-		func(v *View) Value { return gauge(v.Summary.Quorum.Expected) }},
-	{object{4, "NeededVotes", syntaxGauge, "", "Votes needed for quorum.", false},
-		func(v *View) Value { return gauge(v.Summary.Quorum.Needed) }},
-	{object{5, "Policy", syntaxEnum(cib.NoQuorumPolicies), "", "What is done with the resources of a partition without quorum.", false},
-		func(v *View) Value { return enum(v.Summary.Quorum.Policy) }},
-	{object{6, "Reason", syntaxText, "", "Reason of belayQuorumState, for people.", false},
-		func(v *View) Value { return text(v.Summary.Quorum.Reason) }},
-	{object{7, "VoterEpoch", syntaxCounter, "", "Rises with each change of the set of voters.", false},
-		func(v *View) Value { return counter64(v.Summary.Quorum.Epoch) }},
+	{
+		object{1, "State", syntaxEnum(status.QuorumStates), "", "Whether the partition this node is in has quorum.", false},
+		func(v *View) Value { return enum(v.Summary.Quorum.State) },
+	},
+	{
+		object{2, "Votes", syntaxGauge, "", "Votes present in this partition.", false},
+		func(v *View) Value { return gauge(v.Summary.Quorum.Votes) },
+	},
+	{
+		object{3, "ExpectedVotes", syntaxGauge, "", "Votes of all voters.", false},
+		func(v *View) Value { return gauge(v.Summary.Quorum.Expected) },
+	},
+	{
+		object{4, "NeededVotes", syntaxGauge, "", "Votes needed for quorum.", false},
+		func(v *View) Value { return gauge(v.Summary.Quorum.Needed) },
+	},
+	{
+		object{5, "Policy", syntaxEnum(cib.NoQuorumPolicies), "", "What is done with the resources of a partition without quorum.", false},
+		func(v *View) Value { return enum(v.Summary.Quorum.Policy) },
+	},
+	{
+		object{6, "Reason", syntaxText, "", "Reason of belayQuorumState, for people.", false},
+		func(v *View) Value { return text(v.Summary.Quorum.Reason) },
+	},
+	{
+		object{7, "VoterEpoch", syntaxCounter, "", "Rises with each change of the set of voters.", false},
+		func(v *View) Value { return counter64(v.Summary.Quorum.Epoch) },
+	},
 }}
 
 var nodeTable = &table[status.Node]{
