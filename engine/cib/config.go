@@ -50,6 +50,7 @@ type Options struct {
 	BatchLimit        int            `json:"batch-limit,omitempty"`            // actions in flight in the cluster; default 200
 	NodeActionLimit   int            `json:"node-action-limit,omitempty"`      // actions in flight on one node; default 2 × its cores, at least 4
 	PlacementStrategy string         `json:"placement-strategy,omitempty"`     // default "default"
+	TieBreak          string         `json:"tie-break,omitempty"`              // stay (default): equal scores move nothing; pacemaker: resources without a score where they run move to even out the numbers, and are assigned in configured order
 	RecheckInterval   *Duration      `json:"cluster-recheck-interval,omitempty"`
 
 	FencingRequired  *bool     `json:"fencing-required,omitempty"` // default true: lost nodes are recovered after a proof only
@@ -97,6 +98,9 @@ func (o *Options) NoQuorum() NoQuorumPolicy {
 
 // Symmetric returns symmetric-cluster.
 func (o *Options) Symmetric() bool { return set(o.SymmetricCluster, true) }
+
+// PacemakerTies reports whether tie-break is pacemaker.
+func (o *Options) PacemakerTies() bool { return o.TieBreak == "pacemaker" }
 
 // StopsOrphans returns stop-orphan-resources.
 func (o *Options) StopsOrphans() bool { return set(o.StopOrphans, true) }

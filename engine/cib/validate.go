@@ -225,6 +225,7 @@ func (v *validator) cluster() {
 	v.number(p("events-max"), o.EventsMax, 1_000_000)
 	v.number(p("history-max"), o.HistoryMax, 1_000_000)
 	v.oneOf(p("placement-strategy"), o.PlacementStrategy, "default", "utilization", "minimal", "balanced", "cost")
+	v.oneOf(p("tie-break"), o.TieBreak, "stay", "pacemaker")
 	v.oneOf(p("view-tie-breaker"), o.ViewTieBreaker, "dc", "lowest-name")
 
 	v.optional(p("fencing-timeout"), o.FencingTimeout, 100*time.Millisecond, hour)

@@ -160,7 +160,6 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 	}
 	about := &subject{}
 	if p := im.prims[rsc]; p != nil {
-		about.params = p.cfg.Parameters
 		about.agent, about.resource = [3]string{p.e.attr("class"), p.e.attr("provider"), p.e.attr("type")}, true
 		var v values
 		im.pairs(&v, p.e, "meta_attributes", "", nil)
@@ -169,6 +168,11 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 	im.note(r, cmp.Or(r.attr("id"), e.attr("id")), "rules here compare attributes of nodes with values, and no more: it is carried over as it holds at %s, node by node", im.Now.UTC().Format("2006-01-02 15:04:05"))
 	for _, h := range im.hosts {
 		about.node = h
+		if p := im.prims[rsc]; p != nil { // parameters may differ from node to node
+			var v values
+			im.pairs(&v, p.e, "instance_attributes", "", about)
+			about.params = v.of
+		}
 		if !im.holds(r, about) {
 			continue
 		}
@@ -222,9 +226,9 @@ func (im *importer) setsOf(e *element) []set {
 }
 
 func (im *importer) colocation(e *element) {
-	score, ok := parseScore(e.attr("score"))
-	if !ok {
-		score = cib.Infinity
+	score, ok := parseScore(e.attr("score")) // none is 0, which means nothing
+	if !ok && e.attr("score") != "" {
+		im.noteName(e, e.attr("id"), "score", "%q is no score; the constraint has no effect", shorten(e.attr("score")))
 	}
 	var influence *bool
 	if v, ok := parseBool(e.attr("influence")); ok {
@@ -243,6 +247,10 @@ func (im *importer) colocation(e *element) {
 	}
 	if len(e.all("resource_set")) > 0 {
 		im.colocateSets(e, im.setsOf(e), score, relate)
+		return
+	}
+	if im.severally(e.first("rsc", "from")) && im.severally(e.first("with-rsc", "to")) {
+		im.note(e, e.attr("id"), "two templates or tags cannot be colocated; the constraint has no effect")
 		return
 	}
 	withs := im.named(e, e.first("with-rsc", "to"), "with-rsc")

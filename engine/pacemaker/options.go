@@ -14,6 +14,7 @@ func (im *importer) importOptions() {
 	im.feature = im.root.attr("crm_feature_set")
 	o := &im.Snapshot.Config.Cluster.Options
 	im.Snapshot.Config.Cluster.Name = "imported"
+	o.TieBreak = "pacemaker" // what is imported behaves the same
 	seen := map[string]bool{}
 	for _, raw := range all.names {
 		name, value := normalize(raw), all.of[raw]

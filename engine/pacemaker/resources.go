@@ -424,6 +424,12 @@ func (im *importer) resource(id string) (string, bool) {
 	return "", false
 }
 
+// severally reports whether a name in a constraint is that of a tag or template.
+func (im *importer) severally(id string) bool {
+	_, one := im.resource(id)
+	return !one && len(im.tags[id]) > 0
+}
+
 // resources finds all that a constraint names: a resource, a tag or a template.
 func (im *importer) resources(id string) []string {
 	if r, ok := im.resource(id); ok {

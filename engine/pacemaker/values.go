@@ -111,11 +111,11 @@ func isoDuration(text string) (years, months int, rest time.Duration, ok bool) {
 			rest += time.Duration(min(n, 100_000)) * 7 * 24 * time.Hour
 		case c == 'D' && !clock:
 			rest += time.Duration(min(n, 100_000)) * 24 * time.Hour
-		case c == 'H' && clock:
+		case c == 'H': // with or without the T before it, as Pacemaker reads it
 			rest += time.Duration(min(n, 1_000_000)) * time.Hour
 		case c == 'M' && clock:
 			rest += time.Duration(n) * time.Minute
-		case c == 'S' && clock:
+		case c == 'S':
 			rest += time.Duration(n) * time.Second
 		default:
 			return 0, 0, 0, false

@@ -78,9 +78,9 @@ func (p *placer) takeWishes(r *rsc, c *colocation, flags wishFlags) {
 }
 
 // applyColocation applies one colocation of a dependent. One that only concerns
-// its promoted role does not say where it runs.
+// one of its roles does not say where it runs.
 func (p *placer) applyColocation(r *rsc, c *colocation) {
-	if c.role == cib.RolePromoted && r.clone != nil {
+	if c.role != 0 && r.clone != nil {
 		return
 	}
 	p.applyPrimary(r, c)
@@ -141,9 +141,9 @@ func (p *placer) inRole(r *rsc, role cib.Role) bool {
 // taken, then the first by name.
 //
 // Pacemaker moves a resource without stickiness also to even out the numbers.
-// Here every plan is made from what is, without memory of the one before: once
-// the resource is stopped for the sake of the numbers, the next plan could well
-// start it where it was, and so on for ever. So only scores move a resource.
+// An interruption for that is rarely what people want, so that here only scores
+// move a resource, unless tie-break says pacemaker: as in an imported
+// configuration, whose administrators know where things run.
 func (p *placer) best(r *rsc, prefer int32) int32 {
 	w := p.weights[r.index]
 	now := p.current(r)
@@ -168,7 +168,7 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 		return nowhere
 	case prefer != nowhere && p.nodes[prefer].usable && w[prefer] >= highest:
 		return prefer
-	case now != nowhere && p.nodes[now].usable && w[now] == highest && (r.clone == nil || !r.clone.unique()):
+	case now != nowhere && p.nodes[now].usable && w[now] == highest && (highest > 0 || !p.opt.PacemakerTies()) && !r.numbered():
 		return now
 	}
 	top := nowhere

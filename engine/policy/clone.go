@@ -32,13 +32,18 @@ func (p *placer) assignClone(c *rsc) {
 	p.promote(c)
 }
 
+// numbered reports whether the resource is an instance of a clone whose instances
+// differ. Which of them stay where they are was decided before the others are
+// placed.
+func (r *rsc) numbered() bool { return r.parent != nil && r.parent.unique() }
+
 // assignInstances leaves instances where they are, as far as they spread
 // evenly, then places the others.
 func (p *placer) assignInstances(c *rsc) {
 	total, perNode := p.cloneMax(c), c.nodeMax()
 	available := 0
 	for i, w := range p.weights[c.index] {
-		if w >= 0 && p.nodes[i].usable {
+		if w != absent && p.nodes[i].usable {
 			available++
 		}
 	}
@@ -50,22 +55,22 @@ func (p *placer) assignInstances(c *rsc) {
 	order := p.rankInstances(c)
 	assigned := 0
 	for _, i := range order { // what may not be touched has its place for certain
-		if p.pinnedNode(i) != nowhere && p.assignInstance(c, i, nowhere, count, perNode) {
+		if p.pinnedNode(i) != nowhere && p.assignInstance(c, i, nowhere, count, perNode) != nowhere {
 			assigned++
 		}
 	}
 	for _, i := range order {
-		if p.assigned[i.index] != undecided {
-			continue
-		}
 		if assigned >= total {
 			break
 		}
-		now := p.current(i)
-		if now == nowhere || !p.nodes[now].usable || failedHere(i) || p.weights[c.index][now] < 0 || count[now] >= even {
+		if p.assigned[i.index] != undecided {
 			continue
 		}
-		if p.assignInstance(c, i, now, count, perNode) {
+		now := p.current(i)
+		if now == nowhere || !p.nodes[now].usable || i.kind == cib.KindPrimitive && failedHere(i) || count[now] >= even {
+			continue
+		}
+		if p.leaveInstance(c, i, now, count, perNode, total-assigned) {
 			assigned++
 		}
 	}
@@ -74,16 +79,39 @@ func (p *placer) assignInstances(c *rsc) {
 		case p.assigned[i.index] != undecided:
 		case assigned >= total:
 			p.limit(i, "clone-max is reached")
-		case p.assignInstance(c, i, nowhere, count, perNode):
+		case p.assignInstance(c, i, nowhere, count, perNode) != nowhere:
 			assigned++
 		}
 	}
 }
 
-// assignInstance places one instance, within what the clone may have on a node.
-// With a preference it is placed there or not at all.
-func (p *placer) assignInstance(c, i *rsc, prefer int32, count []int, perNode int) bool {
+// leaveInstance assigns an instance to the node where it runs. Where another node
+// is better, a place is set aside for it there and the question asked again: the
+// instances go to nodes in proportion to what they are worth, but which of them
+// runs where matters to nobody, except that moving one interrupts it.
+func (p *placer) leaveInstance(c, i *rsc, now int32, count []int, perNode, left int) bool {
+	if p.weights[c.index][now] < 0 {
+		return false
+	}
 	saved := p.saveWeights(i)
+	scratch := slices.Clone(count)
+	for range left {
+		n := p.assignInstance(c, i, now, scratch, perNode)
+		if n == now {
+			count[n]++
+			return true
+		}
+		p.unsettle(i)
+		p.restoreWeights(i, saved)
+		if n == nowhere {
+			break
+		}
+	}
+	return false
+}
+
+// assignInstance places one instance, within what the clone may have on a node.
+func (p *placer) assignInstance(c, i *rsc, prefer int32, count []int, perNode int) int32 {
 	pin := p.pinnedNode(i)
 	for n := range p.nodes {
 		if pin != nowhere && int32(n) != pin || count[n] >= perNode || p.weights[c.index][n] < 0 || !p.nodes[n].usable {
@@ -91,16 +119,10 @@ func (p *placer) assignInstance(c, i *rsc, prefer int32, count []int, perNode in
 		}
 	}
 	n := p.assign(i, prefer)
-	if prefer != nowhere && n != prefer {
-		p.unsettle(i)
-		p.restoreWeights(i, saved)
-		return false
+	if n != nowhere {
+		count[n]++
 	}
-	if n == nowhere {
-		return false
-	}
-	count[n]++
-	return true
+	return n
 }
 
 func (p *placer) banAll(r *rsc, n int32) {
@@ -157,31 +179,94 @@ func failedHere(i *rsc) bool {
 	return failed
 }
 
-// rankInstances orders instances for assignment: active ones first, those on
-// better nodes before, then by number.
+// standing is what decides in which order the instances of a clone are assigned.
+type standing struct {
+	places   int       // where it runs
+	barred   bool      // it runs where it may not
+	priority cib.Score // how much it wants to be promoted somewhere
+	active   bool
+	usable   bool // where it runs can be used
+	failed   bool
+	wish     cib.Score // what is colocated with the clone makes of its node
+}
+
+// rankInstances orders instances for assignment as Pacemaker does: those that
+// want to be promoted, then active ones on nodes that can be used, then by
+// number.
 func (p *placer) rankInstances(c *rsc) []*rsc {
 	out := slices.Clone(c.children)
-	value := make(map[*rsc][3]int, len(out))
+	all := make(map[*rsc]*standing, len(out))
+	var wishes []cib.Score
 	for _, i := range out {
+		s := &standing{}
+		all[i] = s
+		if p.promotionPriority != nil {
+			s.priority = p.promotionPriority[i.index]
+		}
 		now := p.current(i)
 		if now == nowhere {
 			continue
 		}
-		usable, healthy := 0, 0
-		if p.nodes[now].usable && p.weights[c.index][now] >= 0 {
-			usable = 1
+		s.places = placesOfAll(i)
+		if p.weights[i.index][now] < 0 {
+			s.barred = true
+			continue
 		}
-		if !failedHere(i) {
-			healthy = 1
+		if wishes == nil {
+			wishes = p.wishesFor(c)
 		}
-		value[i] = [3]int{1 + usable, healthy, int(scoreAt(p.weights[i.leader().index], now))}
+		s.active, s.usable, s.failed, s.wish = true, p.nodes[now].usable, failedHere(i), wishes[now]
 	}
-	slices.SortStableFunc(out, func(a, b *rsc) int {
-		va, vb := value[a], value[b]
-		return cmp.Or(
-			cmp.Compare(vb[0], va[0]), cmp.Compare(vb[2], va[2]), cmp.Compare(vb[1], va[1]), cmp.Compare(a.number, b.number))
-	})
+	slices.SortStableFunc(out, func(a, b *rsc) int { return all[a].compare(all[b]) })
 	return out
+}
+
+// compare returns a negative number where x is assigned before y.
+func (x *standing) compare(y *standing) int {
+	first := func(a, b bool) int {
+		switch {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	}
+	if x.places > 0 && y.places > 0 && x.places != y.places {
+		return cmp.Compare(x.places, y.places)
+	}
+	c := cmp.Or(first(y.barred, x.barred), cmp.Compare(y.priority, x.priority), first(x.active, y.active))
+	if c != 0 || !x.active {
+		return c
+	}
+	return cmp.Or(first(x.usable, y.usable), first(y.failed, x.failed), cmp.Compare(y.wish, x.wish))
+}
+
+// placesOfAll counts the nodes on which something of an instance runs.
+func placesOfAll(i *rsc) int {
+	var nodes []int32
+	i.primitives(func(x *rsc) {
+		for _, f := range x.active {
+			if !slices.Contains(nodes, f.node) {
+				nodes = append(nodes, f.node)
+			}
+		}
+	})
+	return len(nodes)
+}
+
+// wishesFor is what is colocated with a clone makes of the nodes.
+func (p *placer) wishesFor(c *rsc) []cib.Score {
+	sum := make([]cib.Score, len(p.nodes))
+	for _, x := range c.thisWith {
+		sum = p.collect(x.primary, sum, x, float64(x.score)/float64(cib.Infinity), wishFlags{})
+	}
+	for _, x := range c.withThis {
+		if x.influence {
+			sum = p.collect(x.dependent, sum, x, float64(x.score)/float64(cib.Infinity), wishFlags{nonnegative: true})
+		}
+	}
+	return sum
 }
 
 // leader is the primitive whose scores stand for a resource: a group's first.
@@ -194,30 +279,92 @@ func (r *rsc) leader() *rsc {
 
 // applyClone applies a colocation with a clone.
 func (p *placer) applyClone(r *rsc, c *colocation) {
+	if c.withRole != 0 && c.primary.kind == cib.KindPromotable {
+		p.applyRole(r, c)
+		return
+	}
 	if p.interleaves(r, c) {
 		p.applyInterleaved(r, c)
 		return
 	}
-	places := []int32{}
-	for _, i := range c.primary.children {
-		n := p.assigned[i.index]
-		if n >= 0 && (c.withRole == 0 || p.inRole(i.leader(), c.withRole)) {
-			places = append(places, n)
+	if c.score >= cib.Infinity { // where there is an instance that can be relied on
+		places := []int32{}
+		for _, i := range c.primary.children {
+			if n := p.assigned[i.index]; n >= 0 && !blockedHere(i) {
+				places = append(places, n)
+			}
 		}
-	}
-	if c.mandatory() || c.attribute != "#uname" {
 		p.applyPlaces(r, c, places)
 		return
 	}
-	for _, n := range places { // a wish counts once for each instance
-		p.applyPlaces(r, c, []int32{n})
+	for _, i := range c.primary.children { // a wish counts once for each instance
+		if n := p.assigned[i.index]; n >= 0 {
+			p.applyPlaces(r, c, []int32{n})
+		}
 	}
+}
+
+// applyRole applies a colocation with the instances of a clone that have a role.
+// Where one is required, how good the place is for the instance counts, too.
+func (p *placer) applyRole(r *rsc, c *colocation) {
+	var at []*rsc
+	for _, i := range c.primary.children {
+		if p.assigned[i.index] >= 0 && p.inRole(i.leader(), c.withRole) {
+			at = append(at, i)
+		}
+	}
+	w := p.weights[r.index]
+	before := w
+	if p.explain != nil {
+		before = slices.Clone(w)
+	}
+	places := []int32{}
+	for _, i := range at {
+		places = append(places, p.assigned[i.index])
+	}
+	switch {
+	case c.score < cib.Infinity:
+		for k := range w {
+			for _, n := range places {
+				if p.samePlace(c, int32(k), n) {
+					w[k] = add(w[k], c.score)
+				}
+			}
+		}
+	case c.role == cib.RolePromoted && c.withRole == cib.RolePromoted:
+		// who is promoted is decided later; the others run anyway
+	default:
+		for k := range w {
+			there := slices.IndexFunc(places, func(n int32) bool { return p.samePlace(c, int32(k), n) })
+			if there < 0 {
+				w[k] = add(w[k], -cib.Infinity)
+			} else {
+				w[k] = add(w[k], max(0, p.weights[at[there].leader().index][places[there]]))
+			}
+		}
+	}
+	if p.explain != nil {
+		p.explain.colocated(r, c, places, before, w)
+	}
+}
+
+// blockedHere reports whether some of an instance failed where it is and is left
+// so: nobody can rely on it.
+func blockedHere(i *rsc) bool {
+	blocked := false
+	i.primitives(func(x *rsc) {
+		for _, f := range x.active {
+			blocked = blocked || f.failed != nil && f.onFail == cib.OnFailBlock
+		}
+	})
+	return blocked
 }
 
 // interleaves reports whether an instance is colocated with the other clone's
 // instance on its own node. What must be apart is kept apart from all of them.
 func (p *placer) interleaves(r *rsc, c *colocation) bool {
-	return c.score > 0 && r.clone != nil && r.clone == c.dependent && r.clone.cfg.Clone.Interleave && c.attribute == "#uname"
+	return c.score > 0 && r.clone != nil && r.clone == c.dependent && r.clone.cfg.Clone.Interleave && c.attribute == "#uname" &&
+		r.clone.nodeMax() == c.primary.nodeMax()
 }
 
 // applyInterleaved ties an instance to one instance of the other clone: the one
@@ -225,13 +372,12 @@ func (p *placer) interleaves(r *rsc, c *colocation) bool {
 func (p *placer) applyInterleaved(r *rsc, c *colocation) {
 	w := p.weights[r.index]
 	best := nowhere
-	now := p.current(r.instance())
 	for _, i := range c.primary.children {
 		n := p.assigned[i.index]
-		if n < 0 || w[n] < 0 || !p.nodes[n].usable || c.withRole != 0 && !p.inRole(i.leader(), c.withRole) {
+		if n < 0 || w[n] < 0 || !p.nodes[n].usable || blockedHere(i) {
 			continue
 		}
-		if best == nowhere || p.better(w, n, best, now) {
+		if best == nowhere || p.better(w, n, best, nowhere) {
 			best = n
 		}
 	}

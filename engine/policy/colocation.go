@@ -17,7 +17,7 @@ type colocation struct {
 	role        cib.Role // of the dependent; 0 is any
 	withRole    cib.Role // of the primary; 0 is any
 	attribute   string   // #uname, or the node attribute that makes two nodes one place
-	influence   bool     // the dependent's wishes count when the primary is placed
+	influence   bool     // the dependent's wishes count when the primary is placed; as long as that does not run they always do
 	withinGroup bool
 }
 
@@ -33,7 +33,7 @@ func (u *state) groupColocations() {
 			m, prev := g.children[i], g.children[i-1]
 			c := &colocation{
 				id: g.base, dependent: m, primary: prev, score: cib.Infinity, attribute: "#uname",
-				influence: m.settings.critical, withinGroup: true,
+				influence: m.settings.critical || !running(prev), withinGroup: true,
 			}
 			m.thisWith = append(m.thisWith, c)
 			prev.withThis = append(prev.withThis, c)
@@ -62,7 +62,7 @@ func (u *state) unpackColocation(id string, cfg *cib.Colocation) {
 	c := &colocation{
 		id: id, dependent: dependent, primary: primary, score: cfg.Score,
 		role: placedRole(cfg.Role), withRole: placedRole(cfg.WithRole), attribute: cmp.Or(cfg.NodeAttribute, "#uname"),
-		influence: pick(dependent.settings.critical, cfg.Influence),
+		influence: pick(dependent.settings.critical, cfg.Influence) || !running(primary),
 	}
 	dependent.thisWith = append(dependent.thisWith, c)
 	primary.withThis = append(primary.withThis, c)
@@ -79,6 +79,11 @@ func (r *rsc) within(other *rsc) bool {
 	return false
 }
 
+// running reports whether some of a resource is active.
+func running(r *rsc) bool {
+	return len(r.active) > 0 || slices.ContainsFunc(r.children, running)
+}
+
 // placedRole: Started means any active role in a constraint.
 func placedRole(r cib.Role) cib.Role {
 	if r == cib.RoleStarted || r == cib.RoleUnknown {
@@ -88,50 +93,84 @@ func placedRole(r cib.Role) cib.Role {
 }
 
 // sortColocations orders each list as Pacemaker does: by the other's priority,
-// then by kind (what is placed first is what others are built from), score and
-// id.
+// then by kind (what has more parts first), then by id.
 func (u *state) sortColocations() {
 	for _, r := range u.rscs {
-		slices.SortStableFunc(r.thisWith, func(a, b *colocation) int {
-			return cmp.Or(cmp.Compare(b.primary.settings.priority, a.primary.settings.priority), compareColocations(a, b))
-		})
-		slices.SortStableFunc(r.withThis, func(a, b *colocation) int {
-			return cmp.Or(cmp.Compare(b.dependent.settings.priority, a.dependent.settings.priority), compareColocations(a, b))
-		})
+		slices.SortStableFunc(r.thisWith, byPrimary)
+		slices.SortStableFunc(r.withThis, byDependent)
 	}
 }
 
-func compareColocations(a, b *colocation) int {
-	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.id, b.id))
+func byPrimary(a, b *colocation) int { return compareColocations(a, b, a.primary, b.primary) }
+
+func byDependent(a, b *colocation) int { return compareColocations(a, b, a.dependent, b.dependent) }
+
+func compareColocations(a, b *colocation, x, y *rsc) int {
+	return cmp.Or(
+		cmp.Compare(y.settings.priority, x.settings.priority), cmp.Compare(sizes[y.kind], sizes[x.kind]), cmp.Compare(a.id, b.id))
 }
+
+// sizes says of which kind of resource the colocations come first.
+var sizes = map[cib.Kind]int{cib.KindGroup: 1, cib.KindClone: 2, cib.KindPromotable: 3, cib.KindBundle: 4}
 
 // thisWithOf lists the colocations in which r, or a collective it stands for,
 // is the dependent. The first member of a group stands for the group: the
-// others follow it.
+// others follow it, unless one before them is not managed and does not move.
 func thisWithOf(r *rsc) []*colocation {
-	if r.parent == nil {
+	if r.parent == nil && r.kind != cib.KindGroup {
 		return r.thisWith
 	}
-	out := r.thisWith
+	out := slices.Clone(r.thisWith)
 	for p, c := r.parent, r; p != nil; p, c = p.parent, p {
-		if p.kind == cib.KindGroup {
-			if p.children[0] != c {
-				return out
+		if p.kind == cib.KindGroup && p.children[0] != c {
+			if !afterUnmanaged(p, c) {
+				break
 			}
-			for _, m := range p.children[1:] {
-				out = appendForeign(out, m.thisWith)
+			for _, x := range p.thisWith {
+				if x.score >= cib.Infinity {
+					out = append(out, x)
+				}
 			}
+			break
 		}
-		out = append(slices.Clip(out), p.thisWith...)
+		out = append(out, p.thisWith...)
+		out = appendForeign(out, p, c, func(m *rsc) []*colocation { return m.thisWith })
 	}
+	if r.kind == cib.KindGroup {
+		out = appendForeign(out, r, nil, func(m *rsc) []*colocation { return m.thisWith })
+	}
+	slices.SortStableFunc(out, byPrimary)
 	return out
 }
 
-// appendForeign appends what does not tie members of one group together.
-func appendForeign(out, list []*colocation) []*colocation {
-	for _, c := range list {
-		if !c.withinGroup {
-			out = append(slices.Clip(out), c)
+// afterUnmanaged reports whether a member of a group that is not managed comes
+// before another one.
+func afterUnmanaged(g, member *rsc) bool {
+	for _, m := range g.children {
+		if m == member {
+			return false
+		}
+		if !m.settings.managed || m.settings.maintenance {
+			return true
+		}
+	}
+	return false
+}
+
+// appendForeign appends what ties the other members of a group to something
+// outside of it.
+func appendForeign(out []*colocation, g, but *rsc, list func(*rsc) []*colocation) []*colocation {
+	if g.kind != cib.KindGroup {
+		return out
+	}
+	for _, m := range g.children {
+		if m == but {
+			continue
+		}
+		for _, c := range list(m) {
+			if !c.withinGroup {
+				out = append(out, c)
+			}
 		}
 	}
 	return out
@@ -141,15 +180,20 @@ func appendForeign(out, list []*colocation) []*colocation {
 // is the primary. The last member of a group stands for the group: when it
 // runs, the group does.
 func withThisOf(r *rsc) []*colocation {
-	if r.parent == nil {
+	if r.parent == nil && r.kind != cib.KindGroup {
 		return r.withThis
 	}
-	out := r.withThis
+	out := slices.Clone(r.withThis)
 	for p, c := r.parent, r; p != nil; p, c = p.parent, p {
 		if p.kind == cib.KindGroup && p.children[len(p.children)-1] != c {
-			return out
+			break
 		}
-		out = append(slices.Clip(out), p.withThis...)
+		out = append(out, p.withThis...)
+		out = appendForeign(out, p, c, func(m *rsc) []*colocation { return m.withThis })
 	}
+	if r.kind == cib.KindGroup {
+		out = appendForeign(out, r, nil, func(m *rsc) []*colocation { return m.withThis })
+	}
+	slices.SortStableFunc(out, byDependent)
 	return out
 }

@@ -45,6 +45,8 @@ type placer struct {
 	ranks     []rank        // by resource: its place in the order of assignment
 	turns     []turn        // the assignments, where they are traced
 	explain   *recorder     // nil unless somebody asked why
+
+	promotionPriority []cib.Score // by instance of a promotable clone: its best promotion score; nil where there is none
 }
 
 func newPlacer(u *state) *placer {
@@ -187,7 +189,7 @@ func (p *placer) banFor(target *rsc, l *ledger, f *fact) {
 // not by itself allow a node.
 func (p *placer) applyStickiness() {
 	for _, r := range p.rscs {
-		if r.kind != cib.KindPrimitive || len(r.active) > 1 || r.settings.stickiness == 0 {
+		if r.kind != cib.KindPrimitive || len(r.active) > 1 || r.settings.stickiness <= 0 {
 			continue
 		}
 		f := r.was
@@ -208,9 +210,13 @@ func (p *placer) applyStickiness() {
 }
 
 // rankTop orders the resources for assignment: by priority, then what scores
-// best where it is, then what scores best anywhere.
+// best where it is, then what scores best anywhere. Where ties are decided as
+// Pacemaker does and nothing is counted, only by priority and configured order.
 func (p *placer) rankTop() []*rsc {
 	ranked := slices.Clone(p.top)
+	if p.opt.PacemakerTies() && p.capacity == nil {
+		return p.rankAsConfigured(ranked)
+	}
 	merged := make([][]cib.Score, len(p.rscs))
 	for _, r := range ranked {
 		merged[r.index] = p.mergedScores(r)
@@ -228,21 +234,29 @@ func (p *placer) rankTop() []*rsc {
 	return ranked
 }
 
+// rankAsConfigured orders the resources by priority, then as they are configured;
+// those that are not come last.
+func (p *placer) rankAsConfigured(ranked []*rsc) []*rsc {
+	p.ranks = make([]rank, len(p.rscs))
+	for _, r := range ranked {
+		p.ranks[r.index] = rank{priority: r.settings.priority}
+	}
+	slices.SortStableFunc(ranked, func(a, b *rsc) int { return p.rankOf(a).compare(p.rankOf(b)) })
+	return ranked
+}
+
 // rankOf is what comes first in the order of assignment.
 func (p *placer) rankOf(r *rsc) rank { return p.ranks[r.index] }
 
 // mergedScores are the scores of a resource with the wishes of what it wants to
 // be with.
 func (p *placer) mergedScores(r *rsc) []cib.Score {
-	first := r
-	for first.kind == cib.KindGroup && len(first.children) > 0 {
-		first = first.children[0]
+	last := r
+	for last.kind == cib.KindGroup && len(last.children) > 0 {
+		last = last.children[len(last.children)-1]
 	}
-	if len(thisWithOf(first)) == 0 && len(r.children) < 2 {
-		return p.weights[first.index]
-	}
-	if r.kind == cib.KindGroup {
-		return p.collect(first, nil, nil, 1, wishFlags{thisWith: true})
+	if len(thisWithOf(last)) == 0 {
+		return p.weights[last.index]
 	}
 	return p.collect(r, nil, nil, 1, wishFlags{thisWith: true})
 }

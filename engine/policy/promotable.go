@@ -36,15 +36,22 @@ func (p *placer) addPromotionScores(c *rsc) {
 	if c.kind != cib.KindPromotable {
 		return
 	}
-	for k := range p.nodes {
-		for _, i := range c.children {
-			s, said := p.promotionScore(i, &p.nodes[k])
-			lead := i.leader()
+	if p.promotionPriority == nil {
+		p.promotionPriority = make([]cib.Score, len(p.rscs))
+	}
+	for _, i := range c.children {
+		lead := i.leader()
+		for k := range p.nodes {
 			w := &p.weights[lead.index][k]
-			if !said || s <= 0 || *w == absent || *w <= -cib.Infinity {
+			if !p.nodes[k].usable || *w == absent || *w <= -cib.Infinity || !p.speaksFor(i, int32(k)) {
+				continue
+			}
+			s, said := p.promotionScore(i, &p.nodes[k])
+			if !said || s <= 0 {
 				continue // not to want to be promoted is no reason not to run
 			}
 			*w = w.Add(s)
+			p.promotionPriority[i.index] = max(p.promotionPriority[i.index], s)
 			if p.explain != nil {
 				p.explain.note(lead, int32(k), graph.Part{Rule: "promotion-score", Score: s, Text: "its agent wants to be promoted there"})
 			}
@@ -52,11 +59,25 @@ func (p *placer) addPromotionScores(c *rsc) {
 	}
 }
 
+// speaksFor reports whether the promotion score of a node is about an instance:
+// it runs there, or none does.
+func (p *placer) speaksFor(i *rsc, n int32) bool {
+	if i.parent.unique() {
+		return true
+	}
+	for _, x := range i.parent.children {
+		if p.current(x) == n {
+			return x == i
+		}
+	}
+	return true
+}
+
 // candidate is an instance that may be promoted.
 type candidate struct {
 	instance *rsc
 	index    cib.Score // how much speaks for it
-	already  bool
+	role     cib.Role  // it has now
 }
 
 // promote chooses the instances to be promoted: those with the best scores,
@@ -67,16 +88,7 @@ func (p *placer) promote(c *rsc) {
 	}
 	list := p.candidates(c)
 	slices.SortStableFunc(list, func(a, b candidate) int {
-		if c := cmp.Compare(b.index, a.index); c != 0 {
-			return c
-		}
-		if a.already != b.already {
-			if a.already {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(a.instance.number, b.instance.number)
+		return cmp.Or(cmp.Compare(b.index, a.index), cmp.Compare(b.role, a.role))
 	})
 	total := 0
 	onNode := make([]int, len(p.nodes))
@@ -103,31 +115,42 @@ func (p *placer) promote(c *rsc) {
 }
 
 // candidates lists the instances of a clone that run in the end, with what
-// speaks for promoting each.
+// speaks for promoting each. What the node is worth to the clone, and to what
+// wants to be with the promoted instance, counts only where the instance may be
+// promoted.
 func (p *placer) candidates(c *rsc) []candidate {
-	wishes := make([]cib.Score, len(p.nodes))
-	for _, x := range c.withThis {
-		if x.withRole == cib.RolePromoted && x.influence {
-			wishes = p.collect(x.dependent, wishes, x, float64(x.score)/float64(cib.Infinity), wishFlags{active: true})
-		}
-	}
+	worth := slices.Clone(p.weights[c.index])
 	var out []candidate
-	for _, i := range c.children {
+	for _, i := range p.rankInstances(c) {
 		n := p.assigned[i.index]
 		if n < 0 {
 			continue
 		}
 		x := candidate{instance: i, index: p.promotionIndex(c, i, n)}
-		x.index = x.index.Add(wishes[n])
 		i.primitives(func(r *rsc) {
-			if f := p.roleFact(r, n); f != nil && f.role == cib.RolePromoted {
-				x.already = true
+			if f := p.roleFact(r, n); f != nil {
+				x.role = max(x.role, f.role)
 			}
 			if p.assigned[r.index] != n || p.mayNotPromote(r, n) {
 				x.index = -cib.Infinity // all of a group is promoted, or nothing of it
 			}
 		})
+		if x.index >= 0 {
+			worth[n] = add(worth[n], x.index)
+		}
 		out = append(out, x)
+	}
+	p.updating[c.index] = true
+	for _, x := range c.withThis {
+		if x.withRole == cib.RolePromoted && x.influence {
+			worth = p.collect(x.dependent, worth, x, float64(x.score)/float64(cib.Infinity), wishFlags{active: true, nonnegative: true})
+		}
+	}
+	p.updating[c.index] = false
+	for k := range out {
+		if x := &out[k]; x.index >= 0 {
+			x.index = max(worth[p.assigned[x.instance.index]], -cib.Infinity)
+		}
 	}
 	return out
 }
@@ -147,7 +170,7 @@ func (p *placer) promotionIndex(c, i *rsc, n int32) cib.Score {
 		}
 	}
 	for _, x := range c.thisWith {
-		if x.role != cib.RolePromoted {
+		if x.role == 0 {
 			continue
 		}
 		with := false
@@ -157,9 +180,11 @@ func (p *placer) promotionIndex(c, i *rsc, n int32) cib.Score {
 			}
 		})
 		switch {
+		case with && x.role == cib.RoleUnpromoted:
+			index = index.Add(-x.score)
 		case with:
 			index = index.Add(x.score)
-		case x.score >= cib.Infinity:
+		case x.score >= cib.Infinity && x.role == cib.RolePromoted:
 			index = -cib.Infinity
 		}
 	}

@@ -369,15 +369,6 @@ func (r *rsc) root() *rsc {
 	return r
 }
 
-// instance is the ancestor (or the resource itself) that is the direct child of
-// its clone; outside of clones the root.
-func (r *rsc) instance() *rsc {
-	for r.parent != nil && r.parent != r.clone {
-		r = r.parent
-	}
-	return r
-}
-
 // primitives calls f for each primitive in the tree of r.
 func (r *rsc) primitives(f func(*rsc)) {
 	if r.kind == cib.KindPrimitive {

@@ -19,7 +19,12 @@ type wishFlags struct {
 func (p *placer) collect(r *rsc, nodes []cib.Score, c *colocation, factor float64, flags wishFlags) []cib.Score {
 	source := r
 	for source.kind == cib.KindGroup && len(source.children) > 0 {
-		source = source.children[0] // the first member knows of the others
+		// The first member knows what wants to be with the others, the last one with
+		// what the others want to be.
+		source = source.children[0]
+		if nodes == nil {
+			source = source.parent.children[len(source.parent.children)-1]
+		}
 	}
 	if p.updating[source.index] {
 		return nodes
@@ -65,23 +70,35 @@ func (p *placer) collect(r *rsc, nodes []cib.Score, c *colocation, factor float6
 
 // addWishes adds the scores of one colocated resource to work.
 func (p *placer) addWishes(work []cib.Score, r *rsc, c *colocation, factor float64, nonnegative bool) {
+	confined := c != nil && c.score <= -cib.Infinity && p.confined(r)
 	for i := range work {
 		if work[i] == absent || work[i] == spent {
 			continue
 		}
 		score := p.scoreOfPlace(r, c, int32(i))
-		if factor < 0 && score < 0 {
-			continue // who avoids a resource does not want it where it would not go itself
+		if factor < 0 && score < 0 && !confined {
+			continue // who avoids a resource does not want it where it would not go itself, unless that is everywhere but on one node
 		}
 		sum := work[i].Add(scale(score, factor))
-		if nonnegative && sum < 0 {
-			if work[i] > 0 {
-				work[i] = spent
-			}
-			continue
+		switch {
+		case nonnegative && sum < 0 && work[i] > 0:
+			work[i] = spent
+		case nonnegative && sum < 0 && work[i] == 0:
+		default:
+			work[i] = sum
 		}
-		work[i] = sum
 	}
+}
+
+// confined reports whether a resource may run on one node only.
+func (p *placer) confined(r *rsc) bool {
+	n := 0
+	for _, s := range p.weights[r.index] {
+		if s >= 0 {
+			n++
+		}
+	}
+	return n == 1
 }
 
 // scoreOfPlace is the best score of r on a node of the same place.

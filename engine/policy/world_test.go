@@ -346,6 +346,8 @@ func (w *world) parseOption(k, v string) error {
 		o.ConcurrentFences = &yes
 	case "placement-strategy":
 		o.PlacementStrategy = v
+	case "tie-break":
+		o.TieBreak = v
 	case "op-on-fail":
 		x, err := cib.OnFails.Parse(v)
 		w.Config.Cluster.OpDefaults.OnFail = x
