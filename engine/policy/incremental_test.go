@@ -223,7 +223,7 @@ func TestPlannerSeesEverything(t *testing.T) {
 	}{
 		{cib.Snapshot{}, "Revision ConfigGen Config Status Faults Access"},
 		{cib.Config{}, "Cluster Nodes FenceDevices FenceTopology QuorumDevices Tickets Resources Constraints"},
-		{cib.Status{}, "Generation DC View Voters Members Nodes Attributes Requests Proofs Fenced Histories Pending Readiness Stores Links Events"},
+		{cib.Status{}, "Generation DC Quorum View Voters Members Nodes Attributes Requests Proofs Fenced Histories Pending Readiness Stores Links Events"},
 		// What these name of other resources joins them; see childrenOf and constrained.
 		{cib.Resource{}, "Description Agent Group Clone Parameters Operations Meta Utilization Position"},
 		{cib.Clone{}, "Resource Max NodeMax Min GloballyUnique Interleave Ordered Notify Promotable PromotedMax PromotedNodeMax"},

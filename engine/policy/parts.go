@@ -306,7 +306,7 @@ func sameBackground(a, b *cib.Snapshot) bool {
 	s, t := &a.Status, &b.Status
 	return same(x.Nodes, y.Nodes) && same(x.FenceDevices, y.FenceDevices) && same(x.FenceTopology, y.FenceTopology) &&
 		same(x.QuorumDevices, y.QuorumDevices) && same(x.Tickets, y.Tickets) && reflect.DeepEqual(x.Cluster, y.Cluster) &&
-		s.View == t.View && s.DC == t.DC && s.Voters == t.Voters && s.Generation == t.Generation &&
+		s.Quorum == t.Quorum && s.View == t.View && s.DC == t.DC && s.Voters == t.Voters && s.Generation == t.Generation &&
 		same(s.Members, t.Members) && same(s.Nodes, t.Nodes) && same(s.Attributes, t.Attributes) &&
 		same(s.Requests, t.Requests) && same(s.Proofs, t.Proofs) && same(s.Fenced, t.Fenced)
 }
