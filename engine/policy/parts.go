@@ -299,17 +299,20 @@ func sameMap[K comparable, V any](a, b map[K]V) bool {
 }
 
 // sameBackground reports whether all that concerns more than single resources is
-// the same. What no decision is made on is not compared: events, readiness of
-// devices, the state of links and of the store.
+// the same. What no decision is made on is not compared; what is not named here is.
 func sameBackground(a, b *cib.Snapshot) bool {
-	x, y := a.Config, b.Config
-	s, t := &a.Status, &b.Status
-	return same(x.Nodes, y.Nodes) && same(x.FenceDevices, y.FenceDevices) && same(x.FenceTopology, y.FenceTopology) &&
-		same(x.QuorumDevices, y.QuorumDevices) && same(x.Tickets, y.Tickets) && reflect.DeepEqual(x.Cluster, y.Cluster) &&
-		s.Quorum == t.Quorum && s.View == t.View && s.DC == t.DC && s.Voters == t.Voters && s.Generation == t.Generation &&
-		same(s.Members, t.Members) && same(s.Nodes, t.Nodes) && same(s.Attributes, t.Attributes) &&
-		same(s.Requests, t.Requests) && same(s.Proofs, t.Proofs) && same(s.Fenced, t.Fenced)
+	return sameFields(*a.Config, *b.Config, "Resources", "Constraints") &&
+		sameFields(a.Status, b.Status, "Histories", "Pending", "Readiness", "Stores", "Links", "Events")
 }
 
-// same reports whether two maps hold the same documents.
-func same[V any](a, b map[string]*V) bool { return sameMap(a, b) || maps.Equal(a, b) }
+// sameFields compares two structs without some of their fields. Documents that are
+// shared are not looked into.
+func sameFields(a, b any, without ...string) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range x.NumField() {
+		if !slices.Contains(without, x.Type().Field(i).Name) && !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
+			return false
+		}
+	}
+	return true
+}
