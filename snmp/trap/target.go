@@ -1,0 +1,108 @@
+package trap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// Target is one receiver of notifications.
+type Target struct {
+	Name        string
+	Address     string // host:port
+	Version     Version
+	Inform      bool         // wait for the receiver's answer, and send again without it
+	Community   string       // v2c
+	User        *User        // v3
+	MinSeverity cib.Severity // what is less severe is not sent; the end of an alarm is as severe as the alarm. Zero: everything
+	Codes       []string     // only these events; empty: all
+	Timeout     time.Duration
+	Retries     int
+}
+
+// Version is a version of SNMP that has notifications with an identity of their own.
+type Version uint8
+
+// The versions.
+const (
+	V2c Version = iota + 1
+	V3
+)
+
+// User is a user of SNMPv3 (RFC 3414). Both protocols are always used: authPriv.
+type User struct {
+	Name     string
+	Auth     AuthProtocol
+	AuthPass string
+	Priv     PrivProtocol
+	PrivPass string
+}
+
+// AuthProtocol authenticates (RFC 3414, RFC 7860).
+type AuthProtocol string
+
+// The protocols that authenticate.
+const (
+	SHA    AuthProtocol = "SHA"
+	SHA256 AuthProtocol = "SHA-256"
+	SHA512 AuthProtocol = "SHA-512"
+)
+
+// PrivProtocol encrypts (RFC 3826 and its extensions).
+type PrivProtocol string
+
+// The protocols that encrypt.
+const (
+	AES    PrivProtocol = "AES"
+	AES256 PrivProtocol = "AES-256"
+)
+
+// PassMin is the length of the shortest pass phrase (RFC 3414, section 11.2).
+const PassMin = 8
+
+// Check says what is wrong with a target.
+func (t *Target) Check() error {
+	host, port, err := net.SplitHostPort(t.Address)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" {
+		return fmt.Errorf("target %s: %q is no host:port", t.Name, t.Address)
+	}
+	switch t.Version {
+	case V2c:
+		if t.Community == "" {
+			return fmt.Errorf("target %s: no community", t.Name)
+		}
+	case V3:
+		if t.User == nil || t.User.Name == "" {
+			return fmt.Errorf("target %s: no user", t.Name)
+		}
+		if len(t.User.AuthPass) < PassMin || len(t.User.PrivPass) < PassMin {
+			return fmt.Errorf("target %s: user %s: a pass phrase is shorter than %d", t.Name, t.User.Name, PassMin)
+		}
+		if _, err := t.User.protocols(); err != nil {
+			return fmt.Errorf("target %s: user %s: %w", t.Name, t.User.Name, err)
+		}
+	default:
+		return errors.New("target " + t.Name + ": no version")
+	}
+	return nil
+}
+
+// takes reports whether an event is sent to the target.
+func (t *Target) takes(ev *cib.Event, severity cib.Severity) bool {
+	if len(t.Codes) > 0 && !slices.Contains(t.Codes, ev.Code) {
+		return false
+	}
+	return t.MinSeverity == 0 || rank(severity) >= rank(t.MinSeverity)
+}
+
+// rank orders severities: ItuPerceivedSeverity numbers them otherwise.
+func rank(s cib.Severity) int {
+	return slices.Index([]cib.Severity{
+		cib.SeverityCleared, cib.SeverityIndeterminate, cib.SeverityWarning, cib.SeverityMinor, cib.SeverityMajor, cib.SeverityCritical,
+	}, s)
+}

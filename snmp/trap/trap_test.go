@@ -1,0 +1,410 @@
+package trap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/snmp/mib"
+)
+
+var testRoot = mib.Root(mib.DocumentationPEN)
+
+func testEvent(seq uint64, number int, args ...string) *cib.Event {
+	ev := event.New(number, args...)
+	ev.Seq, ev.Source, ev.Time = seq, "n1", time.Unix(1_800_000_000, 0)
+	return &ev
+}
+
+func TestStep(t *testing.T) {
+	target := &Target{MinSeverity: cib.SeverityMajor}
+	c := Cursor{After: 10, Sequence: 3}
+	for _, x := range []struct {
+		what string
+		ev   *cib.Event
+		want Cursor
+		send bool
+	}{
+		{"one that was seen", testEvent(10, event.NodeLost), c, false},
+		{"a severe one", testEvent(11, event.NodeLost), Cursor{After: 11, Sequence: 4}, true},
+		{"one that is not severe", testEvent(11, event.ResourceStarted), Cursor{After: 11, Sequence: 3}, false},
+		{"the end of a severe alarm", testEvent(12, event.NodeOnline), Cursor{After: 12, Sequence: 4}, true},
+		{"the end of a minor alarm", testEvent(12, event.LinkUp), Cursor{After: 12, Sequence: 3}, false},
+		{"one that becomes no notification", testEvent(12, event.ViewChanged), Cursor{After: 12, Sequence: 3}, false},
+		{"one that nobody knows", &cib.Event{Seq: 13, Code: "BLY9999"}, Cursor{After: 13, Sequence: 3}, false},
+	} {
+		if got, send := c.step(target, x.ev); got != x.want || send != x.send {
+			t.Errorf("%s: %+v, %v; want %+v, %v", x.what, got, send, x.want, x.send)
+		}
+	}
+	only := &Target{Codes: []string{"BLY3029"}}
+	if _, send := c.step(only, testEvent(11, event.NodeLost)); send {
+		t.Error("an event that is not wanted is sent")
+	}
+	if _, send := c.step(only, testEvent(11, event.ResourceStopped)); !send {
+		t.Error("an event that is wanted is not sent")
+	}
+}
+
+func TestResume(t *testing.T) {
+	if c, isNew := (*Cursor)(nil).resume(5, 9); !isNew || c != (Cursor{After: 9}) {
+		t.Errorf("a new target begins at %+v", c)
+	}
+	for _, x := range []struct {
+		after, oldest, lost uint64
+	}{{7, 5, 0}, {5, 5, 0}, {4, 5, 1}, {0, 5, 0}, {4, 0, 0}} {
+		c := &Cursor{After: x.after}
+		if out, _ := c.resume(x.oldest, 9); out.Overflows != x.lost {
+			t.Errorf("after %d with the ring from %d: %d overflows", x.after, x.oldest, out.Overflows)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	user := &User{Name: "ops", Auth: SHA256, AuthPass: "authpass123", Priv: AES, PrivPass: "privpass123"}
+	good := Target{Name: "nms", Address: "[::1]:162", Version: V3, User: user}
+	if err := good.Check(); err != nil {
+		t.Error(err)
+	}
+	for what, change := range map[string]func(*Target){
+		"no port":      func(t *Target) { t.Address = "nms" },
+		"port 0":       func(t *Target) { t.Address = "nms:0" },
+		"a name of it": func(t *Target) { t.Address = "nms:snmptrap" },
+		"no host":      func(t *Target) { t.Address = ":162" },
+		"no version":   func(t *Target) { t.Version = 0 },
+		"no community": func(t *Target) { t.Version = V2c },
+		"no user":      func(t *Target) { t.User = nil },
+		"a short phrase": func(t *Target) {
+			t.User = &User{Name: "x", Auth: SHA, AuthPass: "1234567", Priv: AES, PrivPass: "12345678"}
+		},
+		"MD5": func(t *Target) {
+			t.User = &User{Name: "x", Auth: "MD5", AuthPass: "12345678", Priv: AES, PrivPass: "12345678"}
+		},
+		"DES": func(t *Target) {
+			t.User = &User{Name: "x", Auth: SHA, AuthPass: "12345678", Priv: "DES", PrivPass: "12345678"}
+		},
+	} {
+		bad := good
+		change(&bad)
+		err := bad.Check()
+		if err == nil {
+			t.Errorf("%s: taken", what)
+		} else if strings.Contains(err.Error(), "12345678") {
+			t.Errorf("%s: a pass phrase is in %q", what, err)
+		}
+	}
+}
+
+// memory is the store and the ring of a cluster.
+type memory struct {
+	mu      sync.Mutex
+	cursors map[string]Cursor
+	revs    map[string]int64
+	ring    []*cib.Event
+	changed chan struct{} // closed at the next event
+}
+
+func newMemory() *memory {
+	return &memory{cursors: map[string]Cursor{}, revs: map[string]int64{}, changed: make(chan struct{})}
+}
+
+func (m *memory) Load(_ context.Context, target string) (*Cursor, int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.cursors[target]
+	if !ok {
+		return nil, 0, nil
+	}
+	return &c, m.revs[target], nil
+}
+
+func (m *memory) Save(_ context.Context, target string, c Cursor, rev int64) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.revs[target] != rev {
+		return 0, ErrConflict
+	}
+	m.cursors[target] = c
+	m.revs[target]++
+	return rev + 1, nil
+}
+
+func (m *memory) add(events ...*cib.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ring = append(m.ring, events...)
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func (m *memory) ends(context.Context) (oldest, newest uint64, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.ring) == 0 {
+		return 0, 0, nil
+	}
+	return m.ring[0].Seq, m.ring[len(m.ring)-1].Seq, nil
+}
+
+func (m *memory) follow(ctx context.Context, after uint64, f func(*cib.Event) error) error {
+	for {
+		m.mu.Lock()
+		ring, changed := m.ring, m.changed
+		m.mu.Unlock()
+		for _, ev := range ring {
+			if ev.Seq > after {
+				if err := f(ev); err != nil {
+					return err
+				}
+				after = ev.Seq
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		}
+	}
+}
+
+func (m *memory) config() *Config {
+	return &Config{
+		Root: testRoot, EngineID: EngineID(mib.DocumentationPEN, "test"), Cluster: "prod", Started: time.Now(), Store: m, Ring: m.ends, Follow: m.follow,
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
+
+// trapd is a real receiver.
+type trapd struct {
+	t    *testing.T
+	dir  string
+	port int
+	cmd  *exec.Cmd
+}
+
+func newTrapd(t *testing.T) *trapd {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &trapd{t: t, dir: t.TempDir(), port: c.LocalAddr().(*net.UDPAddr).Port}
+	_ = c.Close()
+	conf := fmt.Sprintf("authCommunity log public\ncreateUser -e 0x%x ops SHA-256 authpass123 AES privpass123\ncreateUser ops SHA-256 authpass123 AES privpass123\nauthUser log ops priv\n",
+		EngineID(mib.DocumentationPEN, "test"))
+	if err := os.WriteFile(filepath.Join(d.dir, "conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *trapd) start() {
+	d.t.Helper()
+	d.cmd = exec.Command("snmptrapd", "-f", "-Lf", filepath.Join(d.dir, "log"), "-A", "-C", "-c", filepath.Join(d.dir, "conf"), "-On", fmt.Sprintf("udp:127.0.0.1:%d", d.port))
+	d.cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+d.dir, "MIBS=")
+	if err := d.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(d.stop)
+}
+
+func (d *trapd) stop() {
+	_ = d.cmd.Process.Kill()
+	_ = d.cmd.Wait()
+}
+
+var received = regexp.MustCompile(`\.1\.3\.6\.1\.6\.3\.1\.1\.4\.1\.0 = OID: (\S+)(?:.*?` + regexp.QuoteMeta("."+testRoot.String()+".1.13.1.0") + ` = Counter64: (\d+))?`)
+
+// log lists what has arrived: "3002#1" is event 3002 with sequence 1.
+func (d *trapd) log() []string {
+	d.t.Helper()
+	b, err := os.ReadFile(filepath.Join(d.dir, "log"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.t.Fatal(err)
+	}
+	var out []string
+	for _, m := range received.FindAllStringSubmatch(string(b), -1) {
+		out = append(out, strings.TrimSuffix(strings.TrimPrefix(m[1], "."+testRoot.String()+".0.")+"#"+m[2], "#"))
+	}
+	return out
+}
+
+func (d *trapd) await(want ...string) {
+	d.t.Helper()
+	for end := time.Now().Add(40 * time.Second); ; <-time.After(5 * time.Millisecond) {
+		got := d.log()
+		if strings.Join(got, " ") == strings.Join(want, " ") {
+			return
+		}
+		if time.Now().After(end) || len(got) > len(want) {
+			raw, _ := os.ReadFile(filepath.Join(d.dir, "log"))
+			d.t.Fatalf("received %v, want %v\n%s", got, want, raw)
+		}
+	}
+}
+
+func (d *trapd) target(version Version, inform bool) *Target {
+	return &Target{
+		Name: "nms", Address: fmt.Sprintf("127.0.0.1:%d", d.port), Version: version, Inform: inform, Community: "public", Timeout: time.Second, Retries: 1,
+		User: &User{Name: "ops", Auth: SHA256, AuthPass: "authpass123", Priv: AES, PrivPass: "privpass123"},
+	}
+}
+
+// run sends until the function it returns is called.
+func run(t *testing.T, cfg *Config, target *Target) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := Run(ctx, cfg, target); err != nil {
+			t.Error(err)
+		}
+	}()
+	stop = func() { cancel(); <-ended }
+	t.Cleanup(stop)
+	return stop
+}
+
+const coldStartName = ".1.3.6.1.6.3.1.1.5.1"
+
+// All four kinds arrive at net-snmp's receiver, in order, with everything they carry.
+func TestKinds(t *testing.T) {
+	for name, x := range map[string]struct {
+		version Version
+		inform  bool
+	}{"v2c trap": {V2c, false}, "v2c inform": {V2c, true}, "v3 trap": {V3, false}, "v3 inform": {V3, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, m := newTrapd(t), newMemory()
+			d.start()
+			awaitPort(t, d)
+			m.add(testEvent(1, event.NodeLost)) // before there was a target
+			run(t, m.config(), d.target(x.version, x.inform))
+			d.await(coldStartName)
+			m.add(testEvent(2, event.NodeLost, "node", "n2", "silence", "1s"), testEvent(3, event.ViewChanged), testEvent(4, event.NodeFenced, "node", "n2", "by", "pdu", "proof", "p1"))
+			d.await(coldStartName, "3002#1", "3004#2")
+			raw, _ := os.ReadFile(filepath.Join(d.dir, "log"))
+			for _, want := range []string{`"node n2 was not heard for 1s; it is unclean until a fence proof is recorded"`, `"BLY3002"`, `"prod"`, `.1.13.8.0 = STRING: "n2"`, `"p1"`} {
+				if !strings.Contains(string(raw), want) {
+					t.Errorf("%s did not arrive:\n%s", want, raw)
+				}
+			}
+			if strings.Contains(string(raw), "privpass") {
+				t.Error("a pass phrase is in what arrives")
+			}
+		})
+	}
+}
+
+// awaitPort waits until the receiver listens: a trap before that would be lost, as traps
+// are.
+func awaitPort(t *testing.T, d *trapd) {
+	t.Helper()
+	want := fmt.Sprintf("0100007F:%04X", d.port)
+	for end := time.Now().Add(20 * time.Second); ; <-time.After(2 * time.Millisecond) {
+		b, err := os.ReadFile("/proc/net/udp")
+		if err == nil && strings.Contains(string(b), want) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("snmptrapd does not listen")
+		}
+	}
+}
+
+// A receiver that is away gets everything when it is back, in order, from whoever sends
+// then, without a gap.
+func TestNothingIsLost(t *testing.T) {
+	d, m := newTrapd(t), newMemory()
+	target := d.target(V3, true)
+	target.Timeout, target.Retries = 200*time.Millisecond, 0
+	m.cursors["nms"], m.revs["nms"] = Cursor{Sequence: 7}, 1
+	stop := run(t, m.config(), target)
+	for i := range 5 {
+		m.add(testEvent(uint64(i+1), event.ResourceStopped, "resource", "web", "node", "n1"))
+	}
+	stop() // the DC is powered off with everything pending
+	run(t, m.config(), target)
+	d.start()
+	d.await("3029#8", "3029#9", "3029#10", "3029#11", "3029#12")
+	m.add(testEvent(9, event.ResourceStarted, "resource", "web", "node", "n2"))
+	d.await("3029#8", "3029#9", "3029#10", "3029#11", "3029#12", "3028#13")
+}
+
+// A sender whose cursor was moved by another one goes on from there.
+func TestConflict(t *testing.T) {
+	d, m := newTrapd(t), newMemory()
+	d.start()
+	awaitPort(t, d)
+	m.cursors["nms"], m.revs["nms"] = Cursor{Sequence: 1}, 1
+	cfg := m.config()
+	beaten := false
+	cfg.Store = conflictOnce{m, &beaten}
+	run(t, cfg, d.target(V2c, true))
+	m.add(testEvent(3, event.NodeLost, "node", "n2"))
+	d.await("3002#2", "3002#2") // a repeat has the same number
+	m.add(testEvent(4, event.NodeFenced, "node", "n2"))
+	d.await("3002#2", "3002#2", "3004#3")
+}
+
+type conflictOnce struct {
+	*memory
+	beaten *bool
+}
+
+func (c conflictOnce) Save(ctx context.Context, target string, at Cursor, rev int64) (int64, error) {
+	if !*c.beaten {
+		*c.beaten = true
+		return 0, ErrConflict
+	}
+	return c.memory.Save(ctx, target, at, rev)
+}
+
+func TestHeartbeat(t *testing.T) {
+	d, m := newTrapd(t), newMemory()
+	d.start()
+	awaitPort(t, d)
+	m.cursors["nms"], m.revs["nms"] = Cursor{Sequence: 41}, 1
+	cfg := m.config()
+	cfg.Heartbeat = 20 * time.Millisecond
+	cfg.View = func() *mib.View {
+		return &mib.View{Node: "n1", Summary: &status.Summary{Cluster: status.Cluster{State: status.ClusterNormal}}}
+	}
+	stop := run(t, cfg, d.target(V2c, false))
+	for end := time.Now().Add(20 * time.Second); len(d.log()) < 2; <-time.After(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no heartbeat")
+		}
+	}
+	stop()
+	if got := d.log()[0]; got != "1#41" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestEngineTime(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	b1, t1 := engineTime(now)
+	b2, t2 := engineTime(now.Add(engineEpoch * time.Second))
+	if b2 != b1+1 || t1 != t2 || uint64(b1)*engineEpoch+uint64(t1) != 1_800_000_000 {
+		t.Errorf("%d %d, %d %d", b1, t1, b2, t2)
+	}
+	id := EngineID(mib.DocumentationPEN, "a")
+	if len(id) != 21 || id[0] != 0x80 || id[3] != 0xd9 || id[4] != 5 {
+		t.Errorf("%x", id)
+	}
+}
