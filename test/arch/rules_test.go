@@ -96,7 +96,7 @@ var rules = []rule{
 	// Shells: goroutines and clocks around the cores.
 	{pkg: "engine/quorumd", may: slices.Concat(nouns, []string{"engine/quorum", "engine/comm", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, planned: true, why: "an arbitrator knows votes, not resources"},
 	{pkg: "engine/daemon", may: []string{"engine/*", "engine/agent/meta", "engine/agent/shim", "audit"}, third: []string{yaml, semver, xsync, xsys}, why: "the shell around the node"},
-	{pkg: "audit", ban: noExec, third: []string{xsys}, why: "evidence depends on nothing that it reports on"},
+	{pkg: "audit", ban: noExec, third: []string{xsys, "golang.org/x/mod/sumdb/"}, why: "evidence depends on nothing that it reports on"},
 
 	// The management daemon and its faces.
 	{pkg: "mgmtd/authz", may: []string{"engine/cib"}, ban: impure, third: []string{casbin}, why: "who may do what is a table, not a process"},
