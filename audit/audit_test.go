@@ -49,7 +49,7 @@ func fill(t testing.TB, dir string, n int) string {
 
 func signer(t testing.TB, node string) *Signer {
 	t.Helper()
-	secret, public, err := NewKey("c", node)
+	secret, public, err := NewKey(Origin("c", node, 1))
 	must(t, err)
 	s, err := NewSigner(secret, public)
 	must(t, err)
@@ -251,7 +251,7 @@ func cosign(t *testing.T, l *Log, s *Signer, w *Witness) *Witnessed {
 	for from := uint64(0); ; from = ans.Held {
 		p, err := l.Present(c, s, from)
 		must(t, err)
-		ans, err = w.Sign(s.signer.Name(), &p)
+		ans, err = w.Sign(s.Origin(), &p)
 		must(t, err)
 		if ans.Checkpoint != "" || ans.Conflict != "" || ans.Held == from {
 			break
@@ -327,7 +327,7 @@ func TestWitnessRefuses(t *testing.T) {
 	c := l.Last()
 	p, err := l.Present(c, n1, 0)
 	must(t, err)
-	if _, err := w2.Sign(Origin("c", "n3"), &p); err == nil {
+	if _, err := w2.Sign(Origin("c", "n3", 1), &p); err == nil {
 		t.Error("signed what n3 presented of n1")
 	}
 }

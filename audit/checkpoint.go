@@ -24,16 +24,22 @@ const (
 	dirWitness      = "witness"     // what this node signed of the logs of others
 )
 
-// Origin names the log of a node, and the key that signs it.
-func Origin(cluster, node string) string { return "belay/" + cluster + "/" + node }
+// Origin names the log of a node, and the key that signs it. The id tells a node
+// from an earlier one with its name.
+func Origin(cluster, node string, id uint32) string {
+	return fmt.Sprintf("belay/%s/%s@%d", cluster, node, id)
+}
 
 // NodeOf is the node of an origin.
-func NodeOf(origin string) string { return origin[strings.LastIndexByte(origin, '/')+1:] }
+func NodeOf(origin string) string {
+	name, _, _ := strings.Cut(origin[strings.LastIndexByte(origin, '/')+1:], "@")
+	return name
+}
 
-// NewKey makes a key to sign checkpoints with: secret, in the form of
-// golang.org/x/mod/sumdb/note, and its public half, which others verify with.
-func NewKey(cluster, node string) (secret, public string, err error) {
-	secret, public, err = note.GenerateKey(rand.Reader, Origin(cluster, node))
+// NewKey makes a key to sign the checkpoints of an origin with: secret, in the form
+// of golang.org/x/mod/sumdb/note, and its public half, which others verify with.
+func NewKey(origin string) (secret, public string, err error) {
+	secret, public, err = note.GenerateKey(rand.Reader, origin)
 	if err != nil {
 		err = fmt.Errorf("make a key for the audit log: %w", err)
 	}
@@ -45,6 +51,9 @@ type Signer struct {
 	signer note.Signer
 	Public string
 }
+
+// Origin is whose key it is.
+func (s *Signer) Origin() string { return s.signer.Name() }
 
 // NewSigner reads both halves of a key.
 func NewSigner(secret, public string) (*Signer, error) {

@@ -127,7 +127,7 @@ func newVerifier(dir string, o Options) (*verifier, error) {
 // expect takes the checkpoints of the log and those that others hold.
 func (v *verifier) expect(own []Checkpoint) error {
 	for i, c := range slices.Concat(own, v.o.Held) {
-		if i < len(own) && c.Origin != own[0].Origin {
+		if i < len(own) && NodeOf(c.Origin) != NodeOf(own[0].Origin) {
 			return &Bad{Seq: 1, Text: fmt.Sprintf("the checkpoints are of two logs, %s and %s", own[0].Origin, c.Origin)}
 		}
 		m := mark{Checkpoint: c, other: i >= len(own)}

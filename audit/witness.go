@@ -108,8 +108,8 @@ func (w *Witness) Sign(origin string, p *Presented) (*Witnessed, error) {
 	if by, err := c.SignedBy(keys); err != nil || c.Origin != origin || !slices.Contains(by, origin) {
 		return nil, errors.Join(fmt.Errorf("the checkpoint is not one of %s, signed by it", origin), err)
 	}
-	node := NodeOf(origin)
-	known, err := readFile(filepath.Join(w.dir, dirKeys, node))
+	node, file := NodeOf(origin), filepath.Base(origin)
+	known, err := readFile(filepath.Join(w.dir, dirKeys, file))
 	if err != nil {
 		return nil, fmt.Errorf("read the key of an audit log: %w", err)
 	}
@@ -117,7 +117,7 @@ func (w *Witness) Sign(origin string, p *Presented) (*Witnessed, error) {
 		out.Conflict = fmt.Sprintf("the audit log of %s is signed with another key than before", node)
 		return out, nil
 	}
-	held, err := readCheckpoints(filepath.Join(w.dir, dirHeld, node))
+	held, err := readCheckpoints(filepath.Join(w.dir, dirHeld, file))
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (w *Witness) Sign(origin string, p *Presented) (*Witnessed, error) {
 	if err := c.sign(w.signer); err != nil {
 		return nil, err
 	}
-	if err := w.keep(node, p.Key, &c); err != nil {
+	if err := w.keep(file, p.Key, &c); err != nil {
 		return nil, err
 	}
 	out.Checkpoint, out.Held = c.Note, c.Size
@@ -153,21 +153,37 @@ func (w *Witness) Sign(origin string, p *Presented) (*Witnessed, error) {
 }
 
 // keep remembers a checkpoint before its signature goes out.
-func (w *Witness) keep(node, key string, c *Checkpoint) error {
-	if err := writeFile(filepath.Join(w.dir, dirKeys, node), []byte(key+"\n")); err != nil {
+func (w *Witness) keep(file, key string, c *Checkpoint) error {
+	if err := writeFile(filepath.Join(w.dir, dirKeys, file), []byte(key+"\n")); err != nil {
 		return fmt.Errorf("keep the key of an audit log: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(w.dir, dirHeld, node), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(w.dir, dirHeld, file), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep a checkpoint: %w", err)
 	}
 	return errors.Join(appendCheckpoint(f, c), f.Close())
 }
 
-// Held lists what the witness in the log directory dir signed of a node's log, the
-// newest last.
+// Held lists what the witness in the log directory dir signed of the logs of a node,
+// the newest last.
 func Held(dir, node string) ([]Checkpoint, error) {
-	return readCheckpoints(filepath.Join(dir, dirWitness, dirHeld, node))
+	files, err := filepath.Glob(filepath.Join(dir, dirWitness, dirHeld, "*@*"))
+	if err != nil {
+		return nil, err
+	}
+	var out []Checkpoint
+	for _, f := range files {
+		if name, _, _ := strings.Cut(filepath.Base(f), "@"); name != node {
+			continue
+		}
+		list, err := readCheckpoints(f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, list...)
+	}
+	slices.SortStableFunc(out, func(a, b Checkpoint) int { return a.Time.Compare(b.Time) })
+	return out, nil
 }
 
 // HeldKeys lists the keys that the witness in dir knows of other nodes.

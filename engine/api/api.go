@@ -86,6 +86,10 @@ type Actor struct {
 	Via      string `json:"via"`                // socket, rest, gui, cim, engine, agent
 	Address  string `json:"address,omitempty"`  // where a remote caller comes from
 	Session  string `json:"session,omitempty"`
+	// What the management daemon knows of who it named.
+	Authn string   `json:"authn,omitempty"` // how it is known who it is: pam, certificate, token, session
+	Roles []string `json:"roles,omitempty"` // held at the time
+	Rule  string   `json:"rule,omitempty"`  // the authorisation rule that allowed what is asked
 }
 
 // Change is the one request that changes anything.
@@ -296,8 +300,10 @@ type Note struct {
 	Action    string `json:"action"`
 	Object    string `json:"object,omitempty"`
 	RequestID string `json:"requestId,omitempty"`
+	ChangeRef string `json:"changeRef,omitempty"`
 	Result    string `json:"result"` // success, refused, failed
 	Reason    string `json:"reason,omitempty"`
+	Rule      string `json:"rule,omitempty"` // the authorisation rule that decided; default: that of the actor
 }
 
 // CertificateRequest asks for the certificate of this node's management daemon.

@@ -17,6 +17,7 @@
 //	GET  /v1/plan                   PlanSummary of what is being done now
 //	GET  /v1/agents, /v1/agents/ID  installed agents; their metadata
 //	GET  /v1/local                  Local: this node as its own engine sees it, without the store
+//	GET  /v1/audit/state            AuditState of this node's audit log
 //	POST /v1/change                 Change in, ChangeResult out
 //	POST /v1/attribute              Attribute in; a transient one of another node is forwarded to it
 //	POST /v1/shim/...               the tools that agents call, see package engine/agent/shim
@@ -32,6 +33,8 @@
 //	GET  /v1/documents              Documents; /v1/documents/watch the same as a stream, at each change
 //	POST /v1/documents              DocumentChange in, DocumentsChanged out
 //	POST /v1/note                   Note in, for the audit log
+//	GET  /v1/audit                  AuditPage of this node's audit log; ?node=, and the other fields of AuditQuery
+//	GET  /v1/audit/held             AuditHeld: what other nodes hold of this node's log
 //	POST /v1/certificate            CertificateRequest in, Certificate out
 //
 // Errors are application/problem+json, see [Problem].

@@ -539,8 +539,7 @@ func (c *changing) storeProblem(ctx context.Context, p *prepared, err error) err
 
 // intend records the intent; a change that can't be recorded does not happen.
 func (c *changing) intend(p *prepared) error {
-	if err := c.audit.Append(c.record(p, audit.Intent, "", "")); err != nil {
-		c.emit(event.New(event.AuditFailed, "node", c.local.Node, "reason", err.Error()))
+	if err := c.engine.record(c.record(p, audit.Intent, "", "")); err != nil {
 		return api.NewProblem(api.CodeAudit, err.Error())
 	}
 	return nil
@@ -557,8 +556,8 @@ func (c *changing) outcome(p *prepared, err error) {
 			}
 		}
 	}
-	if aerr := c.audit.Append(c.record(p, audit.Outcome, result, reason)); aerr != nil {
-		c.emit(event.New(event.AuditFailed, "node", c.local.Node, "reason", aerr.Error()))
+	if aerr := c.engine.record(c.record(p, audit.Outcome, result, reason)); aerr != nil {
+		c.log.Error("the outcome of a change can't be recorded", "request", c.RequestID, "err", aerr)
 	}
 }
 
@@ -571,17 +570,14 @@ func (c *changing) note(err error) {
 	if pr, ok := errors.AsType[*api.Problem](err); ok {
 		r.Reason = pr.Code + ": " + pr.Detail
 	}
-	if aerr := c.audit.Append(r); aerr != nil {
+	if aerr := c.engine.record(r); aerr != nil {
 		c.log.Error("a refused change can't be recorded", "err", aerr)
 	}
 }
 
 func (c *changing) record(p *prepared, phase audit.Phase, result, reason string) *audit.Record {
-	r := &audit.Record{
-		Cluster: c.local.Cluster, Node: c.local.Node, Time: time.Now().UTC(), Phase: phase,
-		Actor:  audit.Actor{User: c.actor.User, UID: c.actor.UID, LoginUID: c.actor.LoginUID, Via: c.actor.Via, Address: c.actor.Address, Session: c.actor.Session},
-		Action: string(c.Action), Object: c.Object, RequestID: c.RequestID, ChangeRef: c.ChangeRef, Result: result, Reason: reason,
-	}
+	r := c.newRecord(phase, c.actor)
+	r.Action, r.Object, r.RequestID, r.ChangeRef, r.Result, r.Reason = string(c.Action), c.Object, c.RequestID, c.ChangeRef, result, reason
 	if p != nil {
 		r.Before, r.After = p.base.ConfigGen.Number, p.result.Generation
 		if phase == audit.Intent {

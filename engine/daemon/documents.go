@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"github.com/belay-ha/belay/audit"
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
-	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/pki"
 )
 
@@ -187,35 +187,34 @@ func postNote(_ context.Context, e *engine, c *caller, r *http.Request) (any, er
 	if in.Actor != nil {
 		actor = *in.Actor
 	}
-	if err := e.recordNote(e.auditRecord(actor, audit.Note, &in)); err != nil {
-		return nil, err
+	if in.Action == "" || !slices.Contains([]string{audit.ResultSuccess, audit.ResultRefused, audit.ResultFailed}, in.Result) {
+		return nil, api.NewProblem(api.CodeBadRequest, "a note names an action and its result: success, refused or failed")
+	}
+	if err := e.record(e.auditRecord(actor, audit.Note, &in)); err != nil {
+		return nil, api.NewProblem(api.CodeAudit, err.Error())
 	}
 	return struct{}{}, nil
 }
 
 // auditRecord fills in what all records have.
 func (e *engine) auditRecord(actor api.Actor, phase audit.Phase, n *api.Note) *audit.Record {
-	return &audit.Record{
-		Cluster: e.local.Cluster, Node: e.local.Node, Time: time.Now().UTC(), Phase: phase,
-		Actor:  audit.Actor{User: actor.User, UID: actor.UID, LoginUID: actor.LoginUID, Via: actor.Via, Address: actor.Address, Session: actor.Session},
-		Action: n.Action, Object: n.Object, RequestID: n.RequestID, Result: n.Result, Reason: n.Reason,
-	}
+	r := e.newRecord(phase, actor)
+	r.Action, r.Object, r.RequestID, r.ChangeRef, r.Result, r.Reason = n.Action, n.Object, n.RequestID, n.ChangeRef, n.Result, n.Reason
+	r.Rule = cmp.Or(n.Rule, r.Rule)
+	return r
 }
 
 // recordIntent records an intent; what can't be recorded does not happen.
 func (e *engine) recordIntent(r *audit.Record) error {
-	if err := e.audit.Append(r); err != nil {
-		e.emit(event.New(event.AuditFailed, "node", e.local.Node, "reason", err.Error()))
+	if err := e.record(r); err != nil {
 		return api.NewProblem(api.CodeAudit, err.Error())
 	}
 	return nil
 }
 
-func (e *engine) recordNote(r *audit.Record) error { return e.recordIntent(r) }
-
 func (e *engine) recordOutcome(r *audit.Record) {
-	if err := e.audit.Append(r); err != nil {
-		e.emit(event.New(event.AuditFailed, "node", e.local.Node, "reason", err.Error()))
+	if err := e.record(r); err != nil {
+		e.log.Error("an outcome can't be recorded", "request", r.RequestID, "err", err)
 	}
 }
 

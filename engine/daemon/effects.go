@@ -243,6 +243,7 @@ func (e *engine) emit(ev cib.Event) {
 }
 
 func (e *engine) logEvent(ev *cib.Event) {
+	e.trace(ev)
 	level := slog.LevelInfo
 	switch ev.Severity {
 	case cib.SeverityCritical, cib.SeverityMajor:

@@ -68,7 +68,7 @@ func (e *engine) closeIntent(ctx context.Context, r *audit.Record) bool {
 				continue
 			}
 		}
-		if err := e.audit.Append(&out); err != nil {
+		if err := e.record(&out); err != nil {
 			e.log.Error("the outcome of an earlier change can't be recorded", "err", err)
 		}
 		return true

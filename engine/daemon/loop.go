@@ -35,7 +35,7 @@ type engine struct {
 	transport *comm.Transport
 	store     *store.Store
 	agents    *agent.Runner
-	audit     *audit.Log
+	trail     *trail
 	intents   []*audit.Record // changes that an earlier engine did not end
 	journal   *journal
 	keeper    *keeper
@@ -208,13 +208,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 	if e.agents, err = agent.New(d.agentConfig(l.Node)); err != nil {
 		return nil, err
 	}
-	var torn string
-	if e.audit, torn, err = audit.Open(d.path(dirAudit)); err != nil {
-		return nil, err
-	}
-	if torn != "" {
-		e.log.Warn("the audit log ended in the middle of a record", "file", torn)
-	}
+	e.openTrail()
 	e.intents = e.openIntents()
 	if e.journal, err = openJournal(d.opts.StateDir); err != nil {
 		return nil, err
@@ -289,6 +283,8 @@ func (e *engine) run(ctx context.Context) error {
 	e.start(ctx, e.servePeers)
 	e.start(ctx, e.upkeep)
 	e.start(ctx, e.closeIntents)
+	e.start(ctx, e.writeTrail)
+	e.start(ctx, e.keepCheckpoints)
 	if e.watchdog != nil {
 		e.start(ctx, e.pingWatchdog)
 	}
@@ -296,7 +292,7 @@ func (e *engine) run(ctx context.Context) error {
 	cancel()
 	e.work.Wait()
 	_ = e.agents.Close()
-	return e.audit.Close()
+	return e.trail.log.Close()
 }
 
 // findWatchdog looks for the machine's watchdog. It is armed by the first Feed,

@@ -43,6 +43,9 @@ func (e *engine) servePeers(ctx context.Context) {
 		e.answer(w, r, &req, func() (any, error) { return e.admitNode(r.Context(), &req, r.RemoteAddr) })
 	})
 	mux.HandleFunc("POST "+pathPeerAttribute, e.answerMember(e.peerAttribute))
+	mux.HandleFunc("POST "+pathCosign, e.answerMember(e.peerCosign))
+	mux.HandleFunc("POST "+pathHeld, e.answerMember(e.peerHeld))
+	mux.HandleFunc("POST "+pathPage, e.answerMember(e.peerPage))
 	srv := &http.Server{
 		Handler: http.MaxBytesHandler(mux, peerBodyMaxBytes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),

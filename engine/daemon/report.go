@@ -192,10 +192,15 @@ func (e *engine) backup(ctx context.Context, file string) (*api.Backup, error) {
 	return &saved, nil
 }
 
-func postBackup(ctx context.Context, e *engine, _ *caller, r *http.Request) (any, error) {
+func postBackup(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error) {
 	var in api.BackupRequest
 	if err := body(r, &in); err != nil {
 		return nil, err
 	}
-	return e.backup(ctx, in.File)
+	var out *api.Backup
+	err := e.audited(c.Actor, "backup", "cluster", func() (err error) {
+		out, err = e.backup(ctx, in.File)
+		return err
+	})
+	return out, err
 }

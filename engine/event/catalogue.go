@@ -82,6 +82,8 @@ const (
 	EngineStarted
 	EngineUpgraded
 	AttributeChanged
+	AuditWritable
+	AuditConflict
 )
 
 const (
@@ -150,6 +152,8 @@ var Catalogue = []Definition{
 	{EngineStarted, "engine-started", info, "Engine started", "the engine {version} of node {node} started", []string{"version"}, "", 0, false, true},
 	{EngineUpgraded, "engine-upgraded", info, "Feature level raised", "the cluster runs at feature level {level}", []string{"level"}, "", 0, false, true},
 	{AttributeChanged, "attribute-changed", info, "Node attribute changed", "attribute {name} of node {node} is now {value}", []string{"name", "value"}, "", 0, false, false},
+	{AuditWritable, "audit-writable", info, "Audit log can be written again", "node {node} can write its audit log again", nil, "", AuditFailed, false, true},
+	{AuditConflict, "audit-conflict", critical, "Audit log in doubt", "node {node} presents an audit log that does not fit what node {witness} signed: {reason}", []string{"witness", "reason"}, "Keep the disk of {node} as it is, run belay audit verify there, and find out who changed the log or put an old copy back.", 0, true, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

@@ -20,6 +20,7 @@ const (
 	FileRoot     = "root.pem"
 	FileRootKey  = "root.key"
 	FileSeal     = "seal.key"
+	FileAudit    = "audit.key" // signs the checkpoints of this node's audit log
 	FileRevoked  = "revoked.crl"
 	keyMode      = 0o600
 	certMode     = 0o644

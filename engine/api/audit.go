@@ -1,0 +1,50 @@
+package api
+
+import "encoding/json"
+
+// AuditPage is a part of a node's audit log.
+type AuditPage struct {
+	Node    string            `json:"node"`
+	Records []json.RawMessage `json:"records"`        // as they stand in the log
+	Next    uint64            `json:"next,omitempty"` // ask again with after set to this; 0: there is no more
+}
+
+// AuditQuery chooses records. Empty fields choose all.
+type AuditQuery struct {
+	Node      string `json:"node,omitempty"` // whose log; "": of the node that is asked
+	User      string `json:"user,omitempty"`
+	Action    string `json:"action,omitempty"`
+	Object    string `json:"object,omitempty"` // or all of a kind: "resource/"
+	Result    string `json:"result,omitempty"`
+	Phase     string `json:"phase,omitempty"`
+	Via       string `json:"via,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+	ChangeRef string `json:"changeRef,omitempty"`
+	From      string `json:"from,omitempty"` // RFC 3339
+	To        string `json:"to,omitempty"`   // RFC 3339
+	After     uint64 `json:"after,omitempty"`
+	Limit     int    `json:"limit,omitempty"` // default and at most 1000
+}
+
+// AuditState is what a node says of its own audit log.
+type AuditState struct {
+	Node       string            `json:"node"`
+	Origin     string            `json:"origin,omitempty"`
+	Key        string            `json:"key,omitempty"` // public: verifies its checkpoints
+	Records    uint64            `json:"records"`
+	Checkpoint string            `json:"checkpoint,omitempty"` // the newest, with its signatures
+	Signed     uint64            `json:"signed"`               // records under it
+	Witnesses  map[string]string `json:"witnesses,omitempty"`  // node to "" or why it does not sign
+	Problem    string            `json:"problem,omitempty"`    // why nothing can be written
+	Waiting    int               `json:"waiting,omitempty"`    // events of the engine that wait to be written
+	Lost       uint64            `json:"lost,omitempty"`       // events of the engine that are only in the journal
+}
+
+// AuditHeld is what other nodes hold of a node's audit log: what a verification
+// compares it with.
+type AuditHeld struct {
+	Node        string   `json:"node"`
+	Checkpoints []string `json:"checkpoints"`
+	Keys        []string `json:"keys"`
+	Silent      []string `json:"silent,omitempty"` // nodes that did not answer
+}

@@ -1,0 +1,505 @@
+package daemon
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/belay-ha/belay/audit"
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/pki"
+)
+
+// The audit log of this node: what the engine does by itself goes into it beside the
+// changes that callers ask for, and the other nodes sign its checkpoints.
+
+// Paths of the node API.
+const (
+	pathCosign = "/v1/audit/cosign" // takes an audit.Presented of the node that asks
+	pathHeld   = "/v1/audit/held"   // what is held of the node that asks
+	pathPage   = "/v1/audit/page"   // takes an api.AuditQuery
+)
+
+const (
+	checkpointEvery = 10 * time.Second // where there are new records
+	witnessesMax    = 4                // other nodes that are asked to sign
+	trailMax        = 4096             // events that wait to be written
+	trailPause      = time.Second      // between tries to write what could not be
+	pageMax         = 1000             // records in an answer
+	pageMaxBytes    = 400 << 10        // of them; an answer between nodes is bounded
+	heldMax         = 500              // checkpoints in an answer
+)
+
+// trail is this node's audit log with all that keeps it.
+type trail struct {
+	log     *audit.Log
+	problem error          // why the log could not be opened
+	events  chan cib.Event // of the engine, on their way into the log
+
+	mu      sync.Mutex
+	signer  *audit.Signer  // nil until this node's id is known
+	witness *audit.Witness // likewise
+	told    map[string]string
+	failing bool   // since the last record that could be written
+	lost    uint64 // events that found no place
+}
+
+// openTrail opens the audit log. One that can't be opened does not keep the engine
+// from running: it refuses changes, and goes on keeping services up.
+func (e *engine) openTrail() {
+	e.trail = &trail{events: make(chan cib.Event, trailMax), told: map[string]string{}}
+	log, torn, err := audit.Open(e.d.path(dirAudit))
+	if err != nil {
+		e.log.Error("the audit log can't be opened: changes are refused here", "err", err)
+		e.trail.problem = err
+		log = audit.Broken(err)
+	}
+	if torn != "" {
+		e.log.Warn("the audit log ended in the middle of a record", "file", torn)
+	}
+	e.trail.log = log
+}
+
+// record appends to the audit log and tells when that begins to fail and when it
+// works again.
+func (e *engine) record(records ...*audit.Record) error {
+	err := e.trail.log.Append(records...)
+	e.trail.mu.Lock()
+	was := e.trail.failing
+	e.trail.failing = err != nil
+	e.trail.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		e.emit(event.New(event.AuditFailed, "node", e.local.Node, "reason", err.Error()))
+	case err == nil && was:
+		e.emit(event.New(event.AuditWritable, "node", e.local.Node))
+	}
+	return err
+}
+
+// newRecord fills in what all records have in common.
+func (e *engine) newRecord(phase audit.Phase, a api.Actor) *audit.Record {
+	return &audit.Record{
+		Cluster: e.local.Cluster, Node: e.local.Node, Phase: phase, Rule: a.Rule,
+		Actor: audit.Actor{
+			User: a.User, UID: a.UID, LoginUID: a.LoginUID, Via: a.Via, Address: a.Address, Session: a.Session, Authn: a.Authn, Roles: a.Roles,
+		},
+	}
+}
+
+// unrecorded are events that say again what a change's own records say, or that are
+// values and no actions.
+var unrecorded = []string{
+	event.Get(event.ConfigChanged).Code(), event.Get(event.AttributeChanged).Code(), event.Get(event.AuditFailed).Code(), event.Get(event.AuditWritable).Code(),
+}
+
+// trace queues an event for the audit log: who was fenced, what moved where, and
+// why. It never waits, since what it tells of happens anyway.
+func (e *engine) trace(ev *cib.Event) {
+	if slices.Contains(unrecorded, ev.Code) {
+		return
+	}
+	select {
+	case e.trail.events <- *ev:
+	default:
+		e.trail.mu.Lock()
+		e.trail.lost++
+		e.trail.mu.Unlock()
+	}
+}
+
+// writeTrail writes the engine's events into the audit log. What can't be written
+// is tried again; how many were lost on the way is recorded.
+func (e *engine) writeTrail(ctx context.Context) {
+	for {
+		var batch []*audit.Record
+		select {
+		case <-ctx.Done():
+			e.drainTrail()
+			return
+		case ev := <-e.trail.events:
+			batch = append(batch, e.eventRecord(&ev))
+		}
+		batch = e.moreEvents(batch)
+		for e.record(batch...) != nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(trailPause):
+			}
+		}
+	}
+}
+
+// moreEvents takes what else waits, and the count of what was lost.
+func (e *engine) moreEvents(batch []*audit.Record) []*audit.Record {
+	for len(batch) < 256 {
+		select {
+		case ev := <-e.trail.events:
+			batch = append(batch, e.eventRecord(&ev))
+			continue
+		default:
+		}
+		break
+	}
+	e.trail.mu.Lock()
+	lost := e.trail.lost
+	e.trail.lost = 0
+	e.trail.mu.Unlock()
+	if lost > 0 {
+		r := e.newRecord(audit.Note, api.Actor{User: "belayd", Via: "engine"})
+		r.Action, r.Object, r.Result, r.Reason = "audit-gap", "node/"+e.local.Node, audit.ResultFailed, fmt.Sprintf("%d events of the engine could not be recorded; its log has them", lost)
+		batch = append(batch, r)
+	}
+	return batch
+}
+
+// drainTrail writes what waits when the engine ends.
+func (e *engine) drainTrail() {
+	if batch := e.moreEvents(nil); len(batch) > 0 {
+		if err := e.record(batch...); err != nil {
+			e.log.Error("events of the engine are not in the audit log", "count", len(batch), "err", err)
+		}
+	}
+}
+
+// eventRecord is an event as a record. Its cause is the request or action that led
+// to it: the records of a change have the same id.
+func (e *engine) eventRecord(ev *cib.Event) *audit.Record {
+	r := e.newRecord(audit.Note, api.Actor{User: "belayd", Via: "engine"})
+	r.Action, r.Code, r.RequestID, r.Reason, r.Result = ev.Code, ev.Code, ev.Cause, ev.Text, audit.ResultSuccess
+	if d, ok := event.ByCode(ev.Code); ok {
+		r.Action = d.Name
+	}
+	switch {
+	case ev.Resource != "":
+		r.Object = "resource/" + ev.Resource
+	case ev.Device != "":
+		r.Object = "fence-device/" + ev.Device
+	case ev.Node != "":
+		r.Object = "node/" + ev.Node
+	}
+	return r
+}
+
+// keepCheckpoints signs the log, and lets others sign it, until ctx ends.
+func (e *engine) keepCheckpoints(ctx context.Context) {
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := e.checkpoint(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("the audit log has no new checkpoint", "err", err)
+		}
+	}
+}
+
+// checkpoint signs the log as it is now and lets others sign it.
+func (e *engine) checkpoint(ctx context.Context) error {
+	s, err := e.signer()
+	if s == nil || err != nil || e.trail.problem != nil { // of a problem an alarm tells
+		return err
+	}
+	c, err := e.trail.log.Checkpoint(s)
+	if err != nil || c.Note == "" {
+		return err
+	}
+	for _, name := range e.witnesses() {
+		reason := ""
+		if err := e.askWitness(ctx, name, c, s); err != nil {
+			reason = err.Error()
+		}
+		e.trail.mu.Lock()
+		e.trail.told[name] = reason
+		e.trail.mu.Unlock()
+	}
+	return nil
+}
+
+// signer returns this node's key, making it at first; nil while the node does not
+// know its own id.
+func (e *engine) signer() (*audit.Signer, error) {
+	e.trail.mu.Lock()
+	defer e.trail.mu.Unlock()
+	s := e.snap.Load()
+	if s == nil || s.Config.Nodes[e.local.Node] == nil {
+		return nil, nil
+	}
+	origin := audit.Origin(e.local.Cluster, e.local.Node, s.Config.Nodes[e.local.Node].ID)
+	if e.trail.signer != nil && e.trail.signer.Origin() == origin {
+		return e.trail.signer, nil
+	}
+	secret, public, err := pki.LoadAuditKey(e.d.path(dirPKI))
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(public, origin+"+") {
+		if secret, public, err = audit.NewKey(origin); err != nil {
+			return nil, err
+		}
+		if err := pki.SaveAuditKey(e.d.path(dirPKI), secret, public); err != nil {
+			return nil, err
+		}
+	}
+	signer, err := audit.NewSigner(secret, public)
+	if err != nil {
+		return nil, err
+	}
+	if e.trail.witness, err = audit.NewWitness(e.d.path(dirAudit), signer); err != nil {
+		return nil, err
+	}
+	if err := e.trail.log.Learn(public); err != nil {
+		return nil, err
+	}
+	e.trail.signer = signer
+	return signer, nil
+}
+
+// witnesses names the nodes that are to sign: voters, since they are there when the
+// cluster is; where this node is the only one, others.
+func (e *engine) witnesses() []string {
+	s := e.snap.Load()
+	if s == nil {
+		return nil
+	}
+	var out []string
+	if s.Status.Voters != nil {
+		out = slices.Clone(s.Status.Voters.Voters)
+	}
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		if len(out) < 2 && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	out = slices.DeleteFunc(out, func(n string) bool { return n == e.local.Node || s.Config.Nodes[n] == nil })
+	slices.Sort(out)
+	return out[:min(len(out), witnessesMax)]
+}
+
+// askWitness lets another node sign a checkpoint: from where it signed last.
+func (e *engine) askWitness(ctx context.Context, name string, c audit.Checkpoint, s *audit.Signer) error {
+	from := uint64(0)
+	for range 3 {
+		p, err := e.trail.log.Present(c, s, from)
+		if err != nil {
+			return err
+		}
+		var ans audit.Witnessed
+		if err := e.askPeer(ctx, name, pathCosign, &p, &ans); err != nil {
+			return err
+		}
+		switch {
+		case ans.Conflict != "":
+			return fmt.Errorf("refuses: %s", ans.Conflict)
+		case ans.Checkpoint == "" && ans.Held != from:
+			from = ans.Held
+			continue
+		}
+		signed, err := audit.ParseCheckpoint(ans.Checkpoint)
+		if err != nil {
+			return err
+		}
+		keys := &audit.Keys{}
+		if err := keys.Add(ans.Key); err != nil {
+			return err
+		}
+		by, err := signed.SignedBy(keys)
+		if err != nil || !slices.ContainsFunc(by, func(o string) bool { return audit.NodeOf(o) == name }) {
+			return fmt.Errorf("its signature is not its own: %w", err)
+		}
+		if err := e.trail.log.Learn(ans.Key); err != nil {
+			return err
+		}
+		return e.trail.log.Cosigned(signed)
+	}
+	return fmt.Errorf("it does not say what it signed last")
+}
+
+// peerCosign signs a checkpoint of another node's log, if it continues what this
+// node signed before.
+func (e *engine) peerCosign(_ context.Context, from string, r *http.Request) (any, error) {
+	var p audit.Presented
+	if err := body(r, &p); err != nil {
+		return nil, err
+	}
+	origin, err := e.originOf(from)
+	if err != nil {
+		return nil, err
+	}
+	w, err := e.trail.witness.Sign(origin, &p)
+	if err != nil {
+		return nil, api.NewProblem(api.CodeBadRequest, err.Error())
+	}
+	if w.Conflict != "" {
+		if _, told := e.told.LoadOrStore("audit "+from+w.Conflict, true); !told {
+			e.emit(event.New(event.AuditConflict, "node", from, "witness", e.local.Node, "reason", w.Conflict))
+		}
+	} else if err := e.trail.log.Learn(p.Key); err != nil {
+		e.log.Warn("the key of another node's audit log is not kept", "peer", from, "err", err)
+	}
+	return w, nil
+}
+
+// originOf names the log of another node, once this node can sign.
+func (e *engine) originOf(name string) (string, error) {
+	if s, err := e.signer(); err != nil || s == nil {
+		return "", api.NewProblem(api.CodeStore, "this node can't sign yet")
+	}
+	n := e.snap.Load().Config.Nodes[name]
+	if n == nil {
+		return "", api.NewProblem(api.CodeNotFound, fmt.Sprintf("there is no node %q", name))
+	}
+	return audit.Origin(e.local.Cluster, name, n.ID), nil
+}
+
+// peerHeld tells another node what this one holds of its log.
+func (e *engine) peerHeld(_ context.Context, from string, _ *http.Request) (any, error) {
+	list, err := audit.Held(e.d.path(dirAudit), from)
+	if err != nil {
+		return nil, err
+	}
+	out := &api.AuditHeld{Node: from, Checkpoints: []string{}, Keys: []string{}}
+	if s, err := e.signer(); err == nil && s != nil {
+		out.Keys = append(out.Keys, s.Public)
+	}
+	for _, c := range list[max(0, len(list)-heldMax):] {
+		out.Checkpoints = append(out.Checkpoints, c.Note)
+	}
+	return out, nil
+}
+
+func (e *engine) peerPage(_ context.Context, _ string, r *http.Request) (any, error) {
+	var q api.AuditQuery
+	if err := body(r, &q); err != nil {
+		return nil, err
+	}
+	return e.auditPage(&q)
+}
+
+// auditPage reads a part of this node's log.
+func (e *engine) auditPage(q *api.AuditQuery) (*api.AuditPage, error) {
+	f := audit.Filter{
+		User: q.User, Action: q.Action, Object: q.Object, Result: q.Result, Phase: audit.Phase(q.Phase), Via: q.Via,
+		RequestID: q.RequestID, ChangeRef: q.ChangeRef, After: q.After,
+	}
+	for _, t := range []struct {
+		text string
+		to   *time.Time
+	}{{q.From, &f.From}, {q.To, &f.To}} {
+		if t.text == "" {
+			continue
+		}
+		var err error
+		if *t.to, err = time.Parse(time.RFC3339, t.text); err != nil {
+			return nil, api.NewProblem(api.CodeBadRequest, "from and to are times such as 2026-01-31T10:00:00Z")
+		}
+	}
+	limit := min(cmp.Or(q.Limit, pageMax), pageMax)
+	out := &api.AuditPage{Node: e.local.Node, Records: []json.RawMessage{}}
+	size, last := 0, uint64(0)
+	err := audit.Read(e.d.path(dirAudit), f, func(r *audit.Record, line []byte) error {
+		if len(out.Records) == limit || len(out.Records) > 0 && size+len(line) > pageMaxBytes {
+			out.Next = last
+			return audit.ErrStop
+		}
+		out.Records, size, last = append(out.Records, line), size+len(line), r.Seq
+		return nil
+	})
+	return out, err
+}
+
+// getAudit reads the log of a node. Who does is recorded, too: by the management
+// daemon for its users, here for root.
+func getAudit(ctx context.Context, e *engine, c *caller, r *http.Request) (any, error) {
+	if !c.names {
+		return nil, api.NewProblem(api.CodeForbidden, "the audit log is read by root, and through the management daemon by who has the role")
+	}
+	v := r.URL.Query()
+	q := &api.AuditQuery{
+		Node: v.Get("node"), User: v.Get("user"), Action: v.Get("action"), Object: v.Get("object"), Result: v.Get("result"), Phase: v.Get("phase"), Via: v.Get("via"),
+		RequestID: v.Get("requestId"), ChangeRef: v.Get("changeRef"), From: v.Get("from"), To: v.Get("to"),
+	}
+	for name, to := range map[string]func(uint64){"after": func(n uint64) { q.After = n }, "limit": func(n uint64) { q.Limit = int(min(n, pageMax)) }} {
+		if text := v.Get(name); text != "" {
+			n, err := strconv.ParseUint(text, 10, 64)
+			if err != nil {
+				return nil, api.NewProblem(api.CodeBadRequest, name+" is a number")
+			}
+			to(n)
+		}
+	}
+	if q.Node != "" && q.Node != e.local.Node {
+		var out api.AuditPage
+		err := e.askPeer(ctx, q.Node, pathPage, q, &out)
+		return out, err
+	}
+	return e.auditPage(q)
+}
+
+// getAuditState tells how this node's log stands.
+func getAuditState(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {
+	t := e.trail
+	out := &api.AuditState{Node: e.local.Node, Witnesses: map[string]string{}, Waiting: len(t.events)}
+	if t.problem != nil {
+		out.Problem = t.problem.Error()
+		return out, nil
+	}
+	out.Records = t.log.Size()
+	last := t.log.Last()
+	out.Checkpoint, out.Signed = last.Note, last.Size
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.signer != nil {
+		out.Origin, out.Key = t.signer.Origin(), t.signer.Public
+	}
+	maps.Copy(out.Witnesses, t.told)
+	if t.failing {
+		out.Problem = "the last record could not be written"
+	}
+	out.Lost = t.lost
+	return out, nil
+}
+
+// getAuditHeld collects what other nodes hold of this node's log.
+func getAuditHeld(ctx context.Context, e *engine, c *caller, _ *http.Request) (any, error) {
+	if !c.names {
+		return nil, api.NewProblem(api.CodeForbidden, "only root and the management daemon verify the audit log")
+	}
+	out := &api.AuditHeld{Node: e.local.Node, Checkpoints: []string{}, Keys: []string{}}
+	for _, name := range e.witnesses() {
+		var held api.AuditHeld
+		if err := e.askPeer(ctx, name, pathHeld, struct{}{}, &held); err != nil {
+			out.Silent = append(out.Silent, name)
+			continue
+		}
+		out.Checkpoints, out.Keys = append(out.Checkpoints, held.Checkpoints...), append(out.Keys, held.Keys...)
+	}
+	return out, nil
+}
+
+// audited does something that is no change of the configuration between an intent
+// and an outcome.
+func (e *engine) audited(actor api.Actor, action, object string, do func() error) error {
+	c := &changing{engine: e, actor: actor, Change: &api.Change{Action: api.Action(action), Object: object, RequestID: newID()}}
+	p := &prepared{base: cib.Empty(), result: &api.ChangeResult{}}
+	if err := c.intend(p); err != nil {
+		return err
+	}
+	err := do()
+	c.outcome(p, err)
+	return err
+}
