@@ -24,29 +24,10 @@ const (
 // coldStart is the identity of the standard notification of that name, RFC 3418.
 var coldStart = mib.OID{1, 3, 6, 1, 6, 3, 1, 1, 5, 1}
 
-// protocols are the user's as gosnmp names them.
-func (u *User) protocols() (*gosnmp.UsmSecurityParameters, error) {
-	p := &gosnmp.UsmSecurityParameters{UserName: u.Name, AuthenticationPassphrase: u.AuthPass, PrivacyPassphrase: u.PrivPass}
-	switch u.Auth {
-	case SHA:
-		p.AuthenticationProtocol = gosnmp.SHA
-	case SHA256:
-		p.AuthenticationProtocol = gosnmp.SHA256
-	case SHA512:
-		p.AuthenticationProtocol = gosnmp.SHA512
-	default:
-		return nil, fmt.Errorf("%q does not authenticate: use SHA, SHA-256 or SHA-512", u.Auth)
-	}
-	switch u.Priv {
-	case AES:
-		p.PrivacyProtocol = gosnmp.AES
-	case AES256:
-		p.PrivacyProtocol = gosnmp.AES256
-	default:
-		return nil, fmt.Errorf("%q does not encrypt: use AES or AES-256", u.Priv)
-	}
-	return p, nil
-}
+var (
+	authProtocols = map[string]gosnmp.SnmpV3AuthProtocol{"SHA": gosnmp.SHA, "SHA-256": gosnmp.SHA256, "SHA-512": gosnmp.SHA512}
+	privProtocols = map[string]gosnmp.SnmpV3PrivProtocol{"AES": gosnmp.AES, "AES-256": gosnmp.AES256}
+)
 
 // engineEpoch is the length of what counts as one boot of the sender's engine.
 const engineEpoch = 1 << 20
@@ -82,9 +63,9 @@ func post(ctx context.Context, t *Target, engineID []byte, p *packet) error {
 		Timeout: t.Timeout, Retries: t.Retries, MaxOids: gosnmp.MaxOids, UseUnconnectedUDPSocket: false,
 	}
 	if t.Version == V3 {
-		usm, err := t.User.protocols()
-		if err != nil {
-			return err
+		usm := &gosnmp.UsmSecurityParameters{
+			UserName: t.User.Name, AuthenticationProtocol: authProtocols[t.User.Auth], AuthenticationPassphrase: t.User.AuthPass,
+			PrivacyProtocol: privProtocols[t.User.Priv], PrivacyPassphrase: t.User.PrivPass,
 		}
 		if !t.Inform { // the sender of a trap is the authority; of an inform the receiver, which is asked
 			usm.AuthoritativeEngineID = string(engineID)

@@ -84,7 +84,7 @@ func Run(ctx context.Context, cfg *Config, t *Target) error {
 		wait(ctx, pause)
 		pause = min(2*pause, againMax)
 	}
-	return nil
+	return nil //nolint:nilerr // it was told to end
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/snmp/usm"
 )
 
 // Target is one receiver of notifications.
@@ -18,7 +19,7 @@ type Target struct {
 	Version     Version
 	Inform      bool         // wait for the receiver's answer, and send again without it
 	Community   string       // v2c
-	User        *User        // v3
+	User        *usm.User    // v3
 	MinSeverity cib.Severity // what is less severe is not sent; the end of an alarm is as severe as the alarm. Zero: everything
 	Codes       []string     // only these events; empty: all
 	Timeout     time.Duration
@@ -34,37 +35,6 @@ const (
 	V3
 )
 
-// User is a user of SNMPv3 (RFC 3414). Both protocols are always used: authPriv.
-type User struct {
-	Name     string
-	Auth     AuthProtocol
-	AuthPass string
-	Priv     PrivProtocol
-	PrivPass string
-}
-
-// AuthProtocol authenticates (RFC 3414, RFC 7860).
-type AuthProtocol string
-
-// The protocols that authenticate.
-const (
-	SHA    AuthProtocol = "SHA"
-	SHA256 AuthProtocol = "SHA-256"
-	SHA512 AuthProtocol = "SHA-512"
-)
-
-// PrivProtocol encrypts (RFC 3826 and its extensions).
-type PrivProtocol string
-
-// The protocols that encrypt.
-const (
-	AES    PrivProtocol = "AES"
-	AES256 PrivProtocol = "AES-256"
-)
-
-// PassMin is the length of the shortest pass phrase (RFC 3414, section 11.2).
-const PassMin = 8
-
 // Check says what is wrong with a target.
 func (t *Target) Check() error {
 	host, port, err := net.SplitHostPort(t.Address)
@@ -77,14 +47,8 @@ func (t *Target) Check() error {
 			return fmt.Errorf("target %s: no community", t.Name)
 		}
 	case V3:
-		if t.User == nil || t.User.Name == "" {
-			return fmt.Errorf("target %s: no user", t.Name)
-		}
-		if len(t.User.AuthPass) < PassMin || len(t.User.PrivPass) < PassMin {
-			return fmt.Errorf("target %s: user %s: a pass phrase is shorter than %d", t.Name, t.User.Name, PassMin)
-		}
-		if _, err := t.User.protocols(); err != nil {
-			return fmt.Errorf("target %s: user %s: %w", t.Name, t.User.Name, err)
+		if err := t.User.Check(); err != nil {
+			return fmt.Errorf("target %s: %w", t.Name, err)
 		}
 	default:
 		return errors.New("target " + t.Name + ": no version")

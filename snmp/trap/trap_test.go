@@ -19,6 +19,7 @@ import (
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/snmp/mib"
+	"github.com/belay-ha/belay/snmp/usm"
 )
 
 var testRoot = mib.Root(mib.DocumentationPEN)
@@ -74,7 +75,7 @@ func TestResume(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	user := &User{Name: "ops", Auth: SHA256, AuthPass: "authpass123", Priv: AES, PrivPass: "privpass123"}
+	user := &usm.User{Name: "ops", Auth: "SHA-256", AuthPass: "authpass123", Priv: "AES", PrivPass: "privpass123"}
 	good := Target{Name: "nms", Address: "[::1]:162", Version: V3, User: user}
 	if err := good.Check(); err != nil {
 		t.Error(err)
@@ -88,13 +89,13 @@ func TestCheck(t *testing.T) {
 		"no community": func(t *Target) { t.Version = V2c },
 		"no user":      func(t *Target) { t.User = nil },
 		"a short phrase": func(t *Target) {
-			t.User = &User{Name: "x", Auth: SHA, AuthPass: "1234567", Priv: AES, PrivPass: "12345678"}
+			t.User = &usm.User{Name: "x", Auth: "SHA", AuthPass: "1234567", Priv: "AES", PrivPass: "12345678"}
 		},
 		"MD5": func(t *Target) {
-			t.User = &User{Name: "x", Auth: "MD5", AuthPass: "12345678", Priv: AES, PrivPass: "12345678"}
+			t.User = &usm.User{Name: "x", Auth: "MD5", AuthPass: "12345678", Priv: "AES", PrivPass: "12345678"}
 		},
 		"DES": func(t *Target) {
-			t.User = &User{Name: "x", Auth: SHA, AuthPass: "12345678", Priv: "DES", PrivPass: "12345678"}
+			t.User = &usm.User{Name: "x", Auth: "SHA", AuthPass: "12345678", Priv: "DES", PrivPass: "12345678"}
 		},
 	} {
 		bad := good
@@ -203,8 +204,11 @@ func newTrapd(t *testing.T) *trapd {
 	}
 	d := &trapd{t: t, dir: t.TempDir(), port: c.LocalAddr().(*net.UDPAddr).Port}
 	_ = c.Close()
-	conf := fmt.Sprintf("authCommunity log public\ncreateUser -e 0x%x ops SHA-256 authpass123 AES privpass123\ncreateUser ops SHA-256 authpass123 AES privpass123\nauthUser log ops priv\n",
-		EngineID(mib.DocumentationPEN, "test"))
+	conf := "authCommunity log public\n"
+	for _, user := range []string{"ops SHA-256 authpass123 AES privpass123", "safe SHA-512 authpass123 AES-256 privpass123"} {
+		conf += fmt.Sprintf("createUser -e 0x%x %s\ncreateUser %s\n", EngineID(mib.DocumentationPEN, "test"), user, user)
+	}
+	conf += "authUser log ops priv\nauthUser log safe priv\n"
 	if err := os.WriteFile(filepath.Join(d.dir, "conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +263,7 @@ func (d *trapd) await(want ...string) {
 func (d *trapd) target(version Version, inform bool) *Target {
 	return &Target{
 		Name: "nms", Address: fmt.Sprintf("127.0.0.1:%d", d.port), Version: version, Inform: inform, Community: "public", Timeout: time.Second, Retries: 1,
-		User: &User{Name: "ops", Auth: SHA256, AuthPass: "authpass123", Priv: AES, PrivPass: "privpass123"},
+		User: &usm.User{Name: "ops", Auth: "SHA-256", AuthPass: "authpass123", Priv: "AES", PrivPass: "privpass123"},
 	}
 }
 
@@ -286,14 +290,22 @@ func TestKinds(t *testing.T) {
 	for name, x := range map[string]struct {
 		version Version
 		inform  bool
-	}{"v2c trap": {V2c, false}, "v2c inform": {V2c, true}, "v3 trap": {V3, false}, "v3 inform": {V3, true}} {
+		user    string
+	}{
+		"v2c trap": {V2c, false, ""}, "v2c inform": {V2c, true, ""}, "v3 trap": {V3, false, "ops"}, "v3 inform": {V3, true, "ops"},
+		"v3 trap with long keys": {V3, false, "safe"}, "v3 inform with long keys": {V3, true, "safe"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d, m := newTrapd(t), newMemory()
 			d.start()
 			awaitPort(t, d)
 			m.add(testEvent(1, event.NodeLost)) // before there was a target
-			run(t, m.config(), d.target(x.version, x.inform))
+			target := d.target(x.version, x.inform)
+			if x.user == "safe" {
+				target.User.Name, target.User.Auth, target.User.Priv = "safe", "SHA-512", "AES-256"
+			}
+			run(t, m.config(), target)
 			d.await(coldStartName)
 			m.add(testEvent(2, event.NodeLost, "node", "n2", "silence", "1s"), testEvent(3, event.ViewChanged), testEvent(4, event.NodeFenced, "node", "n2", "by", "pdu", "proof", "p1"))
 			d.await(coldStartName, "3002#1", "3004#2")
