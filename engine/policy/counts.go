@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -10,12 +11,15 @@ import (
 // other things decide; who has the better rank always comes before.
 type rank struct {
 	priority cib.Score
-	current  cib.Score // of where it is
+	current  cib.Score // of where it is; 0 where that does not count
+	position int       // in the configuration, where that counts
+	id       string
 }
 
 // compare returns a negative number where a is assigned before b.
 func (a rank) compare(b rank) int {
-	return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.current, a.current))
+	return cmp.Or(
+		cmp.Compare(b.priority, a.priority), cmp.Compare(b.current, a.current), cmp.Compare(a.position, b.position), strings.Compare(a.id, b.id))
 }
 
 // counts is how many resources each node was assigned so far. Among nodes of the

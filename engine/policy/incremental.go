@@ -200,14 +200,16 @@ func (p *Planner) affected(chosen map[int32]bool, dirty map[string]bool, turns [
 	for _, t := range turns {
 		count(t.added, 1)
 	}
-	changed := false
-	for _, n := range sum {
-		changed = changed || n != 0
+	var first *rank // of what is different
+	for a, n := range sum {
+		if n != 0 && (first == nil || a.rank.compare(*first) < 0) {
+			first = &a.rank
+		}
 	}
 	out := map[int32]bool{}
 	for name, list := range p.turns {
 		for _, t := range list {
-			if t.looked && (changed || ranks[t.rank]) && !p.replaced(name, chosen, dirty) {
+			if t.looked && (first != nil && t.rank.compare(*first) > 0 || ranks[t.rank]) && !p.replaced(name, chosen, dirty) {
 				out[p.parts.of[name]] = true
 			}
 		}

@@ -188,6 +188,10 @@ func TestPlanner(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, text := drawWorld(t)
 		log := []string{text}
+		if rapid.Bool().Draw(t, "ties") {
+			w.Config.Cluster.Options.TieBreak = "pacemaker"
+			log = append(log, "option tie-break=pacemaker")
+		}
 		// More that has nothing to do with the rest.
 		for i := range rapid.IntRange(0, 8).Draw(t, "others") {
 			line := fmt.Sprintf("primitive s%d stickiness=%d", i, rapid.SampledFrom([]int{0, 10}).Draw(t, "stickiness"))

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -223,7 +224,7 @@ func (p *placer) rankTop() []*rsc {
 	}
 	p.ranks = make([]rank, len(p.rscs))
 	for _, r := range ranked {
-		p.ranks[r.index] = rank{r.settings.priority, scoreAt(merged[r.index], p.current(r))}
+		p.ranks[r.index] = rank{priority: r.settings.priority, current: scoreAt(merged[r.index], p.current(r))}
 	}
 	slices.SortStableFunc(ranked, func(a, b *rsc) int {
 		if c := p.rankOf(a).compare(p.rankOf(b)); c != 0 {
@@ -239,7 +240,10 @@ func (p *placer) rankTop() []*rsc {
 func (p *placer) rankAsConfigured(ranked []*rsc) []*rsc {
 	p.ranks = make([]rank, len(p.rscs))
 	for _, r := range ranked {
-		p.ranks[r.index] = rank{priority: r.settings.priority}
+		p.ranks[r.index] = rank{priority: r.settings.priority, position: position(r.cfg), id: r.id}
+		if r.orphan || r.fault != "" { // their order among each other has no name
+			p.ranks[r.index] = rank{priority: r.settings.priority, position: math.MaxInt}
+		}
 	}
 	slices.SortStableFunc(ranked, func(a, b *rsc) int { return p.rankOf(a).compare(p.rankOf(b)) })
 	return ranked
