@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/belay-ha/belay/cmd/belay/render"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/pacemaker"
@@ -25,8 +24,10 @@ import (
 type simulating struct {
 	pacemaker, file, batch string
 	live, timing           bool
+	scores                 bool
+	graph                  string
 	now                    string
-	nodes, tickets         []string
+	changes
 }
 
 func simulateCmd(a *app) *cobra.Command {
@@ -34,6 +35,8 @@ func simulateCmd(a *app) *cobra.Command {
 	c := command("simulate", "Tell what a cluster would do, without one", `  belay simulate --pacemaker cib.xml             on a CIB of Pacemaker with its status
   belay simulate --live --node n1=down           what if n1 failed now
   belay simulate --file snapshot.json --node n2=standby -o json
+  belay simulate --file snapshot.json --fail web:monitor@n1=7 --scores
+  belay simulate --live --node n1=unclean --graph svg > plan.svg
   belay simulate --batch DIR -o jsonl            every *.xml of a directory`, 0, func(c *cobra.Command, _ []string) error {
 		return a.simulate(c.Context(), f)
 	})
@@ -42,7 +45,8 @@ lead there, in which order and why. Nothing is changed.
 
 The input is a CIB of Pacemaker (--pacemaker), a snapshot (--file), or the cluster
 that this node is in (--live). Rules on the time hold as of --now, else as of the
-execution-date of the CIB, else as of the present.
+execution-date of the CIB, else as of the present. What --node and the like say
+holds instead of what the input says.
 
 Exit code 2 means that the input cannot be read.`
 	x := c.Flags()
@@ -52,8 +56,10 @@ Exit code 2 means that the input cannot be read.`
 	x.StringVar(&f.batch, "batch", "", "every *.xml in this `directory`, a line of JSON for each")
 	x.StringVar(&f.now, "now", "", "decide as of this `time`: 2026-03-01T12:00:00Z, or seconds since 1970")
 	x.BoolVar(&f.timing, "timing", false, "tell how long it took; plan_seconds is the best of three")
-	x.StringArrayVar(&f.nodes, "node", nil, "`NAME=STATE`: up, down (left cleanly), unclean (lost), standby, maintenance")
-	x.StringArrayVar(&f.tickets, "ticket", nil, "`NAME=STATE`: granted, revoked or standby")
+	x.BoolVar(&f.scores, "scores", false, "tell the score of every node for every resource, and what it is made of")
+	x.StringVar(&f.graph, "graph", "", "draw the plan in this `format`: dot or svg")
+	f.flags(x)
+	_ = c.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions([]string{"dot", "svg"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkFlagFilename("pacemaker", "xml") // the flags exist
 	_ = c.MarkFlagFilename("file", "json")
 	_ = c.MarkFlagDirname("batch")
@@ -74,7 +80,15 @@ func (a *app) simulate(ctx context.Context, f *simulating) error {
 	if err != nil {
 		return err
 	}
+	switch f.graph {
+	case "", "dot", "svg":
+	default:
+		return usage("--graph %s: choose dot or svg", f.graph)
+	}
 	if f.batch != "" {
+		if f.graph != "" {
+			return usage("--graph draws one plan, and --batch makes many")
+		}
 		return a.simulateBatch(f, now)
 	}
 	began := time.Now()
@@ -97,11 +111,32 @@ func (a *app) simulate(ctx context.Context, f *simulating) error {
 	if now.IsZero() {
 		now = time.Now().UTC()
 	}
-	d, p, g, err := f.decide(s, now, time.Since(began))
+	r, err := f.decide(s, now, time.Since(began))
 	if err != nil {
 		return err
 	}
-	return a.print(d, func() string { return summary(s, p, g, d, notes) })
+	switch f.graph {
+	case "dot":
+		return a.write(render.Dot(r.graph, r.decision.Order))
+	case "svg":
+		return a.write(render.SVG(r.graph, r.decision.Order))
+	}
+	return a.print(r.decision, func() string { return r.summary(notes, a.style) })
+}
+
+func (a *app) write(text string) error {
+	if _, err := io.WriteString(a.out, text); err != nil {
+		return failure{fmt.Errorf("write the answer: %w", err)}
+	}
+	return nil
+}
+
+// simulated is what was decided.
+type simulated struct {
+	snapshot  *cib.Snapshot
+	decision  *pacemaker.Decision
+	placement *graph.Placement
+	graph     *graph.Graph
 }
 
 // parseNow reads a time; the zero time where none is given.
@@ -117,12 +152,11 @@ func parseNow(text string) (time.Time, error) {
 }
 
 // decide applies what the flags change, and decides.
-func (f *simulating) decide(s *cib.Snapshot, now time.Time, read time.Duration) (*pacemaker.Decision, *graph.Placement, *graph.Graph, error) {
-	if err := f.change(s, now); err != nil {
-		return nil, nil, nil, err
+func (f *simulating) decide(s *cib.Snapshot, now time.Time, read time.Duration) (*simulated, error) {
+	if err := f.apply(s, now); err != nil {
+		return nil, err
 	}
-	var p *graph.Placement
-	var g *graph.Graph
+	r := &simulated{snapshot: s}
 	best := time.Duration(0)
 	rounds := 1
 	if f.timing {
@@ -130,16 +164,19 @@ func (f *simulating) decide(s *cib.Snapshot, now time.Time, read time.Duration) 
 	}
 	for i := range rounds {
 		began := time.Now()
-		p, g, _ = policy.Decide(s, now)
+		r.placement, r.graph, _ = policy.Decide(s, now)
 		if took := time.Since(began); i == 0 || took < best {
 			best = took
 		}
 	}
-	d := pacemaker.Describe(s, policy.Active(s, now), p, g)
-	if f.timing {
-		d.Timing = &pacemaker.Timing{Read: read.Seconds(), Plan: best.Seconds()}
+	r.decision = pacemaker.Describe(s, policy.Active(s, now), r.placement, r.graph)
+	if f.scores {
+		r.decision.Scores = policy.ExplainAll(s, now)
 	}
-	return d, p, g, nil
+	if f.timing {
+		r.decision.Timing = &pacemaker.Timing{Read: read.Seconds(), Plan: best.Seconds()}
+	}
+	return r, nil
 }
 
 // readInput reads a file, or standard input for "-", within the limit.
@@ -193,84 +230,6 @@ func (a *app) readSnapshot(file string) (*cib.Snapshot, error) {
 	return s, nil
 }
 
-// change sets nodes and tickets as the flags say. The snapshot is the command's
-// own.
-func (f *simulating) change(s *cib.Snapshot, now time.Time) error {
-	for _, arg := range f.nodes {
-		name, state, _ := strings.Cut(arg, "=")
-		n := s.Config.Nodes[name]
-		if n == nil {
-			return usage("--node %s: there is no node %q", arg, name)
-		}
-		if err := setNode(s, n, name, state, now); err != nil {
-			return usage("--node %s: %w", arg, err)
-		}
-	}
-	for _, arg := range f.tickets {
-		name, state, _ := strings.Cut(arg, "=")
-		t := &cib.Ticket{Granted: state == "granted", Standby: state == "standby"}
-		switch state {
-		case "granted", "revoked":
-		case "standby":
-			t.Granted = true
-		default:
-			return usage("--ticket %s: say granted, revoked or standby", arg)
-		}
-		if s.Config.Tickets == nil {
-			s.Config.Tickets = map[string]*cib.Ticket{}
-		}
-		s.Config.Tickets[name] = t
-	}
-	return nil
-}
-
-func setNode(s *cib.Snapshot, n *cib.Node, name, state string, now time.Time) error {
-	switch state {
-	case "standby":
-		n.Standby = true
-		return nil
-	case "maintenance":
-		n.Maintenance = true
-		return nil
-	}
-	st := &s.Status
-	if st.View == nil {
-		st.View = &cib.View{Number: 1, Formed: now}
-	}
-	if st.Nodes == nil {
-		st.Nodes = map[string]*cib.NodeStatus{}
-	}
-	boot := ""
-	if old := st.Nodes[name]; old != nil {
-		boot = old.BootID
-	}
-	if m := st.Members[name]; m != nil {
-		boot = m.BootID
-	}
-	view := *st.View
-	view.Members = slices.DeleteFunc(slices.Clone(view.Members), func(m cib.ViewMember) bool { return m.Node == name })
-	next := &cib.NodeStatus{BootID: boot, Since: now, Reason: "as the simulation says"}
-	switch state {
-	case "up", "online":
-		n.Standby, n.Maintenance = false, false
-		next.State = cib.NodeOnline
-		incarnation := uint64(1)
-		if m := st.Members[name]; m != nil {
-			incarnation = m.Incarnation
-		}
-		view.Members = append(view.Members, cib.ViewMember{Node: name, Incarnation: incarnation, BootID: boot})
-		slices.SortFunc(view.Members, func(a, b cib.ViewMember) int { return strings.Compare(a.Node, b.Node) })
-	case "down", "offline":
-		next.State = cib.NodeOffline
-	case "unclean", "lost":
-		next.State = cib.NodeUnclean
-	default:
-		return errors.New("say up, down, unclean, standby or maintenance")
-	}
-	st.Nodes[name], st.View = next, &view
-	return nil
-}
-
 // batchLine is one line of a batch: a decision, or why there is none.
 type batchLine struct {
 	Name  string `json:"name"`
@@ -320,110 +279,9 @@ func (a *app) simulateOne(f *simulating, file string, now time.Time) (d *pacemak
 	if err != nil {
 		return nil, err
 	}
-	d, _, _, err = f.decide(im.Snapshot, im.Now, time.Since(began))
-	return d, err
-}
-
-// summary writes a decision for people.
-func summary(s *cib.Snapshot, p *graph.Placement, g *graph.Graph, d *pacemaker.Decision, notes []pacemaker.Note) string {
-	var b strings.Builder
-	type change struct {
-		stops, starts []string
-		why           string
-		promote       string
-		demote        string
+	r, err := f.decide(im.Snapshot, im.Now, time.Since(began))
+	if err != nil {
+		return nil, err
 	}
-	changes := map[string]*change{}
-	fmt.Fprintf(&b, "nodes:\n")
-	for _, name := range slices.Sorted(maps.Keys(d.Nodes)) {
-		fmt.Fprintf(&b, "  %-20s %s\n", name, d.Nodes[name].State)
-	}
-	fmt.Fprintf(&b, "what happens:\n")
-	quiet := true
-	var order []string
-	for i := range g.Actions {
-		x := &g.Actions[i]
-		if x.Op == cib.OpFence {
-			fmt.Fprintf(&b, "  %-10s %s: %s\n", "fence", x.Node, x.Why.Cause)
-			quiet = false
-			continue
-		}
-		c := changes[x.Instance]
-		if c == nil {
-			c = &change{}
-			changes[x.Instance] = c
-			order = append(order, x.Instance)
-		}
-		switch x.Op {
-		case cib.OpStop:
-			c.stops = append(c.stops, x.Node)
-		case cib.OpStart:
-			c.starts = append(c.starts, x.Node)
-		case cib.OpPromote:
-			c.promote = x.Node
-		case cib.OpDemote:
-			c.demote = x.Node
-		default:
-			continue
-		}
-		if c.why == "" {
-			c.why = x.Why.Cause
-			if x.Why.Rule != "" {
-				c.why += " (" + x.Why.Rule + ")"
-			}
-		}
-	}
-	line := func(what, instance, where, why string) {
-		quiet = false
-		if why != "" {
-			why = ": " + why
-		}
-		fmt.Fprintf(&b, "  %-10s %-28s %s%s\n", what, instance, where, why)
-	}
-	for _, id := range order {
-		c := changes[id]
-		from, to := strings.Join(c.stops, ", "), strings.Join(c.starts, ", ")
-		switch {
-		case from != "" && from == to:
-			line("restart", id, "on "+to, c.why)
-		case from != "" && to != "":
-			line("move", id, from+" -> "+to, c.why)
-		case from != "":
-			line("stop", id, "on "+from, c.why)
-		case to != "":
-			line("start", id, "on "+to, c.why)
-		}
-		if c.demote != "" {
-			line("demote", id, "on "+c.demote, c.why)
-		}
-		if c.promote != "" {
-			line("promote", id, "on "+c.promote, c.why)
-		}
-	}
-	if quiet {
-		fmt.Fprintf(&b, "  nothing\n")
-	}
-	fmt.Fprintf(&b, "then:\n")
-	for i := range p.Instances {
-		x := &p.Instances[i]
-		where := x.Role.String()
-		if x.Node != "" {
-			where += " on " + x.Node
-		}
-		why := x.Why.Cause
-		if x.Blocked != "" {
-			why = "nothing is done: " + x.Blocked
-		}
-		fmt.Fprintf(&b, "  %-28s %-24s %s\n", x.Instance, where, why)
-	}
-	if len(notes) > 0 {
-		fmt.Fprintf(&b, "not carried over: %d, see belay import pacemaker\n", len(notes))
-	}
-	if err := policy.Check(s, p, g); err != nil {
-		fmt.Fprintf(&b, "the plan breaks a rule: %v\n", err)
-	}
-	if d.Timing != nil {
-		fmt.Fprintf(&b, "read in %.3f s, planned in %.6f s\n", d.Timing.Read, d.Timing.Plan)
-	}
-	return b.String()
+	return r.decision, nil
 }

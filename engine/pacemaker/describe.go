@@ -22,7 +22,9 @@ type Decision struct {
 	Unfenced     []string            `json:"unfenced"`
 	Nodes        map[string]NodeKind `json:"nodes"`
 	Timing       *Timing             `json:"timing,omitempty"`
-	Notes        []Note              `json:"not_carried_over,omitempty"`
+	// Scores are those of every node for every instance, where they were asked for.
+	Scores []graph.InstanceExplanation `json:"scores,omitempty"`
+	Notes  []Note                      `json:"not_carried_over,omitempty"`
 }
 
 // Place is where one instance is when the plan is done.
@@ -31,6 +33,9 @@ type Place struct {
 	Instance *int    `json:"inst"` // of what has numbers
 	Node     *string `json:"node"` // null where it is stopped
 	Role     string  `json:"role"`
+	// Cause and Rule say why it is to be there; "" where it does not get there yet.
+	Cause string `json:"cause,omitempty"`
+	Rule  string `json:"rule,omitempty"`
 }
 
 // Action is one action of the plan.
@@ -43,6 +48,7 @@ type Action struct {
 	Node       *string `json:"node"`
 	IntervalMS int64   `json:"interval_ms"`
 	Cause      string  `json:"cause,omitempty"`
+	Rule       string  `json:"rule,omitempty"` // id of the constraint or option that decided
 }
 
 // NodeKind is what a node is.
@@ -159,6 +165,12 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 		}
 		resources[a.Instance] = a.Resource
 	}
+	why := map[[2]string]cib.Why{} // by resource and node
+	for i := range p.Instances {
+		if a := &p.Instances[i]; a.Node != "" {
+			why[[2]string{a.Resource, a.Node}] = a.Why
+		}
+	}
 	out := []Place{}
 	runs := map[string]int{}
 	keys := slices.SortedFunc(maps.Keys(now), func(a, b [2]string) int {
@@ -173,12 +185,17 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 		} else if !d.roles[rsc] && role == cib.RoleUnpromoted {
 			role = cib.RoleStarted
 		}
-		out = append(out, Place{Resource: rsc, Instance: d.number(rsc, k[0]), Node: &k[1], Role: role.String()})
+		w := why[[2]string{rsc, k[1]}]
+		out = append(out, Place{Resource: rsc, Instance: d.number(rsc, k[0]), Node: &k[1], Role: role.String(), Cause: w.Cause, Rule: w.Rule})
 	}
 	for i := range p.Instances { // and as many stopped ones as are left
 		a := &p.Instances[i]
 		if runs[a.Resource]--; runs[a.Resource] < 0 {
-			out = append(out, Place{Resource: a.Resource, Role: cib.RoleStopped.String()})
+			stopped := Place{Resource: a.Resource, Role: cib.RoleStopped.String()}
+			if a.Node == "" {
+				stopped.Cause, stopped.Rule = a.Why.Cause, a.Why.Rule
+			}
+			out = append(out, stopped)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
@@ -199,7 +216,7 @@ func (d *describer) number(rsc, instance string) *int {
 }
 
 func (d *describer) action(a *cib.Action) Action {
-	out := Action{Kind: "resource", Op: a.Op, Node: &a.Node, IntervalMS: a.Interval.D().Milliseconds(), Cause: a.Why.Cause}
+	out := Action{Kind: "resource", Op: a.Op, Node: &a.Node, IntervalMS: a.Interval.D().Milliseconds(), Cause: a.Why.Cause, Rule: a.Why.Rule}
 	if a.Op == cib.OpFence {
 		out.Kind, out.Op = "fence", a.FenceOp.String()
 		return out

@@ -45,24 +45,7 @@ func (e *recorder) colocated(r *rsc, c *colocation, places []int32, before, afte
 // Explain says why the instances of a resource are where they are, and why not
 // elsewhere. The resource is a primitive, group or clone, or one instance.
 func Explain(s *cib.Snapshot, resource string, now time.Time) (*graph.Explanation, error) {
-	u := unpack(s, now)
-	p := newPlacer(u)
-	p.explain = &recorder{parts: make(map[int32]map[int32][]graph.Part)}
-	placement := p.place()
-	out := &graph.Explanation{Resource: resource}
-	seen := make(map[string]bool)
-	for _, r := range u.rscs {
-		if r.kind != cib.KindPrimitive || !r.concerns(resource) {
-			continue
-		}
-		for _, a := range placement.Instances {
-			if !seen[a.Instance] && p.shownAs(r, &a) {
-				seen[a.Instance] = true
-				out.Instances = append(out.Instances, graph.InstanceExplanation{Assignment: a, Nodes: p.nodeScores(r)})
-				break
-			}
-		}
-	}
+	out := &graph.Explanation{Resource: resource, Instances: explain(s, now, func(r *rsc) bool { return r.concerns(resource) })}
 	if len(out.Instances) == 0 {
 		if _, known := s.Config.Resources[resource]; known && s.Status.View == nil {
 			return nil, fmt.Errorf("explain %s: there is no membership view yet, so nothing is placed", resource)
@@ -72,8 +55,41 @@ func Explain(s *cib.Snapshot, resource string, now time.Time) (*graph.Explanatio
 		}
 		return nil, fmt.Errorf("explain %s: there is no such resource", resource)
 	}
-	slices.SortFunc(out.Instances, func(a, b graph.InstanceExplanation) int { return compareInstances(a.Instance, b.Instance) })
 	return out, nil
+}
+
+// ExplainAll explains every instance of every resource, sorted by instance.
+func ExplainAll(s *cib.Snapshot, now time.Time) []graph.InstanceExplanation {
+	return explain(s, now, func(*rsc) bool { return true })
+}
+
+// explain places everything, and explains the primitives that are asked for.
+func explain(s *cib.Snapshot, now time.Time, asked func(*rsc) bool) []graph.InstanceExplanation {
+	u := unpack(s, now)
+	p := newPlacer(u)
+	p.explain = &recorder{parts: make(map[int32]map[int32][]graph.Part)}
+	placement := p.place()
+	byResource := make(map[string][]*graph.Assignment)
+	for i := range placement.Instances {
+		a := &placement.Instances[i]
+		byResource[a.Resource] = append(byResource[a.Resource], a)
+	}
+	out := []graph.InstanceExplanation{}
+	for _, r := range u.rscs {
+		if r.kind != cib.KindPrimitive || !asked(r) {
+			continue
+		}
+		list := byResource[r.base]
+		for i, a := range list {
+			if p.shownAs(r, a) {
+				out = append(out, graph.InstanceExplanation{Assignment: *a, Nodes: p.nodeScores(r)})
+				byResource[r.base] = slices.Delete(list, i, i+1)
+				break
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b graph.InstanceExplanation) int { return compareInstances(a.Instance, b.Instance) })
+	return out
 }
 
 // concerns reports whether a primitive is meant by a name: its own, or that of
