@@ -19,6 +19,7 @@ import (
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
 	"github.com/belay-ha/belay/engine/daemon"
+	"github.com/belay-ha/belay/engine/idle"
 	"github.com/belay-ha/belay/engine/store"
 )
 
@@ -119,6 +120,7 @@ Flags:
 	o.Ready = func() { _, _ = sd.SdNotify(false, sd.SdNotifyReady) }
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	go idle.Run(ctx, 0)
 	d, err := daemon.New(o)
 	if err == nil {
 		err = d.Run(ctx)

@@ -135,6 +135,7 @@ type instance struct {
 	run      uint64 // the agent running now, of the job or of a monitor
 	monitor  *monitor
 	monitors map[string]*monitor // recurring ones, by action key
+	due      time.Time           // of the monitor that is due first; zero: there is none
 	history  *cib.History        // nil: none
 	dirty    bool                // history differs from what is stored
 	writing  bool                // a Report is on its way
@@ -344,9 +345,7 @@ func (m *Manager) NextWake() time.Time {
 			continue
 		}
 		if in.job == nil && in.run == 0 && m.valid {
-			for _, mon := range in.monitors {
-				earlier(mon.due)
-			}
+			earlier(in.due)
 		}
 	}
 	return wake
@@ -364,8 +363,8 @@ func (m *Manager) advance(now time.Time, in *instance, active *int) {
 	if in.dirty && !in.writing {
 		m.report(in)
 	}
-	if in.run == 0 && m.valid {
-		m.repeat(now, in)
+	if in.run == 0 && m.valid && !in.due.IsZero() && !now.Before(in.due) {
+		m.repeat(in)
 	}
 }
 
@@ -413,21 +412,29 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 	}
 }
 
-// repeat runs the recurring monitor that is due first.
-func (m *Manager) repeat(now time.Time, in *instance) {
+// repeat runs the recurring monitor that is due first, when one is due.
+func (m *Manager) repeat(in *instance) {
 	var first *monitor
 	for _, key := range slices.Sorted(maps.Keys(in.monitors)) {
-		if mon := in.monitors[key]; !now.Before(mon.due) && (first == nil || mon.due.Before(first.due)) {
+		if mon := in.monitors[key]; first == nil || mon.due.Before(first.due) {
 			first = mon
 		}
-	}
-	if first == nil {
-		return
 	}
 	m.lastRun++
 	in.run, in.monitor = m.lastRun, first
 	m.runs[in.run] = in
 	m.out = append(m.out, Run{Run: in.run, Action: first.action})
+}
+
+// setDue notes when the next monitor is due. It is called whenever that may have
+// changed: many wake-ups ask for it, and most find nothing due.
+func (in *instance) setDue() {
+	in.due = time.Time{}
+	for _, mon := range in.monitors {
+		if in.due.IsZero() || mon.due.Before(in.due) {
+			in.due = mon.due
+		}
+	}
 }
 
 // Done ends a Run.
@@ -455,6 +462,7 @@ func (m *Manager) Done(now time.Time, run uint64, r Result) {
 		return
 	}
 	mon.due = now.Add(mon.action.Interval.D())
+	in.setDue()
 	if r.RC == mon.rc && r.Status == mon.status {
 		// Nothing new: the store is spared. But a failure expires, so that one
 		// that goes on is told again, as the same.
@@ -620,6 +628,7 @@ func (m *Manager) end(now time.Time, in *instance, r Result) {
 	j := in.job
 	j.phase = ended
 	a := &j.action
+	defer in.setDue()
 	switch a.Op {
 	case cib.OpCleanup:
 		in.history = nil

@@ -26,6 +26,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/idle"
 )
 
 // Limits of a member.
@@ -183,6 +184,10 @@ func (c *ServerConfig) embed(ctx context.Context) (*embed.Config, error) {
 	if !ok {
 		return nil, errors.New("etcd's features cannot be set")
 	}
+	// What a transaction of the backend holds is in the log already: fewer of them
+	// cost a little more to replay after a crash, and the size of the store is seen
+	// later, against its quota.
+	out.BackendBatchInterval = 500 * time.Millisecond
 	// The leader compares its peers' data after every compaction. etcd can also do
 	// it before a member serves, but then all members of a cold start wait for
 	// each other until their patience ends.
@@ -252,6 +257,7 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 	// The heap of an idle member is a few MB: let it not double before it is
 	// collected. The file of the database is mapped and does not count.
 	debug.SetGCPercent(50)
+	proberInterval = probePause
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory of the store: %w", err)
 	}
@@ -295,6 +301,9 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 		}
 		return fmt.Errorf("start the store's member: %w", err)
 	}
+	// Raft does not mind ticks that are late by an eighth.
+	heartbeat, _ := Timing(c.Detection.D())
+	go idle.Run(ctx, heartbeat/8)
 	go tendSockets(ctx, silenceMax(c.Detection.D()))
 	look := time.NewTicker(announceLook)
 	defer look.Stop()

@@ -3,9 +3,7 @@ package store
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,9 +28,9 @@ func silenceMax(detection time.Duration) time.Duration {
 // tendSockets sets the limit for every TCP socket of this process, until ctx ends.
 // Sockets made by a listener inherit it; those that etcd dials are found.
 func tendSockets(ctx context.Context, silence time.Duration) {
-	tick := time.NewTicker(silence / 4)
+	tick := time.NewTicker(silence / 2)
 	defer tick.Stop()
-	var done map[string]bool // sockets by inode
+	var done map[uint64]bool // sockets by inode
 	for {
 		done = limitSockets(done, silence)
 		select {
@@ -45,21 +43,20 @@ func tendSockets(ctx context.Context, silence time.Duration) {
 
 // limitSockets sets the limit for the sockets that are not done yet, and returns
 // those that are there.
-func limitSockets(done map[string]bool, silence time.Duration) map[string]bool {
-	const dir = "/proc/self/fd"
-	entries, err := os.ReadDir(dir)
+func limitSockets(done map[uint64]bool, silence time.Duration) map[uint64]bool {
+	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return done // no /proc: nothing can be done
 	}
-	there := map[string]bool{}
+	there := map[uint64]bool{}
 	for _, e := range entries {
-		name, err := os.Readlink(filepath.Join(dir, e.Name()))
-		fd, aerr := strconv.Atoi(e.Name())
-		if err != nil || aerr != nil || !strings.HasPrefix(name, "socket:") {
+		fd, err := strconv.Atoi(e.Name())
+		var st unix.Stat_t
+		if err != nil || unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
 			continue
 		}
-		there[name] = true
-		if done[name] {
+		there[st.Ino] = true
+		if done[st.Ino] {
 			continue
 		}
 		// Refused by sockets of other kinds. The descriptor may be another's by now:

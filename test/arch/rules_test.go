@@ -85,11 +85,12 @@ var rules = []rule{
 
 	// Adapters: they act. Each knows one thing of the outside world.
 	{pkg: "engine/pki", may: []string{"engine/cib"}, ban: noExec, why: "certificates are made and checked in one place"},
-	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, why: "etcd is known in one place"},
+	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/idle", "engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, why: "etcd is known in one place"},
 	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/membership", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, why: "a transport carries bytes, it decides nothing; it knows the heartbeat only to encode it"},
 	{pkg: "engine/agent/meta", may: []string{"engine/cib"}, ban: impure, why: "reads what agents say of themselves, runs none"},
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
 	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, why: "the crm_* tools that agents call only ask the engine's socket"},
+	{pkg: "engine/idle", ban: noExec, why: "tunes the runtime of a process that sleeps nearly always, and knows nothing of it"},
 	{pkg: "engine/watchdog", ban: noExec, third: []string{xsys}, why: "feeds the device, decides nothing"},
 	{pkg: "engine/client", may: nouns, ban: noExec, why: "front ends reach the engine over its socket only"},
 
@@ -115,7 +116,7 @@ var rules = []rule{
 	{pkg: "mgmtd", may: slices.Concat(nouns, []string{"mgmtd/*", "snmp/*", "cim/*", "gui", "audit", "engine/client"}), ban: noExec, planned: true, why: "the one place where the daemon is put together"},
 
 	// Programs.
-	{pkg: "cmd/belayd", may: slices.Concat(nouns, []string{"engine/daemon", "engine/store", "engine/pki"}), third: []string{cobra, systemd + "v22/daemon"}, why: "mains are thin"},
+	{pkg: "cmd/belayd", may: slices.Concat(nouns, []string{"engine/daemon", "engine/idle", "engine/store", "engine/pki"}), third: []string{cobra, systemd + "v22/daemon"}, why: "mains are thin"},
 	{pkg: "cmd/belay", may: slices.Concat(frontEnd, []string{"cmd/belay/*"}), third: []string{cobra, yaml, xterm, jsonschema}, why: "the CLI is a client; it shares the engine's vocabulary and its policy, not its daemon"},
 	{pkg: "cmd/belay-shim", may: []string{"engine/agent/shim"}, ban: noExec, why: "mains are thin"},
 	{pkg: "cmd/belay-quorumd", may: []string{"engine/quorumd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
