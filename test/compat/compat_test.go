@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/pacemaker"
 	"github.com/belay-ha/belay/engine/policy"
 )
@@ -66,8 +67,8 @@ func readCases(t *testing.T, dir string) []testCase {
 	return out
 }
 
-// decide reads a CIB and decides.
-func decide(doc []byte, args string) (*Decision, error) {
+// imported reads a CIB as of the time that it, or the case, names.
+func imported(doc []byte, args string) (*pacemaker.Imported, error) {
 	d, err := pacemaker.Read(doc)
 	if err != nil {
 		return nil, err
@@ -81,9 +82,22 @@ func decide(doc []byte, args string) (*Decision, error) {
 			now = t
 		}
 	}
-	im := pacemaker.Import(d, now)
-	p, g, _ := policy.Decide(im.Snapshot, im.Now)
-	b, err := json.Marshal(pacemaker.Describe(im.Snapshot, policy.Active(im.Snapshot, im.Now), p, g))
+	return pacemaker.Import(d, now), nil
+}
+
+// decide reads a CIB and decides.
+func decide(doc []byte, args string) (*Decision, error) {
+	im, err := imported(doc, args)
+	if err != nil {
+		return nil, err
+	}
+	return decideOn(im.Snapshot, im.Now)
+}
+
+// decideOn decides on a snapshot.
+func decideOn(s *cib.Snapshot, now time.Time) (*Decision, error) {
+	p, g, _ := policy.Decide(s, now)
+	b, err := json.Marshal(pacemaker.Describe(s, policy.Active(s, now), p, g))
 	if err != nil {
 		return nil, err
 	}
