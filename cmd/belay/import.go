@@ -35,7 +35,7 @@ func importPacemakerCmd(a *app) *cobra.Command {
 			return err
 		}
 		cfg, notes := pacemaker.Configuration(im)
-		out := imported{Config: cfg, Notes: notes, Faults: cib.Validate(cfg)}
+		out := imported{Config: cfg, Notes: notes, Faults: append(cib.Validate(cfg), cib.Undriven(cfg)...)}
 		if out.Notes == nil {
 			out.Notes = []pacemaker.Note{}
 		}

@@ -22,6 +22,7 @@ type Config struct {
 	Tickets       map[string]*Ticket        `json:"tickets,omitempty"`
 	Roles         map[string]*AccessRole    `json:"roles,omitempty"`         // who may do what, besides the built-in roles; applying a document that has none keeps them
 	RoleBindings  map[string]*RoleBinding   `json:"role-bindings,omitempty"` // who holds which role; applying a document that has none keeps them
+	RemoteNodes   map[string]*RemoteNode    `json:"remote-nodes,omitempty"`  // settings of remote and guest nodes
 }
 
 // Cluster is the one document of cluster-wide settings. A field that is not
@@ -252,13 +253,14 @@ func (p Ports) WithDefaults() Ports {
 }
 
 // Resource is anything that can be named in a constraint. Exactly one of
-// Agent, Group and Clone is set. Its id is the key.
+// Agent, Group, Clone and Bundle is set. Its id is the key.
 type Resource struct {
 	Number      uint32            `json:"number,omitempty"` // given by the cluster, kept and never used again; index in SNMP
 	Description string            `json:"description,omitempty"`
 	Agent       string            `json:"agent,omitempty"` // a primitive: class:provider:type ("ocf:heartbeat:IPaddr2") or class:type ("systemd:nginx", "belay:process")
 	Group       []string          `json:"group,omitempty"` // a group: its members in start order
 	Clone       *Clone            `json:"clone,omitempty"`
+	Bundle      *Bundle           `json:"bundle,omitempty"`
 	Parameters  map[string]string `json:"parameters,omitempty"` // of a primitive; secret ones are sealed (see Sealed)
 	Operations  []Operation       `json:"operations,omitempty"`
 	Meta        Meta              `json:"meta,omitzero"`
@@ -273,6 +275,8 @@ func (r *Resource) Kind() Kind {
 		return KindPromotable
 	case r.Clone != nil:
 		return KindClone
+	case r.Bundle != nil:
+		return KindBundle
 	case len(r.Group) > 0:
 		return KindGroup
 	}
@@ -310,6 +314,17 @@ type Meta struct {
 	Critical           *bool          `json:"critical,omitempty"` // default true
 	Requires           string         `json:"requires,omitempty"` // fencing (default where fencing is on), quorum, nothing
 	Data               string         `json:"data,omitempty"`     // "irreparable": refuses to start in a cluster without working fencing
+
+	// Of one primitive, and not inherited. RemoteNode makes a virtual machine or
+	// container a node of that name, a guest.
+	RemoteNode           string    `json:"remote-node,omitempty"`
+	RemoteAddr           string    `json:"remote-addr,omitempty"`            // default: the name
+	RemotePort           int       `json:"remote-port,omitempty"`            // TCP; default 3121
+	RemoteConnectTimeout *Duration `json:"remote-connect-timeout,omitempty"` // default 60s
+	RemoteAllowMigrate   *bool     `json:"remote-allow-migrate,omitempty"`   // default true: the connection follows a live migration
+	// Container is the resource inside of which the primitive runs: it is where
+	// that is, and starts after it.
+	Container string `json:"container,omitempty"`
 }
 
 // Operation configures one operation of a primitive.

@@ -60,6 +60,7 @@ var sections = []section{
 	sectionOf("fence-topology", KeyFenceTopology, "fence-topology", func(c *Config) *map[string]*FenceTopology { return &c.FenceTopology }),
 	sectionOf("node", KeyNode, "nodes", func(c *Config) *map[string]*Node { return &c.Nodes }),
 	sectionOf("quorum-device", KeyQuorumDevice, "quorum-devices", func(c *Config) *map[string]*QuorumDevice { return &c.QuorumDevices }),
+	sectionOf("remote-node", KeyRemoteNode, "remote-nodes", func(c *Config) *map[string]*RemoteNode { return &c.RemoteNodes }),
 	sectionOf("resource", KeyResource, "resources", func(c *Config) *map[string]*Resource { return &c.Resources }),
 	sectionOf("role", KeyRole, "roles", func(c *Config) *map[string]*AccessRole { return &c.Roles }),
 	sectionOf("role-binding", KeyRoleBinding, "role-bindings", func(c *Config) *map[string]*RoleBinding { return &c.RoleBindings }),
@@ -90,6 +91,7 @@ func (c *Config) Clone() *Config {
 		Tickets:       cloneMap(c.Tickets),
 		Roles:         cloneMap(c.Roles),
 		RoleBindings:  cloneMap(c.RoleBindings),
+		RemoteNodes:   cloneMap(c.RemoteNodes),
 	}
 }
 

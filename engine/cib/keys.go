@@ -20,6 +20,7 @@ const (
 	KeyTicket        = "config/ticket/"          // + id
 	KeyRole          = "config/role/"            // + name
 	KeyRoleBinding   = "config/role-binding/"    // + id
+	KeyRemoteNode    = "config/remote-node/"     // + name
 	KeyConfigHistory = "history/"                // + generation, 20 digits; with the change itself, see GenerationRecord
 	KeyJoinToken     = "join/token/"             // + id; any engine, on a lease
 	KeyDataGen       = "status/generation"       // forced recovery and restore

@@ -67,7 +67,7 @@ func Empty() *Snapshot {
 			Nodes: map[string]*Node{}, Resources: map[string]*Resource{}, Constraints: map[string]*Constraint{},
 			FenceDevices: map[string]*FenceDevice{}, FenceTopology: map[string]*FenceTopology{},
 			QuorumDevices: map[string]*QuorumDevice{}, Tickets: map[string]*Ticket{},
-			Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{},
+			Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{}, RemoteNodes: map[string]*RemoteNode{},
 		},
 		Status: Status{
 			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Attributes: map[string]*Attributes{},
@@ -239,6 +239,8 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &b.config().Roles, KeyRole, kv, nil)
 	case strings.HasPrefix(key, KeyRoleBinding):
 		return one(b, &b.config().RoleBindings, KeyRoleBinding, kv, nil)
+	case strings.HasPrefix(key, KeyRemoteNode):
+		return one(b, &b.config().RemoteNodes, KeyRemoteNode, kv, nil)
 
 	case key == KeyDataGen:
 		v := &DataGeneration{}

@@ -38,6 +38,7 @@ func Validate(c *Config) []Fault {
 	}
 	v.links()
 	v.containment()
+	v.remoteNodes()
 	for _, id := range slices.Sorted(maps.Keys(c.Resources)) {
 		v.resource(id, c.Resources[id])
 	}
@@ -66,13 +67,17 @@ func Validate(c *Config) []Fault {
 
 // validator collects faults. parent and clone are filled by containment.
 type validator struct {
-	c      *Config
-	faults []Fault
-	parent map[string]string // resource to the group or clone that holds it
+	c       *Config
+	faults  []Fault
+	parent  map[string]string // resource to the group, clone or bundle that holds it
+	remotes map[string]Remote // remote nodes and guests, by name
 }
 
 func newValidator(c *Config) *validator {
-	v := &validator{c: c, parent: map[string]string{}}
+	v := &validator{c: c, parent: map[string]string{}, remotes: map[string]Remote{}}
+	for _, r := range c.Remotes() {
+		v.remotes[r.Name] = r
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.Resources)) {
 		r := c.Resources[id]
 		if r == nil {
@@ -83,6 +88,9 @@ func newValidator(c *Config) *validator {
 		}
 		if r.Clone != nil {
 			v.adopt(r.Clone.Resource, id)
+		}
+		if r.Bundle != nil && r.Bundle.Resource != "" {
+			v.adopt(r.Bundle.Resource, id)
 		}
 	}
 	return v
@@ -250,6 +258,7 @@ func (v *validator) cluster() {
 	}
 
 	v.meta("cluster.resource-defaults", &cl.ResourceDefaults)
+	v.notForAll("cluster.resource-defaults", &cl.ResourceDefaults)
 	if cl.ResourceDefaults.TargetRole == RolePromoted {
 		v.fault("cluster.resource-defaults.target-role", "Promoted does not fit resources that are not promotable: leave it out, it is the default of those that are")
 	}
@@ -408,7 +417,7 @@ func family(text string) string {
 
 // nodeRef checks a reference to a node.
 func (v *validator) nodeRef(path, name string) {
-	if v.c.Nodes[name] == nil {
+	if _, remote := v.remotes[name]; v.c.Nodes[name] == nil && !remote {
 		v.fault(path, "there is no node %q%s", shorten(name), similar(name, slices.Sorted(maps.Keys(v.c.Nodes))))
 	}
 }

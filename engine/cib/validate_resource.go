@@ -27,6 +27,15 @@ func (v *validator) containment() {
 			}
 			v.heldOnce(at, m, id)
 		}
+		if r.Bundle != nil && r.Bundle.Resource != "" {
+			at, inner := p+".bundle.resource", r.Bundle.Resource
+			if v.resourceRef(at, inner) {
+				if k := v.c.Resources[inner].Kind(); k != KindPrimitive {
+					v.fault(at, "%s is a %s; a bundle holds a primitive", inner, k)
+				}
+				v.heldOnce(at, inner, id)
+			}
+		}
 		if r.Clone == nil {
 			continue
 		}
@@ -43,7 +52,7 @@ func (v *validator) containment() {
 
 func (v *validator) heldOnce(path, child, parent string) {
 	if other := v.parent[child]; other != parent {
-		v.fault(path, "%s belongs to %s already: a resource is in one group or clone only", child, other)
+		v.fault(path, "%s belongs to %s already: a resource is in one group, clone or bundle only", child, other)
 	}
 }
 
@@ -65,7 +74,7 @@ func (v *validator) promotable(id string) bool {
 		if r == nil {
 			return false
 		}
-		if r.Kind() == KindPromotable {
+		if r.Kind() == KindPromotable || r.Bundle != nil && r.Bundle.PromotedMax > 0 {
 			return true
 		}
 		if id = v.parent[id]; id == "" {
@@ -94,9 +103,12 @@ func (v *validator) resource(id string, r *Resource) {
 	if r.Clone != nil {
 		kinds = append(kinds, "clone")
 	}
+	if r.Bundle != nil {
+		kinds = append(kinds, "bundle")
+	}
 	switch len(kinds) {
 	case 0:
-		v.fault(p, "says nothing to run: give it one of agent, group and clone")
+		v.fault(p, "says nothing to run: give it one of agent, group, clone and bundle")
 		return
 	case 1:
 	default:
@@ -107,6 +119,7 @@ func (v *validator) resource(id string, r *Resource) {
 		v.fault(p+".meta.target-role", "Promoted fits promotable clones only, and %s is none", id)
 	}
 	v.irreparable(p, r)
+	v.inside(p, id, r)
 	if r.Agent != "" {
 		v.primitive(p, id, r)
 		return
@@ -129,6 +142,9 @@ func (v *validator) resource(id string, r *Resource) {
 	}
 	if r.Clone != nil {
 		v.clone(p+".clone", r.Clone)
+	}
+	if r.Bundle != nil {
+		v.bundle(p+".bundle", r.Bundle)
 	}
 }
 

@@ -52,6 +52,11 @@ func TestValidate(t *testing.T) {
 					return "not valid:\n" + show(faults)
 				}
 				return show(Warnings(c))
+			case "undriven":
+				if faults := Validate(c); len(faults) > 0 {
+					return "not valid:\n" + show(faults)
+				}
+				return show(Undriven(c))
 			case "strict", "validate":
 				return show(Validate(c))
 			}

@@ -166,6 +166,9 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	for id, v := range c.RoleBindings {
 		add(cib.KeyRoleBinding+id, 0, v)
 	}
+	for name, v := range c.RemoteNodes {
+		add(cib.KeyRemoteNode+name, 0, v)
+	}
 	if st.Voters != nil {
 		add(cib.KeyVoters, st.Voters.Rev, st.Voters)
 	}
