@@ -27,7 +27,9 @@ func (p *placer) assign(r *rsc, prefer int32) int32 {
 		p.assignGroup(r, prefer)
 	case cib.KindClone, cib.KindPromotable:
 		p.assignClone(r)
-	case cib.KindPrimitive, cib.KindBundle:
+	case cib.KindBundle:
+		p.assignBundle(r)
+	case cib.KindPrimitive:
 		p.assignPrimitive(r, prefer)
 	}
 	return p.assigned[r.index]
@@ -80,7 +82,7 @@ func (p *placer) takeWishes(r *rsc, c *colocation, flags wishFlags) {
 // applyColocation applies one colocation of a dependent. One that only concerns
 // one of its roles does not say where it runs.
 func (p *placer) applyColocation(r *rsc, c *colocation) {
-	if c.role != 0 && r.clone != nil {
+	if c.role != 0 && (r.clone != nil || r.part == partContainer) {
 		return
 	}
 	p.applyPrimary(r, c)

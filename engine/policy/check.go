@@ -160,6 +160,8 @@ func (c *checker) node(i int) error {
 		if x.dead != "" {
 			return c.fault(i, "fences a node that is dead: %s", x.dead)
 		}
+	case x.remote != nil:
+		return c.remote(i, x)
 	case !x.member || x.lost || x.frozen:
 		return c.fault(i, "is on a node that can't carry it out: it %s", x.why)
 	case (a.Op == cib.OpStart || a.Op == cib.OpPromote) && !x.usable && a.InFlight == "":
@@ -233,18 +235,18 @@ func (c *checker) oneActive(i int) error {
 			continue
 		}
 		active := f != nil && !f.dead && f.role > cib.RoleStopped
-		fence, fenced := c.fences[x.name]
+		lost := c.isLost(x)
 		switch {
-		case active && x.lost && !(fenced && c.waits(i, fence)):
+		case active && lost && !c.proven(i, x):
 			return c.fault(i, "does not wait for the fence of %s, where it may run", x.name)
 		case active && x.frozen:
 			return c.fault(i, "does not wait for %s, where it may run", x.name)
-		case active && !x.lost && int32(n) == at && a.InFlight != "":
-		case active && !x.lost && !c.waitsFor(i, a.Instance, x.name, cib.OpStop) && !c.onlyProbed(i, l, f):
+		case active && !lost && int32(n) == at && a.InFlight != "":
+		case active && !lost && !c.waitsFor(i, a.Instance, x.name, cib.OpStop) && !c.onlyProbed(i, l, f) && !c.endedInside(i, l, f):
 			return c.fault(i, "does not wait for the stop on %s, where it may run", x.name)
-		case !l.known[n] && x.member && !x.lost && !x.cfg.Arbiter && l.rsc != nil && c.u.opt.Probes() && c.u.discovers(l.rsc, x) && !c.waitsFor(i, a.Instance, x.name, cib.OpMonitor):
+		case !l.known[n] && x.member && !lost && !x.cfg.Arbiter && l.rsc != nil && c.u.opt.Probes() && c.u.discovers(l.rsc, x) && !c.waitsFor(i, a.Instance, x.name, cib.OpMonitor):
 			return c.fault(i, "does not wait for the probe on %s", x.name)
-		case !l.known[n] && x.lost && l.rsc != nil && l.rsc.settings.requires != "nothing" && !(fenced && c.waits(i, fence)):
+		case !l.known[n] && lost && l.rsc != nil && l.rsc.settings.requires != "nothing" && !c.proven(i, x):
 			return c.fault(i, "does not wait for the fence of %s, whose state is not known", x.name)
 		}
 	}
@@ -271,10 +273,9 @@ func (c *checker) promotable(i int, l *ledger, at int32) error {
 	promoted := 0
 	for _, f := range l.facts {
 		n := &c.u.nodes[f.node]
-		fence, fenced := c.fences[n.name]
 		switch {
 		case f.dead || f.role != cib.RolePromoted || f.node == at:
-		case n.lost && fenced && c.waits(i, fence):
+		case c.isLost(n) && c.proven(i, n):
 		case c.waitsFor(i, a.Instance, n.name, cib.OpDemote), c.waitsFor(i, a.Instance, n.name, cib.OpStop):
 		default:
 			promoted++
@@ -315,7 +316,7 @@ func (c *checker) monitor(i int) error {
 func (c *checker) starts(r *rsc, op string) []int {
 	var out []int
 	seen := map[*ledger]bool{}
-	r.primitives(func(x *rsc) {
+	r.placed(func(x *rsc) {
 		if x.ledger == nil || seen[x.ledger] {
 			return
 		}
@@ -334,7 +335,7 @@ func (c *checker) order(o *order) error {
 	if o.kind == cib.OrderOptional || o.kind == cib.OrderSerialize || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart {
 		return nil
 	}
-	paired := o.first.cfg.Clone != nil && o.then.cfg.Clone != nil && o.then.cfg.Clone.Interleave
+	paired := o.first.replicated() && o.then.replicated() && o.then.interleaves()
 	related := func(first, then int) bool {
 		return !paired || c.g.Actions[first].Node == c.g.Actions[then].Node
 	}
@@ -378,7 +379,7 @@ func (c *checker) runs(r *rsc) bool {
 // colocation: resources that must be together are never in two places, and those
 // that must be apart never in one, as far as that can be told before.
 func (c *checker) colocation(x *colocation) error {
-	if !x.mandatory() || x.attribute != "#uname" || x.role != 0 || x.withRole != 0 || x.dependent.cfg.Clone != nil || x.primary.cfg.Clone != nil {
+	if !x.mandatory() || x.attribute != "#uname" || x.role != 0 || x.withRole != 0 || x.dependent.replicated() || x.primary.replicated() {
 		return nil
 	}
 	var err error

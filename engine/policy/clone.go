@@ -194,7 +194,7 @@ type standing struct {
 // want to be promoted, then active ones on nodes that can be used, then by
 // number.
 func (p *placer) rankInstances(c *rsc) []*rsc {
-	out := slices.Clone(c.children)
+	out := slices.Clone(c.instances())
 	all := make(map[*rsc]*standing, len(out))
 	var wishes []cib.Score
 	for _, i := range out {

@@ -139,14 +139,14 @@ func (b *planner) orderStarts(o *order) {
 			}
 			b.relate(b.started[first.index], b.start[then.index], rel, o.id)
 		})
-	case o.first.cfg.Clone != nil && o.then.cfg.Clone == nil:
+	case o.first.replicated() && !o.then.replicated():
 		rel := before
 		if mandatory {
 			rel |= needs
 		}
 		b.relate(b.started[o.first.index], b.start[o.then.index], rel, o.id)
 		if mandatory { // only the instance on its own node makes it start again
-			for _, i := range o.first.children {
+			for _, i := range o.first.instances() {
 				if n := b.nodeOf(i); n != nowhere && n == b.nodeOf(o.then) {
 					b.relate(b.started[i.index], b.start[o.then.index], before|redoes, o.id)
 				}
@@ -176,20 +176,22 @@ func (b *planner) orderStops(o *order) {
 		b.eachStopPair(o, func(first, then *rsc) {
 			b.relateAll(b.stopsLast(then), b.stopsFirst(first), strict, o.id)
 		})
-	case o.first.cfg.Clone != nil && o.then.cfg.Clone == nil:
+	case o.first.replicated() && !o.then.replicated():
 		b.relateAll(b.stopsLast(o.then), b.stopsFirst(o.first), before, o.id)
 		if !mandatory {
 			return
 		}
 		all := true // nothing of the clone stays: what needs it can't stay either
-		for _, i := range o.first.children {
+		for _, i := range o.first.instances() {
 			all = all && b.nodeOf(i) == nowhere
 		}
-		for _, i := range o.first.children {
+		for _, i := range o.first.instances() {
 			if n := b.activeNode(i); n != nowhere && (all || n == b.activeNode(o.then)) {
 				b.relateAll(b.stopsLast(o.then), b.stopsFirst(i), strict, o.id)
 			}
 		}
+	case o.first.replicated() && o.then.replicated() && (o.first.kind == cib.KindBundle || o.then.kind == cib.KindBundle):
+		b.relateAll(b.stopsLast(o.then), b.stopsFirst(o.first), before, o.id)
 	default:
 		b.relateAll(b.stopsLast(o.then), b.stopsFirst(o.first), strict, o.id)
 	}
@@ -204,14 +206,14 @@ func (b *planner) refuse(r *rsc, why string) {
 
 // pairs reports whether the order holds between instances on one node.
 func (b *planner) pairs(o *order) bool {
-	return o.first.cfg.Clone != nil && o.then.cfg.Clone != nil && o.then.cfg.Clone.Interleave
+	return o.first.replicated() && o.then.replicated() && o.then.interleaves()
 }
 
 // eachPair calls f for each instance of then that is to run somewhere with the
 // instances of first on the same node; nil if there are none.
 func (b *planner) eachPair(o *order, f func(first, then *rsc)) {
 	byNode := byNode(o.first, b.nodeOf)
-	for _, i := range o.then.children {
+	for _, i := range o.then.instances() {
 		n := b.nodeOf(i)
 		if n == nowhere {
 			continue
@@ -228,7 +230,7 @@ func (b *planner) eachPair(o *order, f func(first, then *rsc)) {
 // eachStopPair calls f for instances that are active on one node now.
 func (b *planner) eachStopPair(o *order, f func(first, then *rsc)) {
 	byNode := byNode(o.first, b.activeNode)
-	for _, i := range o.then.children {
+	for _, i := range o.then.instances() {
 		if n := b.activeNode(i); n != nowhere {
 			for _, first := range byNode[n] {
 				f(first, i)
@@ -240,7 +242,7 @@ func (b *planner) eachStopPair(o *order, f func(first, then *rsc)) {
 // byNode sorts the instances of a clone by the node they are on.
 func byNode(c *rsc, on func(*rsc) int32) map[int32][]*rsc {
 	out := make(map[int32][]*rsc, len(c.children))
-	for _, i := range c.children {
+	for _, i := range c.instances() {
 		if n := on(i); n != nowhere {
 			out[n] = append(out[n], i)
 		}
@@ -359,7 +361,7 @@ func (b *planner) roleSteps(r *rsc, op string) []int32 {
 // where what it must be with can't.
 func (b *planner) keepApart() {
 	for _, c := range b.colocs {
-		if !c.mandatory() || c.attribute != "#uname" || c.dependent.cfg.Clone != nil || c.primary.cfg.Clone != nil || c.role != 0 || c.withRole != 0 {
+		if !c.mandatory() || c.attribute != "#uname" || c.dependent.replicated() || c.primary.replicated() || c.role != 0 || c.withRole != 0 {
 			continue
 		}
 		c.dependent.primitives(func(d *rsc) {

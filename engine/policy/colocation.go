@@ -122,6 +122,9 @@ func thisWithOf(r *rsc) []*colocation {
 	}
 	out := slices.Clone(r.thisWith)
 	for p, c := r.parent, r; p != nil; p, c = p.parent, p {
+		if p.kind == cib.KindBundle && c.part != partContainer {
+			break // the containers stand for the bundle
+		}
 		if p.kind == cib.KindGroup && p.children[0] != c {
 			if !afterUnmanaged(p, c) {
 				break
@@ -185,7 +188,7 @@ func withThisOf(r *rsc) []*colocation {
 	}
 	out := slices.Clone(r.withThis)
 	for p, c := r.parent, r; p != nil; p, c = p.parent, p {
-		if p.kind == cib.KindGroup && p.children[len(p.children)-1] != c {
+		if p.kind == cib.KindGroup && p.children[len(p.children)-1] != c || p.kind == cib.KindBundle && c.part != partContainer {
 			break
 		}
 		out = append(out, p.withThis...)

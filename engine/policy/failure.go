@@ -13,18 +13,19 @@ import (
 // failed there; "" if it may.
 func (u *state) thresholdReached(r *rsc, f *fact) string {
 	threshold := r.settings.threshold
+	failures := u.failuresInside(r, f)
 	name := u.nodes[f.node].name
 	switch {
 	case f.failed != nil && f.onFail == cib.OnFailStop && r.anonymous():
 		return describeFailure(f.failed, name) + ", and on-fail is stop"
-	case r.ledger.ignores() || threshold <= 0 || f.failures <= 0 || f.failures < cib.Infinity && int(f.failures) < threshold:
+	case r.ledger.ignores() || threshold <= 0 || failures <= 0 || failures < cib.Infinity && int(failures) < threshold:
 		return ""
-	case f.failures < cib.Infinity:
+	case failures < cib.Infinity:
 		op := cib.OpMonitor
 		if last := lastFailure(f); last != nil {
 			op = last.Op
 		}
-		return fmt.Sprintf("%s failed %s on %s, threshold %d", op, times(int(f.failures)), name, threshold)
+		return fmt.Sprintf("%s failed %s on %s, threshold %d", op, times(int(failures)), name, threshold)
 	}
 	if last := lastFailure(f); last != nil {
 		return describeFailure(last, name)

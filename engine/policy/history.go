@@ -62,37 +62,52 @@ func (l *ledger) on(n int32) *fact {
 // unpackHistories reads all histories and pending actions, node by node, and
 // makes resources of the orphans among them.
 func (u *state) unpackHistories() {
-	st := &u.s.Status
-	for i := range u.nodes {
+	for i := range u.nodes[:u.members] {
+		u.unpackHistoriesOf(&u.nodes[i])
+	}
+	if u.members == len(u.nodes) {
+		return
+	}
+	u.knowUnfit()
+	u.judgeNodes() // what is connected to a node that is to be fenced is cut off
+	for i := u.members; i < len(u.nodes); i++ {
 		n := &u.nodes[i]
-		var strange []string
-		histories, pending := st.Histories[n.name], st.Pending[n.name]
-		for key, h := range histories {
-			l := u.ledgers[key]
-			if l == nil || l.rsc == nil && l.clone == nil {
-				strange = append(strange, key)
-				continue
-			}
-			u.unpackHistory(n, l, h, pending[key])
+		u.judgeRemote(n)
+		u.unpackHistoriesOf(n)
+		u.settleRemote(n)
+	}
+}
+
+// unpackHistoriesOf reads what one node did.
+func (u *state) unpackHistoriesOf(n *node) {
+	st := &u.s.Status
+	var strange []string
+	histories, pending := st.Histories[n.name], st.Pending[n.name]
+	for key, h := range histories {
+		l := u.ledgers[key]
+		if l == nil || l.rsc == nil && l.clone == nil {
+			strange = append(strange, key)
+			continue
 		}
-		for key, p := range pending {
-			if p == nil || histories[key] != nil {
-				continue
-			}
-			if l := u.ledgers[key]; l == nil || l.rsc == nil && l.clone == nil {
-				strange = append(strange, key)
-				continue
-			}
-			u.unpackHistory(n, u.ledgers[key], nil, p)
+		u.unpackHistory(n, l, h, pending[key])
+	}
+	for key, p := range pending {
+		if p == nil || histories[key] != nil {
+			continue
 		}
-		slices.Sort(strange)
-		for _, key := range strange {
-			h, p := histories[key], pending[key]
-			if u.ledgers[key] == nil && !u.adopt(key, h, p) {
-				continue
-			}
-			u.unpackHistory(n, u.ledgers[key], h, p)
+		if l := u.ledgers[key]; l == nil || l.rsc == nil && l.clone == nil {
+			strange = append(strange, key)
+			continue
 		}
+		u.unpackHistory(n, u.ledgers[key], nil, p)
+	}
+	slices.Sort(strange)
+	for _, key := range strange {
+		h, p := histories[key], pending[key]
+		if u.ledgers[key] == nil && !u.adopt(key, h, p) {
+			continue
+		}
+		u.unpackHistory(n, u.ledgers[key], h, p)
 	}
 }
 
@@ -449,6 +464,14 @@ func (u *state) onFail(r *rsc, op *cib.OpResult) cib.OnFail {
 			break
 		}
 	}
+	switch {
+	case v == cib.OnFailRestartContainer && r.container == nil:
+		v = cib.OnFailDefault // it is inside of nothing
+	case v == 0 || v == cib.OnFailDefault:
+		if r.container != nil {
+			return cib.OnFailRestartContainer
+		}
+	}
 	if v != 0 && v != cib.OnFailDefault {
 		if v == cib.OnFailDemote && op.Op != cib.OpPromote && op.Role != cib.RolePromoted {
 			return cib.OnFailRestart
@@ -528,7 +551,10 @@ func (u *state) spreadInstances() {
 		}
 	}
 	for _, r := range slices.Clip(u.rscs) { // more are appended
-		if r.cfg.Clone != nil && !r.unique() {
+		switch {
+		case r.kind == cib.KindBundle && r.inner() != nil && !r.inner().unique():
+			u.spreadReplicas(r)
+		case r.cfg.Clone != nil && !r.unique() && r.bundle() == nil:
 			u.spreadClone(r)
 		}
 	}

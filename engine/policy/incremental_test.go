@@ -225,7 +225,7 @@ func TestPlannerSeesEverything(t *testing.T) {
 		known string
 	}{
 		// What these name of other resources joins them; see childrenOf and constrained.
-		{cib.Resource{}, "Description Agent Group Clone Parameters Operations Meta Utilization Position Number"},
+		{cib.Resource{}, "Description Agent Group Clone Parameters Operations Meta Utilization Position Number Bundle"},
 		{cib.Clone{}, "Resource Max NodeMax Min GloballyUnique Interleave Ordered Notify Promotable PromotedMax PromotedNodeMax"},
 		{cib.Constraint{}, "Location Colocation Order Ticket"},
 		{cib.Location{}, "Resource Node Score Role Rule Discovery UntilReached"},

@@ -88,6 +88,9 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 	if n.lost {
 		s.point = true // the fencing stops it
 	}
+	if pin == "" && endsWithContainer(r, f) {
+		s.point, s.required, s.why = true, true, cib.Why{Cause: describeFailure(f.failed, n.name)}
+	}
 	stop := b.add(s)
 	b.stop[i] = append(b.stop[i], stop)
 	if n.lost {
@@ -115,7 +118,7 @@ func (b *planner) awaitKnowledge(r *rsc) {
 	if b.target[r.index] == nowhere {
 		return
 	}
-	alone := r.anonymous() && b.cloneMax(r.clone) >= b.hosts() // others may run elsewhere anyway
+	alone := r.part == partChild || r.anonymous() && b.cloneMax(r.clone) >= b.hosts() // others may run elsewhere anyway
 	if b.probe != nil && b.probe[r.ledger.index] != nil {
 		for n := range b.nodes {
 			if !alone || int32(n) == b.target[r.index] {
@@ -152,7 +155,7 @@ func (b *planner) awaitJoining(r *rsc, start int32) {
 func (u *state) hosts() int {
 	n := 0
 	for i := range u.nodes {
-		if !u.nodes[i].cfg.Arbiter {
+		if u.nodes[i].hosts() {
 			n++
 		}
 	}
@@ -183,6 +186,9 @@ func (b *planner) factAt(r *rsc, n int32) *fact {
 func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 	if here == nil {
 		return cib.Why{}
+	}
+	if why := b.recovers(r); why.Cause != "" {
+		return why
 	}
 	if here.failed != nil && here.onFail != cib.OnFailDemote {
 		return cib.Why{Cause: describeFailure(here.failed, b.nodes[here.node].name)}

@@ -20,6 +20,7 @@ type location struct {
 func (u *state) unpackConstraints() {
 	u.locations = make(map[string][]*location)
 	u.groupColocations()
+	u.colocateGuests()
 	for _, id := range slices.Sorted(maps.Keys(u.s.Config.Constraints)) {
 		c := u.s.Config.Constraints[id]
 		switch {

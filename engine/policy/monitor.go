@@ -19,7 +19,7 @@ func (b *planner) planMonitors() {
 		}
 		i := r.index
 		t := b.target[i]
-		if t == nowhere || !b.nodes[t].member || b.nodes[t].lost {
+		if t == nowhere || !b.nodes[t].member || b.nodes[t].lost && !b.nodes[t].returns {
 			continue
 		}
 		here := b.activeAt(r, t)
@@ -47,7 +47,7 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 		if !wanted(o) || slices.ContainsFunc(r.cfg.Operations[:k], func(x cib.Operation) bool { return x.Interval == o.Interval && wanted(&x) }) {
 			continue
 		}
-		if !restarts && b.monitored(r, here, o) {
+		if !restarts && !b.reconnects(t) && b.monitored(r, here, o) {
 			continue
 		}
 		cause := "monitor it every " + o.Interval.String()
@@ -56,6 +56,7 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 			required: true, why: cib.Why{Cause: cause},
 		})
 		b.relate(b.start[i], m, before|needs, "")
+		b.awaitConnection(m, t)
 		b.relate(b.promote[i], m, before, "")
 		for _, d := range b.demote[i] {
 			b.relate(d, m, before, "")

@@ -32,6 +32,12 @@ type node struct {
 	proof       string // id of the proof of it
 	fenceable   bool   // a fence device is configured for it
 	attributes  map[string]string
+
+	kind      nodeKind
+	remote    *remote // of a node without an engine of its own; see remote.go
+	connected bool    // its connection is up
+	adrift    bool    // its connection is gone, and what runs there may go on
+	returns   bool    // a guest that is lost and comes back with the plan
 }
 
 // attribute returns an attribute of the node: a built-in one (#uname, #site,
@@ -43,7 +49,7 @@ func (n *node) attribute(name string) (string, bool) {
 	case "#site", "#site-name":
 		return n.cfg.Site, n.cfg.Site != ""
 	case "#kind":
-		return "cluster", true
+		return n.kind.String(), true
 	}
 	if v, ok := n.attributes[name]; ok {
 		return v, true

@@ -19,7 +19,10 @@ func (p *placer) place() *graph.Placement {
 	p.applyLocations()  // what the administrator wants of each node
 	p.applyFailures()   // nodes that a resource may not use any more
 	p.applyStickiness() // it rather stays where it is
-	for _, r := range p.rankTop() {
+	p.banUnfit()        // what can't be on a remote node or guest
+	ranked := p.rankTop()
+	p.connect() // remote nodes first: who can be used depends on it
+	for _, r := range ranked {
 		p.running.turn(r.base, p.rankOf(r))
 		p.assign(r, nowhere) // and what it depends on before
 	}
@@ -53,7 +56,7 @@ type placer struct {
 func newPlacer(u *state) *placer {
 	n := len(u.rscs)
 	p := &placer{
-		state: u, weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
+		state: u.withOwnNodes(), weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
 		assigning: make([]bool, n), updating: make([]bool, n), running: newCounts(len(u.nodes)),
 		pins: make([]bool, n), limits: make([]string, n), capacity: u.unpackCapacity(),
 	}
@@ -75,6 +78,10 @@ func newPlacer(u *state) *placer {
 // it; for the others the node is just allowed.
 func eachPart(r *rsc, score cib.Score, f func(*rsc, cib.Score)) {
 	f(r, score)
+	if r.kind == cib.KindBundle {
+		r.hosted(func(x *rsc) { f(x, score) })
+		return
+	}
 	for i, c := range r.children {
 		s := score
 		if r.kind == cib.KindGroup && i > 0 {
@@ -104,12 +111,18 @@ func (p *placer) applyLocations() {
 		return
 	}
 	for _, r := range p.rscs {
+		if r.bundle() != nil || r.part != partNone {
+			continue // a location of what is in a bundle is one of the bundle
+		}
 		if r.clone != nil && (r.parent == r.clone || r.base == r.clone.cfg.Clone.Resource) && len(p.locations[r.base]) > 0 {
 			continue // a location of what is in a clone is one of the clone, below
 		}
 		p.applyLocationsOf(r, r.base)
-		if r.cfg.Clone != nil {
+		switch {
+		case r.cfg.Clone != nil && r.bundle() == nil:
 			p.applyLocationsOf(r, r.cfg.Clone.Resource)
+		case r.kind == cib.KindBundle:
+			p.applyLocationsOf(r, r.cfg.Bundle.Resource)
 		}
 	}
 }

@@ -25,19 +25,22 @@ func Decide(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph, tim
 
 // plan names the steps in their order.
 func (b *planner) plan() *graph.Graph {
-	b.planFences()    // lost nodes first: recovery waits for the proof
-	b.planProbes()    // then what is not known
-	b.planInstances() // start, stop, promote and demote what is not as it should be
-	b.planGroups()    // members one after another
-	b.planClones()    // instances
-	b.planRoles()     // promote and demote
-	b.applyOrders()   // order constraints
-	b.awaitCapacity() // what leaves a node makes room first
-	b.keepApart()     // mandatory colocations hold on the way, too
-	b.spread()        // what follows from all that: restarts, and what cannot be done
-	b.planMonitors()  // of what stays or is started
-	b.planOrphans()   // forget what is not in the configuration
-	b.applyInFlight() // what was asked for already is not asked for again
+	b.planFences()     // lost nodes first: recovery waits for the proof
+	b.planProbes()     // then what is not known
+	b.planInstances()  // start, stop, promote and demote what is not as it should be
+	b.planGroups()     // members one after another
+	b.planClones()     // instances
+	b.planRoles()      // promote and demote
+	b.planBundles()    // replicas
+	b.planContainers() // what is inside of something
+	b.applyOrders()    // order constraints
+	b.awaitCapacity()  // what leaves a node makes room first
+	b.keepApart()      // mandatory colocations hold on the way, too
+	b.planRemotes()    // what is done on remote nodes, by their connections
+	b.spread()         // what follows from all that: restarts, and what cannot be done
+	b.planMonitors()   // of what stays or is started
+	b.planOrphans()    // forget what is not in the configuration
+	b.applyInFlight()  // what was asked for already is not asked for again
 	return b.emit()
 }
 
@@ -120,7 +123,7 @@ func newPlanner(u *state, p *graph.Placement) *planner {
 	}
 	cut := func(i int) []int32 { return ints[i*n : (i+1)*n : (i+1)*n] }
 	b := &planner{
-		state: u, target: cut(0), start: cut(1), started: cut(2), stopBegin: cut(3), stopEnd: cut(4), promote: cut(5), promoted: cut(6),
+		state: u.withOwnNodes(), target: cut(0), start: cut(1), started: cut(2), stopBegin: cut(3), stopEnd: cut(4), promote: cut(5), promoted: cut(6),
 		role: make([]cib.Role, n), why: make([]cib.Why, n), left: make([]bool, n), stop: make([][]int32, n), demote: make([][]int32, n),
 		fence: make([]int32, len(u.nodes)), steps: make([]step, 0, 4*n), edges: make([]edge, 0, 8*n),
 	}
@@ -128,6 +131,7 @@ func newPlanner(u *state, p *graph.Placement) *planner {
 		b.left[i] = true // until the placement says something about it
 	}
 	b.read(p)
+	b.joinRemotes()
 	return b
 }
 
@@ -136,7 +140,7 @@ func newPlanner(u *state, p *graph.Placement) *planner {
 func (b *planner) read(p *graph.Placement) {
 	byInstance := make(map[string]*rsc, len(b.rscs))
 	for _, r := range b.rscs {
-		if r.kind == cib.KindPrimitive && !r.anonymous() {
+		if r.kind == cib.KindPrimitive && (!r.anonymous() || r.part == partChild) {
 			byInstance[r.id] = r
 		}
 	}
@@ -283,7 +287,7 @@ func (b *planner) planFences() {
 		if n.fence == "" {
 			continue
 		}
-		s := step{op: cib.OpFence, node: n.index, required: true, why: cib.Why{Cause: n.fence}, stuck: b.mayFence(n)}
+		s := step{op: cib.OpFence, node: n.index, required: true, point: n.kind == kindGuest, why: cib.Why{Cause: n.fence}, stuck: b.mayFence(n)}
 		if r := b.s.Status.Requests[n.name]; openRequest(r) && (r.BootID == "" || n.boot == "" || r.BootID == n.boot) {
 			s.inFlight = r.ID
 		}

@@ -17,11 +17,11 @@ func (r *rsc) promotedMax() int { return max(0, pick(1, r.cfg.Clone.PromotedMax)
 
 // promotionScore is how much an instance wants to be promoted on a node, by its
 // agents' attributes; false if none said anything.
-func (u *state) promotionScore(i *rsc, n *node) (cib.Score, bool) {
+func (p *placer) promotionScore(i *rsc, n *node) (cib.Score, bool) {
 	var sum cib.Score
 	said := false
 	i.primitives(func(r *rsc) {
-		if text, ok := n.attribute(promotionPrefix + r.ledger.key); ok {
+		if text, ok := p.attributeNode(r, n).attribute(promotionPrefix + r.ledger.key); ok {
 			if s, err := cib.ParseScore(text); err == nil {
 				sum, said = sum.Add(s), true
 			}
@@ -120,6 +120,9 @@ func (p *placer) promote(c *rsc) {
 // promoted.
 func (p *placer) candidates(c *rsc) []candidate {
 	worth := slices.Clone(p.weights[c.index])
+	if c.bundle() != nil {
+		clear(worth) // it is its containers that nodes are worth something to
+	}
 	var out []candidate
 	for _, i := range p.rankInstances(c) {
 		n := p.assigned[i.index]
@@ -136,12 +139,12 @@ func (p *placer) candidates(c *rsc) []candidate {
 			}
 		})
 		if x.index >= 0 {
-			worth[n] = add(worth[n], x.index)
+			worth[p.hostOf(n)] = add(worth[p.hostOf(n)], x.index)
 		}
 		out = append(out, x)
 	}
 	p.updating[c.index] = true
-	for _, x := range c.withThis {
+	for _, x := range withPromoted(c) {
 		if x.withRole == cib.RolePromoted && x.influence {
 			worth = p.collect(x.dependent, worth, x, float64(x.score)/float64(cib.Infinity), wishFlags{active: true, nonnegative: true})
 		}
@@ -149,7 +152,7 @@ func (p *placer) candidates(c *rsc) []candidate {
 	p.updating[c.index] = false
 	for k := range out {
 		if x := &out[k]; x.index >= 0 {
-			x.index = max(worth[p.assigned[x.instance.index]], -cib.Infinity)
+			x.index = max(worth[p.hostOf(p.assigned[x.instance.index])], -cib.Infinity)
 		}
 	}
 	return out
@@ -162,20 +165,20 @@ func (p *placer) promotionIndex(c, i *rsc, n int32) cib.Score {
 	if !said {
 		index = -1
 	}
-	for _, id := range []string{c.base, i.base} {
+	for _, id := range namesOf(c, i) {
 		for _, l := range p.locations[id] {
 			if l.cfg.Role == cib.RolePromoted && l.applies(&p.nodes[n]) {
 				index = index.Add(l.cfg.Score)
 			}
 		}
 	}
-	for _, x := range c.thisWith {
+	for _, x := range promotedWith(c) {
 		if x.role == 0 {
 			continue
 		}
 		with := false
-		x.primary.primitives(func(r *rsc) {
-			if m := p.assigned[r.index]; m >= 0 && (x.withRole == 0 || p.inRole(r, x.withRole)) && p.samePlace(x, n, m) {
+		x.primary.placed(func(r *rsc) {
+			if m := p.assigned[r.index]; m >= 0 && (x.withRole == 0 || p.inRole(r.inside(), x.withRole)) && p.samePlace(x, p.hostOf(n), m) {
 				with = true
 			}
 		})

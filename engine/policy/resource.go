@@ -45,6 +45,16 @@ type rsc struct {
 	unpromotable, unpromotableRule string
 	frozen, frozenRule             string
 
+	// Of what has to do with remote nodes and bundles; see remote.go, bundle.go.
+	connects  int32         // the remote node that it connects; nowhere
+	guest     int32         // the guest that is inside of it; nowhere
+	container *rsc          // what it is inside of, or connects to
+	contains  []*rsc        // what is inside of it, and its connection
+	reconnect time.Duration // of a connection: how long it stays down after a failure
+	replica   *replica      // of a bundle
+	part      part          // of the replica
+	replicas  []*replica    // of a bundle
+
 	thisWith []*colocation // it is the dependent
 	withThis []*colocation // others depend on where it is
 }
@@ -185,12 +195,14 @@ func childrenOf(r *cib.Resource) []string {
 		return nil
 	case r.Clone != nil:
 		return []string{r.Clone.Resource}
+	case r.Bundle != nil && r.Bundle.Resource != "":
+		return []string{r.Bundle.Resource}
 	}
 	return r.Group
 }
 
 func (u *state) newRsc(id, base string, cfg *cib.Resource, parent *rsc, number int) *rsc {
-	r := &rsc{index: int32(len(u.rscs)), id: id, base: base, cfg: cfg, kind: cfg.Kind(), parent: parent, number: number, agent: cfg.Agent}
+	r := &rsc{index: int32(len(u.rscs)), id: id, base: base, cfg: cfg, kind: cfg.Kind(), parent: parent, number: number, agent: cfg.Agent, connects: nowhere, guest: nowhere}
 	u.rscs = append(u.rscs, r)
 	var group, clone *cib.Meta
 	for p := parent; p != nil; p = p.parent {
@@ -199,7 +211,13 @@ func (u *state) newRsc(id, base string, cfg *cib.Resource, parent *rsc, number i
 			group = &p.cfg.Meta
 		case cib.KindClone, cib.KindPromotable:
 			clone, r.clone = &p.cfg.Meta, p
-		case cib.KindPrimitive, cib.KindBundle:
+		case cib.KindBundle:
+			if clone != nil {
+				clone = &p.cfg.Meta // the clone inside has no settings of its own
+			} else {
+				group = &p.cfg.Meta
+			}
+		case cib.KindPrimitive:
 		}
 	}
 	r.settings = u.resolve(&cfg.Meta, group, clone)
@@ -219,6 +237,7 @@ func (u *state) build(id string) *rsc {
 	case cib.KindPrimitive:
 		u.bind(r, id)
 	case cib.KindBundle:
+		u.addReplicas(r)
 	}
 	return r
 }
@@ -266,6 +285,9 @@ func (r *rsc) unique() bool { return r.cfg.Clone != nil && r.cfg.Clone.GloballyU
 // nodeMax is clone-node-max; instances of an anonymous clone are the same, so
 // that a second one on a node would be the first one.
 func (r *rsc) nodeMax() int {
+	if r.kind == cib.KindBundle {
+		return r.cfg.Bundle.PerHost()
+	}
 	if !r.unique() {
 		return 1
 	}
@@ -275,9 +297,15 @@ func (r *rsc) nodeMax() int {
 // cloneMax is clone-max; of an anonymous clone, whose instances are the same, at
 // most one for each node.
 func (u *state) cloneMax(r *rsc) int {
+	if r.kind == cib.KindBundle {
+		return len(r.replicas)
+	}
+	if b := r.bundle(); b != nil {
+		return len(b.replicas)
+	}
 	hosts := 0
 	for i := range u.nodes {
-		if !u.nodes[i].cfg.Arbiter {
+		if u.nodes[i].hosts() {
 			hosts++
 		}
 	}

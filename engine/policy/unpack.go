@@ -19,6 +19,7 @@ type state struct {
 	inView     map[string]cib.ViewMember
 	nodes      []node // by name
 	nodeIndex  map[string]int32
+	members    int    // cluster nodes; remote nodes and guests come after them
 	rscs       []*rsc // the whole tree; rsc.index is the place in it
 	top        []*rsc // those without a parent, by id, orphans last
 	byID       map[string]*rsc
@@ -45,8 +46,10 @@ func unpack(s *cib.Snapshot, now time.Time) *state {
 	}
 	u.quorumLost = u.withoutQuorum()
 	u.unpackNodes()
+	u.unpackRemotes()
 	u.fenceWithoutQuorum()
 	u.unpackResources()
+	u.bindRemotes()
 	u.unpackHistories()
 	u.spreadInstances()
 	u.unpackConstraints()

@@ -147,7 +147,9 @@ func (p *placer) applyPrimary(r *rsc, c *colocation) {
 		p.applyPlaces(r, c, p.placesOf(member, c))
 	case cib.KindClone, cib.KindPromotable:
 		p.applyClone(r, c)
-	case cib.KindPrimitive, cib.KindBundle:
+	case cib.KindBundle:
+		p.applyBundle(r, c)
+	case cib.KindPrimitive:
 		p.applyPlaces(r, c, p.placesOf(primary, c))
 	}
 }
@@ -219,7 +221,7 @@ func (p *placer) dropContradictions() {
 			if !c.mandatory() || c.role != 0 || c.withRole != 0 {
 				continue
 			}
-			c.dependent.primitives(func(d *rsc) {
+			c.dependent.placed(func(d *rsc) {
 				if p.assigned[d.index] >= 0 && !p.pins[d.index] && p.contradicts(d, c) {
 					p.drop(d, "colocation "+c.id+" with "+c.primary.base+" can't hold")
 					changed = true
@@ -232,7 +234,7 @@ func (p *placer) dropContradictions() {
 // contradicts reports whether a dependent is where a colocation forbids it.
 func (p *placer) contradicts(d *rsc, c *colocation) bool {
 	n, with := p.assigned[d.index], false
-	c.primary.primitives(func(x *rsc) {
+	c.primary.placed(func(x *rsc) {
 		if c.score > 0 && x.parent != nil && x.parent.kind == cib.KindGroup && x != lastPrimitive(x.parent) {
 			return // a group is where all of it is: where its last member is
 		}

@@ -1,0 +1,60 @@
+package policy
+
+import "github.com/belay-ha/belay/engine/cib"
+
+// proven reports whether an action waits for the proof that a lost node is dead: of
+// a guest that is the stop of what it is inside of, wherever that may run.
+func (c *checker) proven(i int, n *node) bool {
+	if f, ok := c.fences[n.name]; ok {
+		return c.waits(i, f)
+	}
+	if n.kind != kindGuest || n.remote.container == nil {
+		return false
+	}
+	inside := n.remote.container
+	for _, f := range inside.active {
+		host := &c.u.nodes[f.node]
+		if c.isLost(host) && c.proven(i, host) || c.waitsFor(i, inside.ledger.key, host.name, cib.OpStop) {
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+// isLost reports whether what runs on a node is ended by a proof. A remote node
+// whose connection finds no place is lost by the plan.
+func (c *checker) isLost(n *node) bool {
+	_, fenced := c.fences[n.name]
+	return n.lost || n.remote != nil && fenced
+}
+
+// remote: what is done on a remote node is done over its connection, which is up
+// and stays, or comes up before.
+func (c *checker) remote(i int, n *node) error {
+	a := &c.g.Actions[i]
+	conn := n.remote.conn
+	if conn == nil {
+		return c.fault(i, "is on a node that nothing connects to")
+	}
+	start := c.start(conn.ledger.key, "")
+	switch {
+	case start >= 0 && c.waits(i, start):
+		return nil
+	case n.connected && !c.isLost(n) && (start < 0 || !goesUp(a.Op)):
+		if goesUp(a.Op) && !n.usable && a.InFlight == "" {
+			return c.fault(i, "is on a node that is not to be used: it %s", n.why)
+		}
+		return nil
+	}
+	return c.fault(i, "does not wait for the connection to %s", n.name)
+}
+
+// goesUp reports whether an operation makes something run.
+func goesUp(op string) bool { return op == cib.OpStart || op == cib.OpPromote }
+
+// endedInside reports whether an instance that could not be stopped is ended
+// before by the stop of what it is inside of.
+func (c *checker) endedInside(i int, l *ledger, f *fact) bool {
+	return l.rsc != nil && endsWithContainer(l.rsc, f) && c.waitsFor(i, l.rsc.container.ledger.key, c.u.nodes[f.node].name, cib.OpStop)
+}

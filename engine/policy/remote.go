@@ -1,0 +1,473 @@
+package policy
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+)
+
+// Nodes without an engine of their own. A remote node is reached through its
+// connection, a resource that runs on a cluster node. A guest is a virtual machine
+// or container that is itself a resource, with a connection that nobody has to
+// configure. What such a node can be used for follows from its connection:
+//
+//   - it is up: the node is online;
+//   - it went down with its host, or was closed while something ran there: the
+//     node is adrift. It is used again as soon as the connection has a new place,
+//     and what runs there goes on; without a place it is lost;
+//   - it failed: a remote node is lost, and is fenced as any node; a guest is
+//     recovered together with what it is inside of, whose stop is the proof.
+
+// nodeKind says what a node is.
+type nodeKind uint8
+
+const (
+	kindCluster nodeKind = iota
+	kindRemote
+	kindGuest
+)
+
+// String is the value of the node attribute #kind.
+func (k nodeKind) String() string {
+	switch k {
+	case kindRemote:
+		return "remote"
+	case kindGuest:
+		return "container"
+	case kindCluster:
+	}
+	return "cluster"
+}
+
+// remote is what a node has that is reached through a connection.
+type remote struct {
+	cib.Remote
+	conn      *rsc     // its connection; nil where the configuration has none that can run
+	container *rsc     // of a guest: what it is inside of
+	replica   *replica // of a bundle
+}
+
+// Of a guest's connection, as Pacemaker.
+const (
+	connectionInterval = 30 * time.Second
+	connectTimeout     = time.Minute
+)
+
+// unpackRemotes adds the remote nodes and guests behind the cluster nodes.
+func (u *state) unpackRemotes() {
+	u.members = len(u.nodes)
+	for _, r := range u.s.Config.Remotes() {
+		n := node{name: r.Name, index: int32(len(u.nodes)), cfg: &cib.Node{}, kind: kindRemote, remote: &remote{Remote: r}}
+		if r.Guest {
+			n.kind = kindGuest
+		}
+		if c := u.s.Config.RemoteNodes[r.Name]; c != nil {
+			n.cfg = &cib.Node{Site: c.Site, Standby: c.Standby, Maintenance: c.Maintenance, Attributes: c.Attributes, Utilization: c.Utilization}
+			n.maintenance = c.Maintenance
+		}
+		if n.status = u.s.Status.Nodes[r.Name]; n.status != nil {
+			n.boot = n.status.BootID
+		}
+		if a := u.s.Status.Attributes[r.Name]; a != nil && a.BootID == n.boot {
+			n.attributes = a.Values
+		}
+		n.fenceable = fenceable(u.s.Config, n.name)
+		u.nodeIndex[n.name] = n.index
+		u.nodes = append(u.nodes, n)
+	}
+}
+
+// bindRemotes finds the resources behind the remote nodes, and makes the
+// connections of guests. Bundles have made theirs.
+func (u *state) bindRemotes() {
+	for i := u.members; i < len(u.nodes); i++ {
+		n := &u.nodes[i]
+		if n.remote.Replica >= 0 {
+			continue
+		}
+		switch r := u.byID[n.remote.Resource]; {
+		case r == nil:
+		case r.kind != cib.KindPrimitive:
+			r.fault = "resource " + n.remote.Resource + " is in a clone, and can't be a node"
+		case n.kind == kindRemote:
+			n.remote.conn, r.connects = r, n.index
+			if t, ok := reconnectInterval(r.cfg); ok {
+				r.reconnect = t
+				r.settings.failureTimeout = t
+			}
+		default:
+			r.guest = n.index
+			n.remote.container = r
+			n.remote.conn = u.connection(n, r, nil, guestConnection(&r.cfg.Meta, n.name))
+			u.top = append(u.top, n.remote.conn)
+		}
+	}
+	for _, r := range u.rscs {
+		id := r.cfg.Meta.Container
+		if id == "" && r.parent != nil && r.parent.kind == cib.KindGroup {
+			id = r.parent.cfg.Meta.Container
+		}
+		if r.kind == cib.KindPrimitive && id != "" && r.container == nil {
+			if c := u.byID[id]; c != nil && c != r && c.kind == cib.KindPrimitive {
+				r.container = c
+				c.contains = append(c.contains, r)
+			}
+		}
+	}
+}
+
+// reconnectInterval is how long a failed connection stays down before it is tried
+// again: seconds, or with a unit.
+func reconnectInterval(cfg *cib.Resource) (time.Duration, bool) {
+	text := strings.NewReplacer("sec", "s", "min", "m", " ", "").Replace(cfg.Parameters["reconnect_interval"])
+	if n, err := strconv.Atoi(text); err == nil {
+		text = strconv.Itoa(n) + "s"
+	}
+	d, err := time.ParseDuration(text)
+	return d, err == nil && d > 0
+}
+
+// connection makes the connection of a guest.
+func (u *state) connection(n *node, container, parent *rsc, cfg *cib.Resource) *rsc {
+	r := u.newRsc(n.name, n.name, cfg, parent, -1)
+	r.connects, r.container = n.index, container
+	container.contains = append(container.contains, r)
+	u.bind(r, n.name)
+	u.byID[n.name] = r
+	return r
+}
+
+// guestConnection is the configuration of a guest's connection.
+func guestConnection(m *cib.Meta, name string) *cib.Resource {
+	timeout := cib.Duration(connectTimeout)
+	return &cib.Resource{
+		Agent:      cib.AgentRemote,
+		Parameters: map[string]string{"addr": cmp.Or(m.RemoteAddr, name), "port": numberOf(cmp.Or(m.RemotePort, cib.DefaultRemotePort))},
+		Operations: []cib.Operation{
+			{Name: cib.OpMonitor, Interval: cib.Duration(connectionInterval), Timeout: cib.Duration(connectionInterval)},
+			{Name: cib.OpStart, Timeout: pick(timeout, m.RemoteConnectTimeout)},
+		},
+		Meta: cib.Meta{AllowMigrate: new(pick(true, m.RemoteAllowMigrate)), Managed: m.Managed, Maintenance: m.Maintenance},
+	}
+}
+
+// unfit says whether a resource could run on a node at all; "" if it could, else
+// why it can't, whatever else is configured.
+func (u *state) unfit(r *rsc, n *node) string {
+	switch {
+	case n.remote != nil && n.remote.replica != nil:
+		if r.replica != n.remote.replica || r.part != partChild {
+			return "only what is inside of bundle " + n.remote.Resource + " runs on it"
+		}
+	case r.part == partChild:
+		return "it runs inside of a container"
+	case r.node() != nowhere:
+		if n.index != r.node() {
+			return "it runs inside of " + r.container.base
+		}
+	case n.kind == kindCluster:
+	case r.connects != nowhere:
+		return "connections run on cluster nodes"
+	case r.guest != nowhere && r.part != partContainer:
+		return "guests run on cluster nodes"
+	case strings.HasPrefix(r.agent, "stonith:"):
+		return "fence devices are used from cluster nodes"
+	}
+	return ""
+}
+
+// node is the guest that a resource is said to run on by its meta attribute
+// container; nowhere if it does not say so.
+func (r *rsc) node() int32 {
+	if r.container == nil || r.connects != nowhere {
+		return nowhere
+	}
+	if r.container.connects != nowhere {
+		return r.container.connects
+	}
+	return r.container.guest
+}
+
+// knowUnfit marks what is not to be looked for on remote nodes, since it can't be
+// there.
+func (u *state) knowUnfit() {
+	for _, l := range u.byKey {
+		if l.rsc == nil {
+			continue
+		}
+		for i := u.members; i < len(u.nodes); i++ {
+			if n := &u.nodes[i]; u.unfit(l.anyOf(n), n) != "" {
+				l.known[i] = true
+			}
+		}
+		if l.rsc.part == partChild {
+			for i := range u.members {
+				l.known[i] = true
+			}
+		}
+	}
+}
+
+// anyOf is the resource of a ledger that could be on a node: of the instances
+// inside of a bundle the one of that replica.
+func (l *ledger) anyOf(n *node) *rsc {
+	if l.rsc.part == partChild && n.remote != nil && n.remote.replica != nil && n.remote.replica.bundle == l.rsc.replica.bundle {
+		for _, r := range n.remote.replica.children {
+			if r.ledger == l {
+				return r
+			}
+		}
+	}
+	return l.rsc
+}
+
+// judgeRemote says what a remote node is, from the histories of its connection
+// and of what it is inside of, and before its own are read.
+func (u *state) judgeRemote(n *node) {
+	n.member, n.usable, n.lost, n.adrift, n.fence = false, false, false, false, ""
+	conn := n.remote.conn
+	if conn == nil {
+		n.why = "has no connection"
+		n.dead = "node " + n.name + " has no connection"
+		return
+	}
+	if c := n.remote.container; c != nil {
+		if at := u.at(c); at == nil {
+			n.why = "is inside of " + c.base + ", which does not run"
+			return
+		} else if u.nodes[at.node].lost {
+			n.why = "is inside of " + c.base + ", which ran on " + u.nodes[at.node].name
+			u.loseGuest(n, c.base+" was lost with "+u.nodes[at.node].name)
+			return
+		} else if at.failed != nil && restarts(at.onFail) {
+			n.why = "is inside of " + c.base + ", which failed"
+			u.loseGuest(n, c.base+": "+describeFailure(at.failed, u.nodes[at.node].name))
+			return
+		}
+	}
+	at := u.at(conn)
+	switch {
+	case at == nil:
+		n.why = "is not connected"
+		n.adrift = n.kind == kindRemote
+	case at.failed != nil && restarts(at.onFail):
+		text := "its connection failed: " + describeFailure(at.failed, u.nodes[at.node].name)
+		n.why = "is not connected, since " + text
+		switch {
+		case n.kind == kindGuest:
+			u.loseGuest(n, text)
+		case at.failed.Op == cib.OpStart || n.wasFenced():
+			n.adrift = true
+		default:
+			u.loseRemote(n, text)
+		}
+	case u.nodes[at.node].lost:
+		n.why = "was connected to " + u.nodes[at.node].name
+		if n.adrift = true; n.kind == kindGuest {
+			u.loseGuest(n, "it was connected to "+u.nodes[at.node].name+", which is lost")
+		}
+	default:
+		n.member, n.connected = true, true
+		u.useRemote(n)
+	}
+}
+
+// restarts reports whether a failure ends what failed.
+func restarts(o cib.OnFail) bool {
+	return o != cib.OnFailIgnore && o != cib.OnFailDemote && o != cib.OnFailBlock
+}
+
+// wasFenced reports whether a remote node was fenced and did not come back yet.
+func (n *node) wasFenced() bool { return n.status != nil && n.status.State == cib.NodeFenced }
+
+// at is where a resource is active, of several places one that lives; nil if it
+// is not active.
+func (u *state) at(r *rsc) *fact {
+	list := u.activeFacts(r.ledger)
+	for _, f := range list {
+		if n := &u.nodes[f.node]; n.member && !n.lost {
+			return f
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+// useRemote makes a connected node one that can be used, as far as the
+// configuration lets it.
+func (u *state) useRemote(n *node) {
+	switch {
+	case n.cfg.Standby:
+		n.why = "is in standby"
+	case n.cfg.Maintenance:
+		n.why = "is in maintenance"
+	default:
+		n.usable, n.why = true, ""
+	}
+}
+
+// loseRemote marks a remote node that must be fenced before anything is recovered.
+func (u *state) loseRemote(n *node, text string) {
+	switch {
+	case !u.opt.Fencing() && !n.fenceable, n.remote.conn != nil && !n.remote.conn.settings.managed:
+		n.adrift = true
+	default:
+		n.lost, n.fence = true, "node "+n.name+" is lost: "+text
+	}
+}
+
+// loseGuest marks a guest that is recovered together with what it is inside of.
+func (u *state) loseGuest(n *node, text string) {
+	if c := n.remote.container; c == nil || !c.settings.managed || c.settings.maintenance {
+		return
+	}
+	n.member, n.usable, n.lost = false, false, true
+	if n.fence == "" {
+		n.fence = text
+	}
+}
+
+// settleRemote judges a remote node again once its own histories are read: what
+// runs on one that can't be reached is lost with it.
+func (u *state) settleRemote(n *node) {
+	if n.member || n.lost || n.dead != "" {
+		return
+	}
+	active := ""
+	for _, l := range u.byKey {
+		if f := l.on(n.index); f != nil && !f.dead && f.role > cib.RoleStopped {
+			active = l.key
+			break
+		}
+	}
+	if active == "" {
+		return
+	}
+	if n.kind == kindGuest {
+		u.loseGuest(n, active+" may run there, and it can't be reached")
+		return
+	}
+	if at := u.at(n.remote.conn); at != nil && at.failed != nil && restarts(at.onFail) && !n.wasFenced() {
+		u.loseRemote(n, active+" may run there, and its connection failed")
+	}
+}
+
+// banUnfit keeps resources off the nodes that they can't be on.
+func (p *placer) banUnfit() {
+	if p.members == len(p.nodes) {
+		return
+	}
+	for _, r := range p.rscs {
+		if r.kind != cib.KindPrimitive {
+			continue
+		}
+		from := p.members
+		if r.container != nil || r.part == partChild {
+			from = 0
+		}
+		for i := from; i < len(p.nodes); i++ {
+			if text := p.unfit(r, &p.nodes[i]); text != "" {
+				p.want(r, int32(i), -cib.Infinity, graph.Part{Rule: "node", Text: text})
+			}
+		}
+	}
+}
+
+// connect places the connections, and with them decides which remote nodes can be
+// used. The others wait for that.
+func (p *placer) connect() {
+	for i := p.members; i < len(p.nodes); i++ {
+		if n := &p.nodes[i]; n.remote.conn != nil && n.remote.replica == nil {
+			p.assign(n.remote.conn, nowhere)
+			p.joined(n)
+		}
+	}
+}
+
+// joined decides on a remote node whose connection is placed.
+func (p *placer) joined(n *node) {
+	container := n.remote.container
+	up := p.assigned[n.remote.conn.index] >= 0 && (container == nil || p.assigned[container.index] >= 0)
+	p.joinedAs(n, up)
+	if n.returns {
+		n.lost = false // what is placed on it runs there when the plan is done
+	}
+}
+
+// joinedAs is what the place of its connection makes of a remote node, for Place
+// and Plan alike.
+func (u *state) joinedAs(n *node, up bool) {
+	switch {
+	case n.lost && n.kind == kindRemote:
+	case up:
+		n.returns, n.adrift = n.lost, false
+		n.member = true
+		u.useRemote(n)
+	case n.adrift && !n.lost && n.why != "" && u.dependsOn(n):
+		u.loseRemote(n, "its connection can't be placed")
+		n.usable = false
+	case n.member:
+		n.usable, n.why = false, "is being disconnected"
+	default:
+		n.usable = false
+	}
+}
+
+// dependsOn reports whether anything may run on a node that is adrift.
+func (u *state) dependsOn(n *node) bool {
+	if at := u.at(n.remote.conn); at != nil && !n.wasFenced() {
+		return true // it was connected until now: whatever runs there goes on
+	}
+	for _, l := range u.byKey {
+		if f := l.on(n.index); f != nil && !f.dead && f.role > cib.RoleStopped {
+			return true
+		}
+	}
+	return false
+}
+
+// hosts reports whether instances of any clone can run on a node.
+func (n *node) hosts() bool {
+	return !n.cfg.Arbiter && (n.remote == nil || n.remote.Replica < 0)
+}
+
+// withOwnNodes returns the state with nodes that a phase may change: what becomes
+// of remote nodes depends on the placement of their connections.
+func (u *state) withOwnNodes() *state {
+	if u.members == len(u.nodes) {
+		return u
+	}
+	own := *u
+	own.nodes = slices.Clone(u.nodes)
+	return &own
+}
+
+// joinRemotes decides on the remote nodes by the placement.
+func (b *planner) joinRemotes() {
+	for i := b.members; i < len(b.nodes); i++ {
+		n := &b.nodes[i]
+		if n.remote.conn == nil {
+			continue
+		}
+		c := n.remote.container
+		b.joinedAs(n, b.target[n.remote.conn.index] >= 0 && (c == nil || b.target[c.index] >= 0))
+	}
+}
+
+// nested reports whether anything in a configuration is inside of something else,
+// or reached through a connection.
+func nested(c *cib.Config) bool {
+	for _, r := range c.Resources {
+		if r != nil && (r.Bundle != nil || r.Agent == cib.AgentRemote || r.Meta.RemoteNode != "" || r.Meta.Container != "") {
+			return true
+		}
+	}
+	return false
+}
