@@ -47,6 +47,7 @@ type Action struct {
 	Op         string  `json:"op"`
 	Node       *string `json:"node"`
 	IntervalMS int64   `json:"interval_ms"`
+	Guest      bool    `json:"guest_connection,omitempty"` // of the connection of a guest, which nobody configured
 	Cause      string  `json:"cause,omitempty"`
 	Rule       string  `json:"rule,omitempty"` // id of the constraint or option that decided
 }
@@ -69,12 +70,17 @@ const reduceMax = 60_000
 
 // describer knows which primitives have numbered instances and which have roles.
 type describer struct {
+	*inside
 	unique, roles map[string]bool
 }
 
 func newDescriber(c *cib.Config) *describer {
-	d := &describer{map[string]bool{}, map[string]bool{}}
+	d := &describer{newInside(c), map[string]bool{}, map[string]bool{}}
 	for _, r := range c.Resources {
+		if r != nil && r.Bundle != nil {
+			d.unique[r.Bundle.Resource] = r.Bundle.PerHost() > 1
+			d.roles[r.Bundle.Resource] = r.Bundle.PromotedMax > 0
+		}
 		if r == nil || r.Clone == nil {
 			continue
 		}
@@ -110,6 +116,12 @@ func Describe(s *cib.Snapshot, active []graph.Activity, p *graph.Placement, g *g
 	for name, n := range s.Config.Nodes {
 		d.Nodes[name] = NodeKind{Type: "member", State: nodeState(s, name, n)}
 	}
+	for name, r := range x.remotes {
+		d.Nodes[name] = NodeKind{Type: "remote", State: "online"}
+		if r.Guest {
+			d.Nodes[name] = NodeKind{Type: "guest", State: "online"}
+		}
+	}
 	return d
 }
 
@@ -143,16 +155,14 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 		resources[x.Instance] = x.Resource
 		now[[2]string{x.Instance, x.Node}] = x.Role
 	}
+	d.empty(now)
 	for i := range g.Actions {
 		a := &g.Actions[i]
 		at := [2]string{a.Instance, a.Node}
 		switch a.Op {
 		case cib.OpFence:
-			for k := range now {
-				if k[1] == a.Node {
-					delete(now, k)
-				}
-			}
+			now.end(a.Node)
+			d.empty(now)
 			continue
 		case cib.OpStart, cib.OpMigrateFrom:
 			now[at] = cib.RoleStarted
@@ -162,6 +172,9 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 			now[at] = cib.RoleUnpromoted
 		case cib.OpStop, cib.OpMigrateTo:
 			delete(now, at)
+			if d.guests[a.Instance] != "" {
+				d.empty(now)
+			}
 		}
 		resources[a.Instance] = a.Resource
 	}
@@ -178,6 +191,9 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 	})
 	for _, k := range keys {
 		rsc := resources[k[0]]
+		if d.implied[rsc] {
+			continue
+		}
 		runs[rsc]++
 		role := now[k]
 		if d.roles[rsc] && role == cib.RoleStarted {
@@ -190,6 +206,9 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 	}
 	for i := range p.Instances { // and as many stopped ones as are left
 		a := &p.Instances[i]
+		if d.implied[a.Resource] {
+			continue
+		}
 		if runs[a.Resource]--; runs[a.Resource] < 0 {
 			stopped := Place{Resource: a.Resource, Role: cib.RoleStopped.String()}
 			if a.Node == "" {
@@ -198,6 +217,7 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 			out = append(out, stopped)
 		}
 	}
+	out = append(out, d.bundles(now)...)
 	slices.SortStableFunc(out, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
 	return out
 }
@@ -222,6 +242,9 @@ func (d *describer) action(a *cib.Action) Action {
 		return out
 	}
 	out.Resource, out.Instance = &a.Resource, d.number(a.Resource, a.Instance)
+	if r, ok := d.remotes[a.Resource]; ok && r.Guest {
+		out.Guest = r.Replica < 0
+	}
 	switch {
 	case a.Op == cib.OpMonitor && a.Interval == 0:
 		out.Op = "probe"

@@ -88,6 +88,7 @@ func Import(d *Document, now time.Time) *Imported {
 	im.importQuorum()
 	im.importNodes() // and what they are, for rules
 	im.importResources()
+	im.importRemotes()
 	im.importTags()
 	im.importConstraints()
 	im.importTickets()

@@ -16,6 +16,7 @@ type host struct {
 	transient map[string]string
 	dc        bool
 	cluster   string
+	kind      string   // remote or container; "" is a cluster node
 	state     *element // its node_state; nil if there is none
 }
 
@@ -27,7 +28,7 @@ func (h *host) attribute(name string) (string, bool) {
 	case "#id":
 		return h.id, true
 	case "#kind":
-		return "cluster", true
+		return cmp.Or(h.kind, "cluster"), true
 	case "#is_dc":
 		return strconv.FormatBool(h.dc), true
 	case "#cluster-name":
@@ -96,8 +97,7 @@ func (im *importer) importNode(e *element, states map[string]*element, number ui
 		im.note(e, id, "it has neither a name nor an id")
 		return
 	case kind == "remote":
-		im.note(e, name, "remote nodes are not known here")
-		return
+		return // see importRemotes
 	case kind == "ping":
 		im.note(e, name, "ping nodes are not known here: see quorum devices and the ping agent")
 		return

@@ -176,6 +176,11 @@ func parseOnFail(value string) cib.OnFail {
 	}
 }
 
+func parsePort(text string) (int, bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n > 0 && n < 1<<16
+}
+
 // meta sets meta attributes.
 func (im *importer) meta(m *cib.Meta, e *element, v *values) {
 	id := e.attr("id")
@@ -244,8 +249,20 @@ func (im *importer) meta(m *cib.Meta, e *element, v *values) {
 				ok = false
 			}
 		case "clone-max", "clone-node-max", "clone-min", "globally-unique", "interleave", "ordered", "notify", "promotable",
-			"promoted-max", "promoted-node-max", "resource-failure-stickiness", "collocated", "remote-node", "":
-			// of clones, groups and guests: read there
+			"promoted-max", "promoted-node-max", "resource-failure-stickiness", "collocated", "container-attribute-target", "":
+			// of clones, groups and bundles: read there
+		case "remote-node":
+			m.RemoteNode = value
+		case "remote-addr":
+			m.RemoteAddr = value
+		case "remote-port":
+			m.RemotePort, ok = parsePort(value)
+		case "remote-connect-timeout":
+			ok = setDuration(&m.RemoteConnectTimeout, value)
+		case "remote-allow-migrate":
+			ok = setBool(&m.RemoteAllowMigrate, value)
+		case "container":
+			m.Container = value
 		default:
 			im.noteName(e, id, raw, "there is no such meta attribute here")
 		}

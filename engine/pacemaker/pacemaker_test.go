@@ -109,7 +109,7 @@ func TestNotes(t *testing.T) {
 		{"crm_config", "", "load-threshold"},
 		{"crm_config", "", `"many" is not understood`},
 		{"primitive", "web", "a second resource"},
-		{"bundle", "box", "bundles are not known"},
+		{"bundle", "box", "names no container technology"},
 		{"primitive", "lost", "names no agent"},
 		{"clone", "cl", "is anonymous"},
 		{"rsc_location", "l1", `"nobody"`},

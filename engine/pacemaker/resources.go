@@ -43,7 +43,7 @@ func (im *importer) importResources() {
 func (im *importer) importResource(e *element, up inherited) string {
 	id := e.attr("id")
 	switch e.name {
-	case "primitive", "group", "clone", "master":
+	case "primitive", "group", "clone", "master", "bundle":
 		if id == "" {
 			im.note(e, "", "it has no id")
 			return ""
@@ -53,9 +53,6 @@ func (im *importer) importResource(e *element, up inherited) string {
 			return ""
 		}
 	case "template":
-		return ""
-	case "bundle":
-		im.note(e, id, "bundles are not known here; it is left out, and so is what is in it")
 		return ""
 	default:
 		im.note(e, id, "this kind of resource is not known")
@@ -68,11 +65,15 @@ func (im *importer) importResource(e *element, up inherited) string {
 		im.importPrimitive(e, r, up)
 	case "group":
 		im.importGroup(e, r, up)
+	case "bundle":
+		im.importBundle(e, r, up)
 	default:
 		im.importClone(e, r, up)
 	}
-	if r.Agent == "" && len(r.Group) == 0 && r.Clone == nil {
-		im.note(e, id, "there is nothing in it that could be carried over")
+	if r.Agent == "" && len(r.Group) == 0 && r.Clone == nil && r.Bundle == nil {
+		if e.name != "bundle" { // which has said so
+			im.note(e, id, "there is nothing in it that could be carried over")
+		}
 		return ""
 	}
 	im.Snapshot.Config.Resources[id] = r
@@ -148,9 +149,6 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	r.Utilization = im.capacities(e, &capacity)
 	im.operations(m, r, about)
 	im.prims[id] = &primitive{e: m, cfg: r, class: class, clone: up.clone, unique: up.unique}
-	if own.of["remote-node"] != "" {
-		im.noteName(e, id, "remote-node", "guest nodes are not known here: the resource is carried over, the node %s in it is not", shorten(own.of["remote-node"]))
-	}
 }
 
 // defaultsFor applies those rsc_defaults whose rules name agents. The others are
