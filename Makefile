@@ -33,6 +33,7 @@ setup: ## install what the build and the tests need: Debian packages, Go tools
 
 build: ## build every program into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/belay-mgmtd-pam
 
 demo: build ## a cluster on this machine, to try
 	bin/belay dev

@@ -232,6 +232,10 @@ type Problem struct {
 	Remedy string  `json:"remedy,omitempty"`
 	Status int     `json:"status"` // HTTP status
 	Faults []Fault `json:"faults,omitempty"`
+	// RetryAfter says after how many seconds it may work; 0: nothing is known.
+	RetryAfter int `json:"retryAfter,omitempty"`
+	// Approval is the id of what waits for a second person.
+	Approval string `json:"approval,omitempty"`
 }
 
 // Error makes a Problem usable as an error.

@@ -47,9 +47,12 @@ const (
 	cobra      = "github.com/spf13/"
 	datadriven = "github.com/cockroachdb/datadriven"
 	dbus       = "github.com/godbus/dbus/"
+	echo       = "github.com/labstack/echo/"
 	etcd       = "go.etcd.io/"
 	grpc       = "google.golang.org/grpc"
+	huma       = "github.com/danielgtaylor/huma/"
 	jsonschema = "github.com/google/jsonschema-go/"
+	prometheus = "github.com/prometheus/client_golang/"
 	rapid      = "pgregory.net/rapid"
 	semver     = "golang.org/x/mod/semver"
 	systemd    = "github.com/coreos/go-systemd/"
@@ -57,6 +60,7 @@ const (
 	xsync      = "golang.org/x/sync/"
 	xsys       = "golang.org/x/sys/"
 	xterm      = "golang.org/x/term"
+	xtime      = "golang.org/x/time/"
 	yaml       = "sigs.k8s.io/yaml"
 	zap        = "go.uber.org/zap"
 )
@@ -101,10 +105,11 @@ var rules = []rule{
 
 	// The management daemon and its faces.
 	{pkg: "mgmtd/authz", may: []string{"engine/cib"}, ban: impure, third: []string{casbin}, why: "who may do what is a table, not a process"},
-	{pkg: "mgmtd/auth", may: []string{"audit"}, third: []string{"github.com/msteinert/pam/"}, planned: true, why: "PAM is known in one place"},
-	{pkg: "mgmtd/view", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, planned: true, why: "one snapshot, many readers"},
-	{pkg: "mgmtd/change", may: slices.Concat(nouns, []string{"engine/client", "mgmtd/authz", "audit"}), ban: noExec, planned: true, why: "one door for every change"},
-	{pkg: "mgmtd/api", may: slices.Concat(nouns, []string{"mgmtd/auth", "mgmtd/authz", "mgmtd/view", "mgmtd/change", "audit"}), ban: noExec, planned: true, why: "HTTP handlers decode, ask, encode"},
+	{pkg: "mgmtd/auth", may: []string{"engine/api"}, ban: noExec, why: "who somebody is, is found out without knowing what they may do"},
+	{pkg: "mgmtd/auth/pamhelper", may: []string{"mgmtd/auth"}, ban: noExec, third: []string{"github.com/msteinert/pam/", xsys}, why: "PAM, and with it cgo, is known in one place"},
+	{pkg: "mgmtd/view", may: nouns, ban: noExec, why: "one state, many readers"},
+	{pkg: "mgmtd/change", may: slices.Concat(nouns, []string{"mgmtd/auth", "mgmtd/authz"}), ban: noExec, why: "one door for every change"},
+	{pkg: "mgmtd/api", may: slices.Concat(nouns, []string{"mgmtd/auth", "mgmtd/authz", "mgmtd/view", "mgmtd/change"}), ban: noExec, third: []string{huma, echo, prometheus, xtime}, why: "HTTP handlers decode, ask, encode"},
 	{pkg: "snmp/mib", may: nouns, ban: impure, why: "a walk is a function of a snapshot"},
 	{pkg: "snmp/snmpd", may: []string{"snmp/usm"}, third: []string{xsys}, why: "the private agent is a program of net-snmp: it is started and watched here only"},
 	{pkg: "snmp/usm", ban: impure, why: "names and limits"},
@@ -113,15 +118,15 @@ var rules = []rule{
 	{pkg: "cim/cimxml", ban: impure, planned: true, why: "a codec"},
 	{pkg: "cim/server", may: slices.Concat(nouns, []string{"cim/model", "cim/cimxml"}), ban: noExec, planned: true, why: "authentication and changes come in as functions from mgmtd"},
 	{pkg: "gui", ban: noExec, planned: true, why: "embeds files"},
-	{pkg: "mgmtd", may: slices.Concat(nouns, []string{"mgmtd/*", "snmp/*", "cim/*", "gui", "audit", "engine/client"}), ban: noExec, planned: true, why: "the one place where the daemon is put together"},
+	{pkg: "mgmtd", may: slices.Concat(nouns, []string{"mgmtd/*", "snmp/*", "cim/*", "gui", "audit", "engine/client", "engine/pki"}), ban: noExec, why: "the one place where the daemon is put together"},
 
 	// Programs.
 	{pkg: "cmd/belayd", may: slices.Concat(nouns, []string{"engine/daemon", "engine/idle", "engine/store", "engine/pki"}), third: []string{cobra, systemd + "v22/daemon"}, why: "mains are thin"},
 	{pkg: "cmd/belay", may: slices.Concat(frontEnd, []string{"cmd/belay/*"}), third: []string{cobra, yaml, xterm, jsonschema}, why: "the CLI is a client; it shares the engine's vocabulary and its policy, not its daemon"},
 	{pkg: "cmd/belay-shim", may: []string{"engine/agent/shim"}, ban: noExec, why: "mains are thin"},
 	{pkg: "cmd/belay-quorumd", may: []string{"engine/quorumd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
-	{pkg: "cmd/belay-mgmtd", may: []string{"mgmtd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
-	{pkg: "cmd/belay-mgmtd-pam", may: []string{"mgmtd/auth"}, planned: true, why: "the only program with cgo stays small"},
+	{pkg: "cmd/belay-mgmtd", may: []string{"mgmtd"}, third: []string{systemd + "v22/daemon"}, why: "mains are thin"},
+	{pkg: "cmd/belay-mgmtd-pam", may: []string{"mgmtd/auth", "mgmtd/auth/pamhelper"}, ban: noExec, why: "the only program with cgo stays small"},
 	{pkg: "cmd/*/*", may: frontEnd, third: []string{cobra, yaml, xterm, xsys}, why: "a part of a program knows what the program may know"},
 
 	// Tests of the whole. Nothing outside test/ imports them.

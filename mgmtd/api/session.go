@@ -1,0 +1,222 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/mgmtd/auth"
+)
+
+type loginInput struct {
+	UserAgent string `header:"User-Agent"`
+	Body      struct {
+		User     string `json:"user" maxLength:"128" doc:"name as the node knows it"`
+		Password string `json:"password" maxLength:"4096"`
+		// Cookie asks for the session in a cookie, for browsers: the token is then not
+		// in the answer, where a script could read it.
+		Cookie bool `json:"cookie,omitempty" doc:"give the session as a cookie, for browsers"`
+	}
+}
+
+type sessionAnswer struct {
+	Token   string       `json:"token,omitempty" doc:"for the header Authorization: Bearer; shown once"`
+	CSRF    string       `json:"csrfToken,omitempty" doc:"for the header X-CSRF-Token of changes, where the session is in a cookie"`
+	Session auth.Session `json:"session"`
+}
+
+type whoAmI struct {
+	User    string      `json:"user"`
+	Roles   []string    `json:"roles" doc:"held now"`
+	Only    []string    `json:"only,omitempty" doc:"the roles that an API token may use"`
+	Groups  []string    `json:"groups,omitempty"`
+	Method  auth.Method `json:"method"`
+	Session string      `json:"session" doc:"public id"`
+	Local   bool        `json:"local,omitempty" doc:"known on this node only: it began without quorum"`
+	Node    string      `json:"node" doc:"that answers"`
+	Cluster string      `json:"cluster,omitempty"`
+	CSRF    string      `json:"csrfToken,omitempty" doc:"for the header X-CSRF-Token of changes, where the session is in a cookie"`
+}
+
+type body[T any] struct{ Body T }
+
+type none struct{}
+
+// Named is the input of what is about one thing.
+type Named struct {
+	ID string `path:"id" maxLength:"200"`
+}
+
+// cookieFor makes the cookie of a session; without a secret one that ends it.
+func cookieFor(secret string) http.Cookie {
+	//nolint:gosec // all three are set
+	c := http.Cookie{Name: cookieName, Value: secret, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	if secret == "" {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// setCookie puts a cookie into the answer.
+func (k *call) setCookie(c http.Cookie) { k.answer.Add("Set-Cookie", c.String()) }
+
+func (s *Server) sessionRoutes() {
+	register(s, op{method: http.MethodPost, path: "/v1/session", id: "login", tag: "session", text: "Log in with a password", public: true, status: http.StatusCreated},
+		func(ctx context.Context, k *call, in *loginInput) (*body[sessionAnswer], error) {
+			b, err := s.opts.Auth.Login(ctx, auth.Login{
+				User: in.Body.User, Password: in.Body.Password, Address: k.address, Client: in.UserAgent, Via: "rest",
+			})
+			if err != nil {
+				return nil, err
+			}
+			out := sessionAnswer{Token: b.Secret, Session: b.Session}
+			if in.Body.Cookie {
+				// A cookie that came along is not taken over: every log-in is a new session.
+				out.Token, out.CSRF = "", auth.CSRFToken(b.Secret)
+				k.setCookie(cookieFor(b.Secret))
+			}
+			return &body[sessionAnswer]{out}, nil
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/session", id: "whoami", tag: "session", text: "Tell who I am and what I hold"},
+		func(_ context.Context, k *call, _ *none) (*body[whoAmI], error) {
+			w := k.subject
+			out := whoAmI{
+				User: w.User, Roles: s.opts.Door.Roles(w.User, w.Groups), Only: w.Only, Groups: w.Groups, Method: w.Method, Session: w.Session,
+				Local: w.Local, Node: s.opts.Node(),
+			}
+			if out.Roles == nil {
+				out.Roles = []string{}
+			}
+			if v := s.opts.View.Current(); v.Summary != nil {
+				out.Cluster = v.Summary.Cluster.Name
+			}
+			if k.cookie {
+				out.CSRF = auth.CSRFToken(k.secret)
+			}
+			return &body[whoAmI]{out}, nil
+		})
+	register(s, op{method: http.MethodDelete, path: "/v1/session", id: "logout", tag: "session", text: "Log out"},
+		func(ctx context.Context, k *call, _ *none) (*struct{}, error) {
+			k.setCookie(cookieFor(""))
+			return nil, s.opts.Auth.End(ctx, k.subject, k.subject.Session, "log-out")
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/sessions", id: "listSessions", tag: "session", text: "List my sessions, or everybody's where I may"},
+		func(_ context.Context, k *call, _ *none) (*body[[]auth.Session], error) {
+			user := k.subject.User
+			if s.opts.Door.Can(k.subject, "read", "session/*").Allowed {
+				user = ""
+			}
+			return &body[[]auth.Session]{s.opts.Auth.Sessions(user, s.now())}, nil
+		})
+	register(s, op{method: http.MethodDelete, path: "/v1/sessions/{id}", id: "endSession", tag: "session", text: "End a session"},
+		func(ctx context.Context, k *call, in *Named) (*struct{}, error) {
+			owner := s.opts.Auth.Owner(in.ID)
+			if owner != k.subject.User {
+				if err := s.opts.Door.Require(ctx, k.subject, "delete", "session/"+in.ID); err != nil {
+					return nil, err
+				}
+			}
+			if owner == "" {
+				return nil, api.NewProblem(api.CodeNotFound, "there is no such session")
+			}
+			return nil, s.opts.Auth.End(ctx, k.subject, in.ID, "ended by "+k.subject.User)
+		})
+	s.tokenRoutes()
+	s.certificateRoutes()
+	s.rightsRoutes()
+}
+
+type tokenInput struct {
+	Body struct {
+		Name  string       `json:"name" minLength:"1" maxLength:"64" doc:"what it is for"`
+		Roles []string     `json:"roles,omitempty" doc:"the roles it may use; default: all of mine"`
+		Scope []string     `json:"scope,omitempty" maxItems:"32" doc:"objects it may change, such as resource/web*; default: all"`
+		Life  cib.Duration `json:"life" doc:"how long it lives, at most 8784h"`
+	}
+}
+
+type tokenAnswer struct {
+	Secret string     `json:"secret" doc:"for the header Authorization: Bearer; shown once"`
+	Token  auth.Token `json:"token"`
+}
+
+func (s *Server) tokenRoutes() {
+	register(s, op{method: http.MethodPost, path: "/v1/api-tokens", id: "createAPIToken", tag: "session", text: "Make an API token for a program", status: http.StatusCreated},
+		func(ctx context.Context, k *call, in *tokenInput) (*body[tokenAnswer], error) {
+			held := *k.subject
+			held.Roles = s.opts.Door.Roles(held.User, held.Groups)
+			t, secret, err := s.opts.Auth.NewToken(ctx, &held, in.Body.Name, in.Body.Roles, in.Body.Scope, in.Body.Life.D())
+			if err != nil {
+				return nil, err
+			}
+			return &body[tokenAnswer]{tokenAnswer{secret, *t}}, nil
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/api-tokens", id: "listAPITokens", tag: "session", text: "List my API tokens, or everybody's where I may"},
+		func(_ context.Context, k *call, _ *none) (*body[[]auth.Token], error) {
+			user := k.subject.User
+			if s.opts.Door.Can(k.subject, "read", "api-token/*").Allowed {
+				user = ""
+			}
+			return &body[[]auth.Token]{s.opts.Auth.Tokens(user)}, nil
+		})
+	register(s, op{method: http.MethodDelete, path: "/v1/api-tokens/{id}", id: "deleteAPIToken", tag: "session", text: "Void an API token"},
+		func(ctx context.Context, k *call, in *Named) (*struct{}, error) {
+			own := slices.ContainsFunc(s.opts.Auth.Tokens(k.subject.User), func(t auth.Token) bool { return t.ID == in.ID })
+			if !own {
+				if err := s.opts.Door.Require(ctx, k.subject, "delete", "api-token/"+in.ID); err != nil {
+					return nil, err
+				}
+			}
+			return nil, s.opts.Auth.DeleteToken(ctx, k.subject, in.ID)
+		})
+}
+
+type certificateInput struct {
+	Body struct {
+		Key     string    `json:"key" minLength:"64" maxLength:"95" doc:"SHA-256 of the SubjectPublicKeyInfo, in hex"`
+		User    string    `json:"user" maxLength:"128" doc:"who comes with it"`
+		Note    string    `json:"note,omitempty" maxLength:"200"`
+		Expires time.Time `json:"expires"`
+	}
+}
+
+func (s *Server) certificateRoutes() {
+	object := "api-token/client-certificate"
+	register(s, op{method: http.MethodGet, path: "/v1/client-certificates", id: "listClientCertificates", tag: "session", text: "List the client certificates that are let in", action: "read", object: object},
+		func(_ context.Context, _ *call, _ *none) (*body[[]auth.Certificate], error) {
+			return &body[[]auth.Certificate]{s.opts.Auth.Certificates()}, nil
+		})
+	register(s, op{method: http.MethodPost, path: "/v1/client-certificates", id: "addClientCertificate", tag: "session", text: "Let the holder of a key in by a client certificate", action: "create", object: object, status: http.StatusCreated},
+		func(ctx context.Context, k *call, in *certificateInput) (*struct{}, error) {
+			if in.Body.User == k.subject.User {
+				return nil, api.NewProblem(api.CodeForbidden, "nobody enters a certificate for themselves")
+			}
+			return nil, s.opts.Auth.AddCertificate(ctx, k.subject, auth.Certificate{Key: in.Body.Key, User: in.Body.User, Note: in.Body.Note, Expires: in.Body.Expires.UTC()})
+		})
+	register(s, op{method: http.MethodDelete, path: "/v1/client-certificates/{id}", id: "deleteClientCertificate", tag: "session", text: "Keep the holder of a key out", action: "delete", object: object},
+		func(ctx context.Context, k *call, in *Named) (*struct{}, error) {
+			return nil, s.opts.Auth.DeleteCertificate(ctx, k.subject, in.ID)
+		})
+}
+
+type mayInput struct {
+	Action string `query:"action" required:"true" maxLength:"64"`
+	Object string `query:"object" required:"true" maxLength:"300"`
+}
+
+type mayAnswer struct {
+	Allowed bool   `json:"allowed"`
+	Rule    string `json:"rule,omitempty" doc:"the rule that decided"`
+	Reason  string `json:"reason"`
+}
+
+func (s *Server) rightsRoutes() {
+	register(s, op{method: http.MethodGet, path: "/v1/can-i", id: "canI", tag: "session", text: "Tell whether I may do something, and why"},
+		func(_ context.Context, k *call, in *mayInput) (*body[mayAnswer], error) {
+			d := s.opts.Door.Can(k.subject, in.Action, in.Object)
+			return &body[mayAnswer]{mayAnswer{d.Allowed, d.Rule, d.Reason}}, nil
+		})
+}
