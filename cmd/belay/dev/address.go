@@ -38,6 +38,13 @@ func (n network) node(i int) []string {
 	return out
 }
 
+// restPort is the management daemon's.
+const restPort = 7443
+
+func (n network) rest(i int) string {
+	return net.JoinHostPort(n.node(i)[0], strconv.Itoa(restPort))
+}
+
 func (n network) service() string {
 	return fmt.Sprintf("127.%d.0.%d:%d", n.a, serviceHost, servicePort)
 }
@@ -76,7 +83,7 @@ func (n network) free(ctx context.Context, nodes int) error {
 	}
 	for i := 1; i <= nodes; i++ {
 		for _, a := range n.node(i) {
-			for _, p := range []int{ports.Store, ports.StorePeer, ports.API} {
+			for _, p := range []int{ports.Store, ports.StorePeer, ports.API, restPort} {
 				if err := listen(net.JoinHostPort(a, strconv.Itoa(p))); err != nil {
 					return err
 				}

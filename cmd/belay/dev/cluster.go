@@ -45,6 +45,9 @@ type options struct {
 	nodes    int
 	dir      string
 	belayd   string
+	mgmtd    string // "": none runs
+	pam      string
+	noMgmt   bool
 	logLevel string
 	noReboot bool
 	timeout  time.Duration
@@ -60,6 +63,7 @@ type cluster struct {
 	fence  *fenceDevice
 	client []*client.Client // by node
 	web    *http.Client
+	users  []FileUser
 	began  time.Time
 	phases phases
 
@@ -73,6 +77,7 @@ type phases struct {
 	Init    time.Duration // for "cluster init" and the configuration
 	Join    time.Duration // until every node has joined
 	Settle  time.Duration // until all is as it should be
+	Manage  time.Duration // from there until every management daemon is ready
 }
 
 // openCluster starts the machines of a new cluster and its fence device.
@@ -86,11 +91,19 @@ func openCluster(ctx context.Context, o options, w *workDir, note func(string)) 
 	if c.net, err = chooseNetwork(ctx, o.nodes); err != nil {
 		return nil, err
 	}
-	c.super = &supervisor{dir: w.path, program: program, belayd: o.belayd, logLevel: o.logLevel, note: note, changed: c.update}
+	c.super = &supervisor{dir: w.path, program: program, belayd: o.belayd, mgmtd: o.mgmtd, pam: o.pam, logLevel: o.logLevel, note: note, changed: c.update}
 	for i := 1; i <= o.nodes; i++ {
 		n := &node{name: nodeName(i), dir: filepath.Join(w.path, nodeName(i)), addresses: c.net.node(i)}
+		if o.mgmtd != "" {
+			n.rest = c.net.rest(i)
+		}
 		c.super.nodes = append(c.super.nodes, n)
 		c.client = append(c.client, client.New(n.socket()))
+	}
+	if o.mgmtd != "" {
+		if c.users, err = makeUsers(w.path, program); err != nil {
+			return nil, errors.Join(err, c.net.guard.Close())
+		}
 	}
 	if err := c.super.begin(); err != nil {
 		return nil, errors.Join(err, c.net.guard.Close())
@@ -148,6 +161,11 @@ func (c *cluster) start(ctx context.Context) error {
 	if err := c.copyCA(); err != nil {
 		return err
 	}
+	began := time.Now()
+	if err := c.awaitManagement(ctx); err != nil {
+		return fmt.Errorf("reach the management daemons: %w", err)
+	}
+	c.phases.Manage = time.Since(began)
 	c.mu.Lock()
 	c.ready = true
 	c.mu.Unlock()
@@ -356,11 +374,15 @@ func (c *cluster) copyCA() error {
 
 // file describes the cluster as it is now.
 func (c *cluster) file() *File {
-	return &File{
+	f := &File{
 		Version: 1, Release: c.opts.release, Cluster: clusterName, Supervisor: FileProcess{os.Getpid()}, Nodes: fileNodes(c.super.views()),
 		CA: filepath.Join(c.work.path, fileCA), Service: FileService{resourceWeb, c.url()},
-		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd,
+		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd, Users: c.users,
 	}
+	if c.opts.mgmtd != "" {
+		f.REST = f.Nodes[0].REST
+	}
+	return f
 }
 
 // update writes dev.json anew, after a change.

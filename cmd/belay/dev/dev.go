@@ -70,10 +70,11 @@ With --detach it runs in the background; DIR/dev.json names everything that runs
 	f.DurationVar(&o.timeout, "timeout", time.Minute, "`time` in which the cluster must be ready")
 	f.BoolVar(&o.noReboot, "no-reboot", false, "a fenced node stays off, until the power is turned on again")
 	f.StringVar(&o.belayd, "belayd", "", "`program` of the engine (default: belayd beside this program, else in $PATH)")
+	f.BoolVar(&o.noMgmt, "no-mgmt", false, "run no management daemon: no REST, no GUI")
 	f.StringVar(&o.logLevel, "log-level", "info", "`level` of the engines' logs: debug, info, warn or error")
 	c.PersistentFlags().StringVar(&o.dir, "dir", "", "`directory` of the cluster (default: a temporary one)")
 	c.MarkFlagsMutuallyExclusive("detach", "stop", "status", "selftest")
-	c.AddCommand(machineCommand(), webCommand(), superviseCommand(&o), powerCommand(&o))
+	c.AddCommand(machineCommand(), webCommand(), superviseCommand(&o), powerCommand(&o), pamCheckCommand())
 	return c
 }
 
@@ -99,7 +100,23 @@ func (o *options) check() error {
 	if o.belayd, err = findBelayd(o.belayd); err != nil {
 		return err
 	}
+	o.findMgmtd()
 	return nil
+}
+
+// findMgmtd looks for the management daemon and its helper beside the engine. The
+// helper is not there where it was built without cgo; then none runs.
+func (o *options) findMgmtd() {
+	if o.noMgmt {
+		return
+	}
+	for name, path := range map[string]*string{"belay-mgmtd": &o.mgmtd, "belay-mgmtd-pam": &o.pam} {
+		*path = filepath.Join(filepath.Dir(o.belayd), name)
+		if _, err := os.Stat(*path); err != nil {
+			o.mgmtd, o.pam = "", ""
+			return
+		}
+	}
 }
 
 // findBelayd finds the engine's program.

@@ -207,6 +207,9 @@ func (w *workDir) empty() error {
 			return fmt.Errorf("empty the directory of the cluster: %w", err)
 		}
 	}
+	if err := os.RemoveAll(filepath.Join(w.path, dirUsers)); err != nil {
+		return fmt.Errorf("empty the directory of the cluster: %w", err)
+	}
 	return nil
 }
 

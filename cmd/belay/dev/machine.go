@@ -34,13 +34,12 @@ type machine struct {
 	name     string
 	dir      string
 	belayd   string
+	mgmtd    string // program of the management daemon; "": none runs
+	pam      string // program of its PAM helper
+	rest     string // where it listens
 	logLevel string
 	bootID   string
 	report   *os.File
-
-	engine  int // number of the process; 0: none
-	started time.Time
-	pause   time.Duration
 }
 
 // machineCommand is one boot of a node, started by the supervisor only.
@@ -59,6 +58,9 @@ func machineCommand() *cobra.Command {
 	c.Flags().StringVar(&m.name, "name", "", "`name` of the node")
 	c.Flags().StringVar(&m.dir, "dir", "", "`directory` of the node")
 	c.Flags().StringVar(&m.belayd, "belayd", "", "`program` of the engine")
+	c.Flags().StringVar(&m.mgmtd, "mgmtd", "", "`program` of the management daemon")
+	c.Flags().StringVar(&m.pam, "pam", "", "`program` of its PAM helper")
+	c.Flags().StringVar(&m.rest, "rest", "", "`address` of the management daemon")
 	c.Flags().StringVar(&m.logLevel, "log-level", "info", "`level` of the engine's log")
 	return c
 }
@@ -82,26 +84,32 @@ func (m *machine) run() (int, error) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		close(parent)
 	}()
-	start := time.NewTimer(0)
-	defer start.Stop()
+	list := m.children()
+	start := make(chan *child, len(list))
+	again := func(c *child, pause time.Duration) { time.AfterFunc(pause, func() { start <- c }) }
+	for _, c := range list {
+		c.pause = restartMin
+		start <- c
+	}
 	for {
 		select {
 		case <-signals:
 			return 0, m.end()
 		case <-parent:
 			return 0, m.end()
-		case <-start.C:
-			if err := m.start(); err != nil {
+		case c := <-start:
+			if err := c.start(); err != nil {
 				return 1, errors.Join(err, m.end())
 			}
+			m.tell("%s %d", c.name, c.pid)
 		case <-children:
 			reset := false
 			reap(func(pid int, ws unix.WaitStatus) {
-				if pid != m.engine {
-					return
+				for _, c := range list {
+					if pid == c.pid {
+						reset = m.exited(c, ws, again) || reset
+					}
 				}
-				reset = ws.Exited() && ws.ExitStatus() == exitReset
-				start.Reset(m.ended(ws))
 			})
 			if reset {
 				return exitReset, m.end()
@@ -125,7 +133,6 @@ func (m *machine) boot() error {
 		}
 	}
 	m.bootID = newBootID()
-	m.pause = restartMin
 	return nil
 }
 
@@ -152,37 +159,6 @@ func (m *machine) args() []string {
 
 // socketOf is the engine's socket of the node with that directory.
 func socketOf(dir string) string { return filepath.Join(dir, "run", "belayd.sock") }
-
-// start starts belayd.
-func (m *machine) start() error {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return fmt.Errorf("start belayd: %w", err)
-	}
-	defer null.Close() //nolint:errcheck // only read
-	pid, err := syscall.ForkExec(m.belayd, m.args(), &syscall.ProcAttr{
-		Dir: "/", Env: os.Environ(), Files: []uintptr{null.Fd(), 1, 2},
-		Sys: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
-	if err != nil {
-		return fmt.Errorf("start %s: %w", m.belayd, err)
-	}
-	m.engine, m.started = pid, time.Now()
-	m.tell("engine %d", pid)
-	return nil
-}
-
-// ended notes the end of belayd and says when to start it again.
-func (m *machine) ended(ws unix.WaitStatus) time.Duration {
-	m.engine = 0
-	m.tell("ended %s", exitText(ws))
-	if time.Since(m.started) >= restartGood {
-		m.pause = restartMin
-	}
-	pause := m.pause
-	m.pause = min(2*m.pause, restartMax)
-	return pause
-}
 
 // tell reports to the supervisor. Without one nobody needs to know.
 func (m *machine) tell(format string, args ...any) {

@@ -244,6 +244,12 @@ func (c *cluster) hints(stop string) string {
 	} {
 		fmt.Fprintf(&b, "  %-62s # %s\n", l[0], l[1])
 	}
+	if c.opts.mgmtd != "" {
+		fmt.Fprintf(&b, "\nManagement: https://%s, of every node; certificate authority: %s\n", v[0].rest, c.work.path+"/"+fileCA)
+		for _, u := range c.users {
+			fmt.Fprintf(&b, "  user %-15s password %s\n", u.Name, u.Password)
+		}
+	}
 	fmt.Fprintf(&b, "Everything that runs stands in %s. %s\n", c.work.path+"/"+fileDev, stop)
 	return b.String()
 }

@@ -19,7 +19,16 @@ type File struct {
 	CA         string      `json:"ca"` // file with the certificate of the cluster's authority
 	Service    FileService `json:"service"`
 	Fence      FileFence   `json:"fence"`
-	Belayd     string      `json:"belayd"` // the engine's program
+	Belayd     string      `json:"belayd"`          // the engine's program
+	REST       string      `json:"rest,omitempty"`  // address of a management daemon; "": none runs
+	Users      []FileUser  `json:"users,omitempty"` // who can log in there, one of each role
+}
+
+// FileUser is somebody who can log in.
+type FileUser struct {
+	Name     string `json:"name"`
+	Password string `json:"password"`
+	Role     string `json:"role"`
 }
 
 // FileProcess is one process.
@@ -35,7 +44,9 @@ type FileNode struct {
 	EnginePID int      `json:"engine_pid"` // of belayd; 0: does not run
 	Power     string   `json:"power"`      // on, off
 	Addresses []string `json:"addresses"`
-	Log       string   `json:"log"` // of its engine
+	Log       string   `json:"log"`                // of its engine
+	REST      string   `json:"rest,omitempty"`     // of its management daemon
+	MgmtPID   int      `json:"mgmt_pid,omitempty"` // of its belay-mgmtd; 0: does not run
 }
 
 // FileService is the demo service.
@@ -86,7 +97,10 @@ func fileNodes(views []view) []FileNode {
 	out := make([]FileNode, len(views))
 	for i := range views {
 		v := &views[i]
-		out[i] = FileNode{Name: v.name, Socket: v.socket, PID: v.machine, EnginePID: v.engine, Power: "on", Addresses: v.addresses, Log: v.log}
+		out[i] = FileNode{Name: v.name, Socket: v.socket, PID: v.machine, EnginePID: v.engine, Power: "on", Addresses: v.addresses, Log: v.log, MgmtPID: v.mgmt}
+		if v.rest != "" {
+			out[i].REST = "https://" + v.rest
+		}
 		if v.state == off {
 			out[i].Power = "off"
 		}

@@ -35,6 +35,7 @@ type node struct {
 	name      string
 	dir       string
 	addresses []string
+	rest      string // address of its management daemon
 
 	power sync.Mutex // one switching at a time
 
@@ -42,6 +43,7 @@ type node struct {
 	state   state
 	machine proc // where state is on
 	engine  int  // number of the process of belayd; 0: it does not run now
+	mgmt    int  // that of the management daemon
 	ends    int  // how often belayd has ended since the machine was started
 	lastEnd string
 	life    *os.File      // its end is the end of the machine
@@ -54,6 +56,8 @@ type supervisor struct {
 	dir      string
 	program  string // this program
 	belayd   string
+	mgmtd    string // "": no management daemon runs
+	pam      string
 	logLevel string
 	nodes    []*node
 	note     func(text string) // tells people what happened; must not block
@@ -202,9 +206,11 @@ func (s *supervisor) boot(n *node) (bool, error) {
 		return false, errors.Join(err, life.Close())
 	}
 	defer reportEnd.Close() //nolint:errcheck // the machine has its own
-	pid, err := syscall.ForkExec(s.program, []string{
-		s.program, "dev", "machine", "--name", n.name, "--dir", n.dir, "--belayd", s.belayd, "--log-level", s.logLevel,
-	}, &syscall.ProcAttr{
+	args := []string{s.program, "dev", "machine", "--name", n.name, "--dir", n.dir, "--belayd", s.belayd, "--log-level", s.logLevel}
+	if s.mgmtd != "" {
+		args = append(args, "--mgmtd", s.mgmtd, "--pam", s.pam, "--rest", n.rest)
+	}
+	pid, err := syscall.ForkExec(s.program, args, &syscall.ProcAttr{
 		Dir: "/", Env: s.environment(), Files: []uintptr{lifeEnd.Fd(), log.Fd(), log.Fd(), reportEnd.Fd()},
 		Sys: &syscall.SysProcAttr{Setsid: true}, // a Ctrl-C at the terminal is for the supervisor
 	})
@@ -215,7 +221,7 @@ func (s *supervisor) boot(n *node) (bool, error) {
 	if err != nil {
 		return false, errors.Join(err, life.Close(), report.Close())
 	}
-	n.state, n.machine, n.engine, n.ends, n.lastEnd, n.life, n.died = on, id, 0, 0, "", life, make(chan struct{})
+	n.state, n.machine, n.engine, n.mgmt, n.ends, n.lastEnd, n.life, n.died = on, id, 0, 0, 0, "", life, make(chan struct{})
 	s.work.Go(func() { s.listen(n, id, report) })
 	return true, nil
 }
@@ -245,6 +251,8 @@ func (s *supervisor) listen(n *node, id proc, report *os.File) {
 			switch what {
 			case "engine":
 				n.engine, _ = strconv.Atoi(text)
+			case "mgmtd":
+				n.mgmt, _ = strconv.Atoi(text)
 			case "ended":
 				n.engine, n.lastEnd = 0, text
 				n.ends++
@@ -268,7 +276,7 @@ func (s *supervisor) reap() {
 	reap(func(pid int, ws unix.WaitStatus) {
 		for _, n := range s.nodes {
 			if n.state == on && n.machine.PID == pid {
-				n.state, n.machine, n.engine = dying, proc{}, 0
+				n.state, n.machine, n.engine, n.mgmt = dying, proc{}, 0, 0
 				_ = n.life.Close()
 				close(n.died)
 				s.work.Go(func() { s.lost(n, ws) })
@@ -408,11 +416,13 @@ type view struct {
 	state     state
 	machine   int
 	engine    int
+	mgmt      int
 	ends      int
 	lastEnd   string
 	socket    string
 	log       string
 	addresses []string
+	rest      string
 }
 
 // views returns all nodes.
@@ -421,7 +431,7 @@ func (s *supervisor) views() []view {
 	defer s.mu.Unlock()
 	out := make([]view, len(s.nodes))
 	for i, n := range s.nodes {
-		out[i] = view{n.name, n.state, n.machine.PID, n.engine, n.ends, n.lastEnd, n.socket(), n.log(), n.addresses}
+		out[i] = view{n.name, n.state, n.machine.PID, n.engine, n.mgmt, n.ends, n.lastEnd, n.socket(), n.log(), n.addresses, n.rest}
 	}
 	return out
 }
