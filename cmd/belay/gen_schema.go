@@ -220,4 +220,5 @@ var tables = map[reflect.Type][]any{
 	reflect.TypeFor[cib.MultipleActive]():   table(cib.MultipleActives),
 	reflect.TypeFor[cib.OrderKind]():        table(cib.OrderKinds),
 	reflect.TypeFor[cib.QuorumDeviceKind](): table(cib.QuorumDeviceKinds),
+	reflect.TypeFor[cib.Severity]():         table(cib.Severities),
 }

@@ -21,6 +21,8 @@ type Config struct {
 	QuorumDevices map[string]*QuorumDevice  `json:"quorum-devices,omitempty"`
 	Tickets       map[string]*Ticket        `json:"tickets,omitempty"`
 	Roles         map[string]*AccessRole    `json:"roles,omitempty"`         // who may do what, besides the built-in roles; applying a document that has none keeps them
+	SNMPUsers     map[string]*SNMPUser      `json:"snmp-users,omitempty"`    // whom SNMP knows: users of version 3, communities of version 2c
+	SNMPTargets   map[string]*SNMPTarget    `json:"snmp-targets,omitempty"`  // who receives notifications
 	RoleBindings  map[string]*RoleBinding   `json:"role-bindings,omitempty"` // who holds which role; applying a document that has none keeps them
 	RemoteNodes   map[string]*RemoteNode    `json:"remote-nodes,omitempty"`  // settings of remote and guest nodes
 }
@@ -33,6 +35,7 @@ type Cluster struct {
 	Options          Options    `json:"options"`
 	ResourceDefaults Meta       `json:"resource-defaults,omitzero"`
 	OpDefaults       OpDefaults `json:"op-defaults,omitzero"`
+	SNMP             SNMP       `json:"snmp,omitzero"`
 	// Properties are what agents keep for the whole cluster, by set and name, such
 	// as where replication is up to. Nothing here reads them. Applying a document
 	// that has none keeps them.

@@ -64,6 +64,8 @@ var sections = []section{
 	sectionOf("resource", KeyResource, "resources", func(c *Config) *map[string]*Resource { return &c.Resources }),
 	sectionOf("role", KeyRole, "roles", func(c *Config) *map[string]*AccessRole { return &c.Roles }),
 	sectionOf("role-binding", KeyRoleBinding, "role-bindings", func(c *Config) *map[string]*RoleBinding { return &c.RoleBindings }),
+	sectionOf("snmp-target", KeySNMPTarget, "snmp-targets", func(c *Config) *map[string]*SNMPTarget { return &c.SNMPTargets }),
+	sectionOf("snmp-user", KeySNMPUser, "snmp-users", func(c *Config) *map[string]*SNMPUser { return &c.SNMPUsers }),
 	sectionOf("ticket", KeyTicket, "tickets", func(c *Config) *map[string]*Ticket { return &c.Tickets }),
 }
 
@@ -92,6 +94,8 @@ func (c *Config) Clone() *Config {
 		Roles:         cloneMap(c.Roles),
 		RoleBindings:  cloneMap(c.RoleBindings),
 		RemoteNodes:   cloneMap(c.RemoteNodes),
+		SNMPUsers:     cloneMap(c.SNMPUsers),
+		SNMPTargets:   cloneMap(c.SNMPTargets),
 	}
 }
 

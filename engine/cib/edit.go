@@ -418,6 +418,10 @@ func usersOf(c *Config, kind, id string) []Fault {
 		for _, bid := range slices.Sorted(maps.Keys(c.RoleBindings)) {
 			use(join("role-bindings", bid, false)+".role", c.RoleBindings[bid].Role == id)
 		}
+	case "snmp-user":
+		for _, tid := range slices.Sorted(maps.Keys(c.SNMPTargets)) {
+			use(join("snmp-targets", tid, false)+".user", c.SNMPTargets[tid].User == id)
+		}
 	case "ticket":
 		for _, cid := range slices.Sorted(maps.Keys(c.Constraints)) {
 			x := c.Constraints[cid]

@@ -19,6 +19,8 @@ const (
 	KeyQuorumDevice  = "config/quorum-device/"   // + id
 	KeyTicket        = "config/ticket/"          // + id
 	KeyRole          = "config/role/"            // + name
+	KeySNMPUser      = "config/snmp-user/"       // + name
+	KeySNMPTarget    = "config/snmp-target/"     // + id
 	KeyRoleBinding   = "config/role-binding/"    // + id
 	KeyRemoteNode    = "config/remote-node/"     // + name
 	KeyConfigHistory = "history/"                // + generation, 20 digits; with the change itself, see GenerationRecord

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// AssignNumbers gives every resource, fence device and quorum device of c its number:
+// AssignNumbers gives every resource, device and SNMP target of c its number:
 // the one that it has in old, else the next after last. It returns the last number
 // given, which stands in [ConfigGeneration], so that none is given twice. What c says
 // itself counts for nothing: it may come from another cluster. The documents that
@@ -14,6 +14,7 @@ func AssignNumbers(c, old *Config, last uint32) uint32 {
 	assignNumbers(c.Resources, old.Resources, &last, func(r *Resource) *uint32 { return &r.Number })
 	assignNumbers(c.FenceDevices, old.FenceDevices, &last, func(d *FenceDevice) *uint32 { return &d.Number })
 	assignNumbers(c.QuorumDevices, old.QuorumDevices, &last, func(d *QuorumDevice) *uint32 { return &d.Number })
+	assignNumbers(c.SNMPTargets, old.SNMPTargets, &last, func(t *SNMPTarget) *uint32 { return &t.Number })
 	return last
 }
 

@@ -101,7 +101,7 @@ func keepSecrets(c, old *Config) (*Config, []Fault) {
 
 // place names one parameter in a configuration.
 type place struct {
-	section string // resources, fence-devices, quorum-devices
+	section string // resources, fence-devices, quorum-devices, snmp-users
 	id      string
 	op      int // index of the operation; -1: the object's own parameters
 	name    string
@@ -109,6 +109,9 @@ type place struct {
 
 func (p place) path() string {
 	at := join(p.section, p.id, false)
+	if p.section == sectionSNMPUsers {
+		return join(at, p.name, false)
+	}
 	if p.op >= 0 {
 		at = fmt.Sprintf("%s.operations[%d]", at, p.op)
 	}
@@ -117,7 +120,7 @@ func (p place) path() string {
 
 // object names what the parameter belongs to.
 func (p place) object() string {
-	prefix := map[string]string{"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice}[p.section]
+	prefix := map[string]string{"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice, sectionSNMPUsers: KeySNMPUser}[p.section]
 	return SealObject(prefix+p.id, p.name)
 }
 
@@ -145,6 +148,10 @@ func (p place) in(c *Config) (string, bool) {
 	case "quorum-devices":
 		if d := c.QuorumDevices[p.id]; d != nil {
 			m = d.Parameters
+		}
+	case sectionSNMPUsers:
+		if u := c.SNMPUsers[p.id]; u != nil {
+			m = u.secrets()
 		}
 	}
 	v, ok := m[p.name]
@@ -213,8 +220,18 @@ func mapSecrets(c *Config, secret Secret, f func(at place, value string) (string
 		}
 		return &n
 	})
+	out.SNMPUsers = mapObjects(c.SNMPUsers, func(id string, u *SNMPUser) *SNMPUser {
+		m, changed := values(place{sectionSNMPUsers, id, -1, ""}, "snmp", u.secrets())
+		if !changed {
+			return u
+		}
+		return u.withSecrets(m)
+	})
 	return &out, failed
 }
+
+// sectionSNMPUsers holds secrets that are fields, not parameters.
+const sectionSNMPUsers = "snmp-users"
 
 // mapObjects returns m itself where f changes nothing.
 func mapObjects[V any](m map[string]*V, f func(id string, v *V) *V) map[string]*V {

@@ -68,6 +68,7 @@ func Empty() *Snapshot {
 			FenceDevices: map[string]*FenceDevice{}, FenceTopology: map[string]*FenceTopology{},
 			QuorumDevices: map[string]*QuorumDevice{}, Tickets: map[string]*Ticket{},
 			Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{}, RemoteNodes: map[string]*RemoteNode{},
+			SNMPUsers: map[string]*SNMPUser{}, SNMPTargets: map[string]*SNMPTarget{},
 		},
 		Status: Status{
 			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Attributes: map[string]*Attributes{},
@@ -237,6 +238,10 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &b.config().Tickets, KeyTicket, kv, nil)
 	case strings.HasPrefix(key, KeyRole):
 		return one(b, &b.config().Roles, KeyRole, kv, nil)
+	case strings.HasPrefix(key, KeySNMPUser):
+		return one(b, &b.config().SNMPUsers, KeySNMPUser, kv, nil)
+	case strings.HasPrefix(key, KeySNMPTarget):
+		return one(b, &b.config().SNMPTargets, KeySNMPTarget, kv, nil)
 	case strings.HasPrefix(key, KeyRoleBinding):
 		return one(b, &b.config().RoleBindings, KeyRoleBinding, kv, nil)
 	case strings.HasPrefix(key, KeyRemoteNode):

@@ -62,6 +62,7 @@ func Validate(c *Config) []Fault {
 		v.present(p, c.Tickets[id] != nil)
 	}
 	v.access()
+	v.snmp()
 	return v.faults
 }
 

@@ -163,6 +163,12 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	for id, v := range c.Roles {
 		add(cib.KeyRole+id, 0, v)
 	}
+	for id, v := range c.SNMPUsers {
+		add(cib.KeySNMPUser+id, 0, v)
+	}
+	for id, v := range c.SNMPTargets {
+		add(cib.KeySNMPTarget+id, 0, v)
+	}
 	for id, v := range c.RoleBindings {
 		add(cib.KeyRoleBinding+id, 0, v)
 	}
