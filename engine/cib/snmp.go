@@ -2,7 +2,7 @@ package cib
 
 import (
 	"maps"
-	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,9 +112,19 @@ func (v *validator) snmp() {
 
 func snmpListen(text string) bool {
 	network, at, _ := strings.Cut(text, ":")
-	host, port, err := net.SplitHostPort(at)
-	n, bad := strconv.ParseUint(port, 10, 16)
-	return (network == "udp" || network == "udp6") && err == nil && bad == nil && n > 0 && net.ParseIP(host) != nil
+	where, err := netip.ParseAddrPort(at)
+	return (network == "udp" || network == "udp6") && err == nil && where.Port() > 0
+}
+
+// hostPort reports whether text is a name or address with a port; an IPv6 address
+// stands in brackets.
+func hostPort(text string) bool {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Port() > 0
+	}
+	host, port, _ := strings.Cut(text, ":")
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && host != "" && !strings.ContainsAny(host, " \t\n[]/")
 }
 
 const snmpUserMax = 32 // RFC 3414, usmUserName
@@ -155,8 +165,7 @@ func (v *validator) snmpTarget(id string, t *SNMPTarget) {
 		v.fault(p, "is empty")
 		return
 	}
-	host, port, err := net.SplitHostPort(t.Address)
-	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" || strings.ContainsAny(host, " \n") {
+	if !hostPort(t.Address) {
 		v.fault(p+".address", "%q is no host:port", t.Address)
 	}
 	if v.c.SNMPUsers[t.User] == nil {
