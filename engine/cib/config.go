@@ -406,7 +406,10 @@ type Order struct {
 	ThenAction  string    `json:"then-action,omitempty"` // default FirstAction
 	Kind        OrderKind `json:"kind,omitzero"`         // default Mandatory
 	Symmetrical *bool     `json:"symmetrical,omitempty"` // default true, false for Serialize
-	RequireAll  *bool     `json:"require-all,omitempty"`
+	RequireAll  *bool     `json:"require-all,omitempty"` // default true; false: of the instances of a clone that comes first one is enough
+	// Alternative is a word that several orders of one resource may share: then one
+	// of what comes first is enough.
+	Alternative string `json:"alternative,omitempty"`
 }
 
 // TicketConstraint lets a resource run only while the cluster holds a ticket.

@@ -463,6 +463,12 @@ func (v *validator) order(p string, o *Order) {
 			v.fault(x.path, "%s fits promotable clones only, and %s is none", x.action, x.id)
 		}
 	}
+	if o.Alternative != "" {
+		v.id(p+".alternative", o.Alternative, IDMax)
+		if o.Kind == OrderOptional || o.Kind == OrderSerialize {
+			v.fault(p+".alternative", "one of several is enough where they are needed: it fits Mandatory orders only")
+		}
+	}
 	if o.Kind == OrderSerialize && o.Symmetrical != nil && *o.Symmetrical {
 		v.fault(p+".symmetrical", "Serialize has no direction: leave symmetrical out")
 	}

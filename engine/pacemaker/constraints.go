@@ -375,9 +375,7 @@ func (im *importer) orderKind(e *element) cib.OrderKind {
 func (im *importer) orderSets(e *element, sets []set, o cib.Order, add func(cib.Order)) {
 	im.noteName(e, e.attr("id"), "resource_set", "it is spread to pairs of resources")
 	for i, s := range sets {
-		if !s.requireAll {
-			im.noteName(e, e.attr("id"), "require-all", "one of a set is enough for what comes after it only where the set is a clone; here all are waited for")
-		}
+		o.Alternative = ""
 		o.FirstAction, o.ThenAction = orderAction(s.action), orderAction(s.action)
 		if s.sequential {
 			for k := 1; k < len(s.members); k++ {
@@ -390,10 +388,15 @@ func (im *importer) orderSets(e *element, sets []set, o cib.Order, add func(cib.
 		}
 		last := sets[i-1]
 		from, to := last.members, s.members
-		if last.sequential {
+		up := last.action == "" || last.action == "start" || last.action == "promote"
+		o.Alternative = ""
+		if !last.requireAll && up && o.Kind == 0 {
+			o.Alternative = e.attr("id") + "-" + strconv.Itoa(i)
+		}
+		if last.sequential && o.Alternative == "" {
 			from = from[len(from)-1:]
 		}
-		if s.sequential {
+		if s.sequential && o.Alternative == "" {
 			to = to[:1]
 		}
 		o.FirstAction, o.ThenAction = orderAction(last.action), orderAction(s.action)

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -335,7 +336,7 @@ func (c *checker) order(o *order) error {
 	if o.kind == cib.OrderOptional || o.kind == cib.OrderSerialize || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart {
 		return nil
 	}
-	paired := o.first.replicated() && o.then.replicated() && o.then.interleaves()
+	paired := o.first.replicated() && o.then.replicated() && o.then.interleaves() && o.enough() == 0
 	related := func(first, then int) bool {
 		return !paired || c.g.Actions[first].Node == c.g.Actions[then].Node
 	}
@@ -351,7 +352,10 @@ func (c *checker) order(o *order) error {
 			}
 			before = before || related(first, then)
 		}
-		if !before && !c.runs(o.first) {
+		if have := c.upOrStarted(o.first); o.alternative == "" && have < o.enough() {
+			return c.fault(then, "starts with %d of %s, order %s asks for %d", have, o.first.base, o.id, o.enough())
+		}
+		if !before && !c.runs(o.first) && !c.hasAlternative(o) {
 			return c.fault(then, "starts without %s, which order %s puts before it", o.first.base, o.id)
 		}
 	}
@@ -367,6 +371,25 @@ func (c *checker) order(o *order) error {
 		}
 	}
 	return nil
+}
+
+// upOrStarted counts what of a resource is active or started by the plan.
+func (c *checker) upOrStarted(r *rsc) int {
+	n := len(c.starts(r, cib.OpStart))
+	r.primitives(func(x *rsc) {
+		if len(x.active) > 0 && c.start(x.ledger.key, c.u.nodes[x.active[0].node].name) < 0 {
+			n++
+		}
+	})
+	return n
+}
+
+// hasAlternative reports whether something else that an order allows in the place
+// of what comes first is active or started.
+func (c *checker) hasAlternative(o *order) bool {
+	return o.alternative != "" && slices.ContainsFunc(c.u.ordersThen[o.then.index], func(x *order) bool {
+		return x.alternative == o.alternative && c.upOrStarted(x.first) > 0
+	})
 }
 
 // runs reports whether some of a resource is active, or may be.

@@ -15,12 +15,12 @@ func (b *planner) planGroups() {
 		for k, m := range g.children {
 			start := b.start[m.index]
 			if k == 0 {
-				b.relate(b.start[g.index], start, before|needs|redoes, g.base)
+				b.relate(b.start[g.index], start, before|needs|drops|redoes, g.base)
 			} else {
-				b.relate(b.start[g.index], start, before|needs, g.base)
-				b.relate(b.start[g.children[k-1].index], start, before|needs|redoes, g.base)
+				b.relate(b.start[g.index], start, before|needs|drops, g.base)
+				b.relate(b.start[g.children[k-1].index], start, before|needs|drops|redoes, g.base)
 			}
-			b.relate(start, b.started[g.index], before|needs|redoes, g.base)
+			b.relate(start, b.started[g.index], before|needs|drops|redoes, g.base)
 			for _, stop := range b.stop[m.index] {
 				b.relate(b.stopBegin[g.index], stop, before|requires, g.base)
 				b.relate(stop, b.stopEnd[g.index], before|needs|requires, g.base)
@@ -47,17 +47,17 @@ func (b *planner) bracket(r *rsc) {
 }
 
 // planClones ties the instances of clones together. A clone is started when its
-// instances are; it can be when some can, at least clone-min.
+// instances are; it can be when some can.
 func (b *planner) planClones() {
 	for _, c := range b.rscs {
 		if c.cfg.Clone == nil || len(c.children) == 0 {
 			continue
 		}
 		b.bracket(c)
-		b.steps[b.started[c.index]].needed = max(1, c.cfg.Clone.Min)
+		b.steps[b.started[c.index]].needed = 1
 		for k, i := range c.children {
-			b.relate(b.start[c.index], b.start[i.index], before|needs|redoes, c.base)
-			b.relate(b.started[i.index], b.started[c.index], before|needs|redoes, c.base)
+			b.relate(b.start[c.index], b.start[i.index], before|needs|drops|redoes, c.base)
+			b.relate(b.started[i.index], b.started[c.index], before|needs|drops|redoes, c.base)
 			for _, s := range b.stopsFirst(i) {
 				b.relate(b.stopBegin[c.index], s, before|requires, c.base)
 			}
@@ -109,6 +109,16 @@ func (b *planner) applyOrders() {
 		switch {
 		case o.kind == cib.OrderSerialize:
 			b.serialize(o)
+		case o.enough() > 0:
+			b.orderSome(o)
+			switch {
+			case o.symmetrical && o.first.cfg.Clone != nil && o.then.cfg.Clone != nil: // too few left is another reason to stop
+				b.relateAll(b.ends(o.then, inverse(o.thenOp)), b.begins(o.first, inverse(o.firstOp)), before, o.id)
+			case o.symmetrical && o.firstOp == cib.OpStart && o.thenOp == cib.OpStart:
+				b.orderStops(o)
+			case o.symmetrical:
+				b.relateAll(b.ends(o.then, inverse(o.thenOp)), b.begins(o.first, inverse(o.firstOp)), before|needs|requires, o.id)
+			}
 		case o.firstOp == cib.OpStart && o.thenOp == cib.OpStart:
 			b.orderStarts(o)
 			if o.symmetrical {
@@ -118,22 +128,24 @@ func (b *planner) applyOrders() {
 			b.orderOther(o)
 		}
 	}
+	b.closeChoices()
 }
 
 // orderStarts: then starts after first, and where that is mandatory not without
 // it, and again when it is started again.
 func (b *planner) orderStarts(o *order) {
 	mandatory := o.kind == cib.OrderMandatory
+	must := o.must()
 	switch {
 	case b.pairs(o):
 		b.eachPair(o, func(first, then *rsc) {
 			rel := before
 			if mandatory {
-				rel |= needs | redoes
+				rel |= must | redoes
 			}
 			if first == nil {
 				if mandatory {
-					b.refuse(then, "no instance of "+o.first.base+" runs on its node")
+					b.refuse(then, "no instance of "+o.first.base+" runs on its node", o)
 				}
 				return
 			}
@@ -142,7 +154,7 @@ func (b *planner) orderStarts(o *order) {
 	case o.first.replicated() && !o.then.replicated():
 		rel := before
 		if mandatory {
-			rel |= needs
+			rel |= must
 		}
 		b.relate(b.started[o.first.index], b.start[o.then.index], rel, o.id)
 		if mandatory { // only the instance on its own node makes it start again
@@ -155,12 +167,12 @@ func (b *planner) orderStarts(o *order) {
 	default:
 		rel := before
 		if mandatory {
-			rel |= needs | redoes
+			rel |= must | redoes
 		}
 		b.relate(b.started[o.first.index], b.start[o.then.index], rel, o.id)
 	}
 	if mandatory && b.started[o.first.index] == noStep {
-		b.refuse(o.then, o.first.base+" has nothing to run")
+		b.refuse(o.then, o.first.base+" has nothing to run", o)
 	}
 }
 
@@ -198,9 +210,13 @@ func (b *planner) orderStops(o *order) {
 }
 
 // refuse makes the start of a resource impossible.
-func (b *planner) refuse(r *rsc, why string) {
+func (b *planner) refuse(r *rsc, why string, o *order) {
 	if s := b.start[r.index]; s != noStep && b.steps[s].stuck == "" {
 		b.steps[s].stuck = why
+		b.steps[s].lasting = !o.symmetrical
+		if o.symmetrical {
+			b.giveUp(s, o.id)
+		}
 	}
 }
 
@@ -300,7 +316,7 @@ func (b *planner) orderOther(o *order) {
 	if o.kind == cib.OrderMandatory {
 		rel |= needs
 		if o.goesUp() {
-			rel |= redoes
+			rel |= o.must() | redoes
 			back |= needs | requires
 		}
 	}
@@ -361,6 +377,7 @@ func (b *planner) roleSteps(r *rsc, op string) []int32 {
 // where what it must be with can't.
 func (b *planner) keepApart() {
 	for _, c := range b.colocs {
+		b.followClone(c)
 		if !c.mandatory() || c.attribute != "#uname" || c.dependent.replicated() || c.primary.replicated() || c.role != 0 || c.withRole != 0 {
 			continue
 		}
@@ -369,11 +386,30 @@ func (b *planner) keepApart() {
 				b.leaveFirst(d, p, c)
 				b.leaveFirst(p, d, c)
 				if c.score > 0 {
-					b.relate(b.start[p.index], b.start[d.index], needs, c.id)
+					b.relate(b.start[p.index], b.start[d.index], needs|drops, c.id)
 				}
 			})
 		})
 	}
+}
+
+// followClone keeps what must be with a clone from starting where nothing of the
+// clone can, or nothing of it can have the role that is asked for.
+func (b *planner) followClone(c *colocation) {
+	if c.score < cib.Infinity || c.primary.cfg.Clone == nil {
+		return
+	}
+	points := single(b.started[c.primary.index])
+	if c.withRole == cib.RolePromoted {
+		points = append(points, single(b.promoted[c.primary.index])...)
+	}
+	c.dependent.primitives(func(d *rsc) {
+		reach := b.start[d.index]
+		if c.role == cib.RolePromoted {
+			reach = b.promote[d.index]
+		}
+		b.relateAll(points, single(reach), needs, c.id)
+	})
 }
 
 // leaveFirst lets then start only after first has left the nodes on which the

@@ -230,7 +230,7 @@ func TestPlannerSeesEverything(t *testing.T) {
 		{cib.Constraint{}, "Location Colocation Order Ticket"},
 		{cib.Location{}, "Resource Node Score Role Rule Discovery UntilReached"},
 		{cib.Colocation{}, "Resource With Score Role WithRole NodeAttribute Influence"},
-		{cib.Order{}, "First FirstAction Then ThenAction Kind Symmetrical RequireAll"},
+		{cib.Order{}, "First FirstAction Then ThenAction Kind Symmetrical RequireAll Alternative"},
 		{cib.TicketConstraint{}, "Resource Ticket Role LossPolicy"},
 	} {
 		known := strings.Fields(c.known)

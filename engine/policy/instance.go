@@ -34,8 +34,9 @@ func (b *planner) planInstance(r *rsc) {
 	case t == nowhere:
 		s.absent, s.stuck = true, cmp.Or(pin, r.base+" is to run nowhere")
 	case pin != "":
-		s.absent = here == nil
-		if here != nil {
+		// What failed and is left so is nothing that others could rely on.
+		s.absent = here == nil || here.failed != nil && here.onFail == cib.OnFailBlock && !r.settings.maintenance
+		if !s.absent {
 			s.stuck = "" // it is as it is
 		}
 	case here == nil:

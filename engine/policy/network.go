@@ -44,9 +44,8 @@ func (b *planner) pass(i int32) {
 		if rel&redoes != 0 && s.required && !b.steps[then].required && !b.leftAlone(then) {
 			b.demand(then, cib.Why{Cause: b.becauseOf(s, then), Rule: b.edges[e].rule})
 		}
-		if rel&needs != 0 && blocks && b.steps[then].stuck == "" && b.tooFew(then) {
-			b.steps[then].stuck = b.blockedBy(s)
-			b.queue(then)
+		if rel&needs != 0 && blocks {
+			b.block(i, then, rel&drops == 0 || s.point && s.lasting, b.edges[e].rule)
 		}
 	}
 	if !s.required || s.stuck != "" {
@@ -57,6 +56,28 @@ func (b *planner) pass(i int32) {
 		if b.edges[e].relation&requires != 0 && !b.steps[first].required {
 			b.demand(first, cib.Why{Cause: b.becauseOf(s, first), Rule: b.edges[e].rule})
 		}
+	}
+}
+
+// block makes a step impossible since another one is. Lasting says that what runs
+// goes on nevertheless.
+func (b *planner) block(by, then int32, lasting bool, rule string) {
+	t := &b.steps[then]
+	switch {
+	case t.stuck == "" && !b.tooFew(then):
+		return
+	case t.stuck == "":
+		t.stuck, t.lasting = b.blockedBy(&b.steps[by]), lasting
+		if t.rule != "" {
+			t.stuck = b.tooFewText(then)
+		}
+		b.queue(then)
+	case t.lasting && !lasting:
+		t.lasting = false
+		b.queue(then)
+	}
+	if !lasting {
+		b.giveUp(then, rule)
 	}
 }
 

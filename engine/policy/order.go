@@ -18,6 +18,7 @@ type order struct {
 	kind        cib.OrderKind
 	symmetrical bool
 	requireAll  bool
+	alternative string // of the orders of one thing with the same word here one is enough
 }
 
 func (u *state) unpackOrder(id string, cfg *cib.Order) {
@@ -37,7 +38,7 @@ func (u *state) unpackOrder(id string, cfg *cib.Order) {
 	case first == then:
 		return
 	}
-	o := &order{id: id, first: first, then: then, kind: kind, firstOp: cmp.Or(cfg.FirstAction, cib.OpStart), requireAll: pick(true, cfg.RequireAll)}
+	o := &order{id: id, first: first, then: then, kind: kind, firstOp: cmp.Or(cfg.FirstAction, cib.OpStart), requireAll: pick(true, cfg.RequireAll), alternative: cfg.Alternative}
 	o.thenOp = cmp.Or(cfg.ThenAction, o.firstOp)
 	o.symmetrical = pick(kind != cib.OrderSerialize, cfg.Symmetrical) && kind != cib.OrderSerialize
 	u.orders = append(u.orders, o)

@@ -62,8 +62,10 @@ type planner struct {
 	fence              []int32   // by node
 	steps              []step
 	edges              []edge
-	up, down, roleUp   []bool  // by resource: something of it is started, stopped or demoted, promoted
-	work               []int32 // steps whose state changed and was not passed on yet
+	up, down, roleUp   []bool           // by resource: something of it is started, stopped or demoted, promoted
+	choices            map[choice]int32 // the points that are reached when enough is up
+	met                []int32          // the same in order
+	work               []int32          // steps whose state changed and was not passed on yet
 }
 
 // place is an instance on a node.
@@ -88,7 +90,9 @@ type step struct {
 	required bool           // it is to be done
 	point    bool           // a point between actions, or a stop that a fencing makes true: nobody does it
 	absent   bool           // a start that will not happen: the resource is to run nowhere
+	lasting  bool           // of a point that is stuck: what runs may go on
 	stuck    string         // why it can't be done; "" if it can
+	rule     string         // of a point: the id of the constraint that it is for
 	needed   int            // of a point: it is reached when that many of the steps before are; 0 means all
 	held     bool           // it waits for something in flight that is not in the plan
 	why      cib.Why
@@ -105,6 +109,7 @@ const (
 	needs                         // then can't be done if first can't
 	redoes                        // if first is done, then is
 	requires                      // if then is done, first is
+	drops                         // with needs: if first can't be, then does not go on either
 )
 
 // edge relates two steps.

@@ -286,8 +286,8 @@ func (b *planner) planPromote(c, r *rsc) {
 		}
 	}
 	b.promote[i] = b.add(s)
-	b.relate(b.start[i], b.promote[i], before|needs|redoes, "")
-	b.relate(b.promote[i], b.promoted[c.index], before|needs|redoes, c.base)
+	b.relate(b.start[i], b.promote[i], before|needs|drops|redoes, "")
+	b.relate(b.promote[i], b.promoted[c.index], before|needs|drops|redoes, c.base)
 	b.relate(b.probeOf(r.ledger, b.target[i]), b.promote[i], before|needs, "")
 	if s.absent {
 		return

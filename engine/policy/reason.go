@@ -368,28 +368,39 @@ func (p *placer) waitsInVain(r *rsc, depth int) string {
 	}
 	for x := r; x != nil; x = x.parent {
 		for _, o := range p.ordersThen[x.index] {
-			if o.kind != cib.OrderMandatory || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart {
+			if o.kind != cib.OrderMandatory || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart || o.alternative != "" && p.anotherCan(x, o, depth) {
 				continue
 			}
-			can := 0
-			var why string
-			o.first.primitives(func(f *rsc) {
-				switch {
-				case len(f.active) > 0:
-					can++
-				case p.assigned[f.index] < 0:
-				case depth < 8: // what waits in turn may be long; the end of it is in its own reason
-					if why = p.waitsInVain(f, depth+1); why == "" {
-						can++
-					}
-				}
-			})
-			if can < max(1, cloneMin(o.first)) {
+			if p.canRun(o.first, depth) < max(1, cloneMin(o.first)) {
 				return "it waits for " + o.first.base + ", which does not run (order " + o.id + ")"
 			}
 		}
 	}
 	return ""
+}
+
+// canRun counts what of a resource runs, or can be started.
+func (p *placer) canRun(r *rsc, depth int) int {
+	can := 0
+	r.primitives(func(f *rsc) {
+		switch {
+		case len(f.active) > 0:
+			can++
+		case p.assigned[f.index] < 0:
+		case depth < 8: // what waits in turn may be long; the end of it is in its own reason
+			if p.waitsInVain(f, depth+1) == "" {
+				can++
+			}
+		}
+	})
+	return can
+}
+
+// anotherCan reports whether an alternative of what an order puts first can run.
+func (p *placer) anotherCan(r *rsc, o *order, depth int) bool {
+	return slices.ContainsFunc(p.ordersThen[r.index], func(x *order) bool {
+		return x != o && x.alternative == o.alternative && p.canRun(x.first, depth) > 0
+	})
 }
 
 func cloneMin(r *rsc) int {

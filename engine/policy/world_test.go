@@ -557,6 +557,10 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 			switch k {
 			case "kind":
 				o.Kind, err = cib.OrderKinds.Parse(v)
+			case "alternative":
+				o.Alternative = v
+			case "require-all":
+				o.RequireAll = new(v != "false")
 			case "symmetrical":
 				o.Symmetrical = new(v == "true")
 			case "first-action":
