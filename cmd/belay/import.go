@@ -22,9 +22,9 @@ type imported struct {
 }
 
 func importPacemakerCmd(a *app) *cobra.Command {
-	var now string
+	var now, corosync string
 	c := command("pacemaker FILE", "Make a cluster.yaml of a CIB of Pacemaker", `  cibadmin --query > cib.xml
-  belay import pacemaker cib.xml > cluster.yaml
+  belay import pacemaker cib.xml --corosync /etc/corosync/corosync.conf > cluster.yaml
   belay import pacemaker cib.xml -o json | jq .notCarriedOver`, 1, func(_ *cobra.Command, args []string) error {
 		t, err := parseNow(now)
 		if err != nil {
@@ -35,6 +35,13 @@ func importPacemakerCmd(a *app) *cobra.Command {
 			return err
 		}
 		cfg, notes := pacemaker.Configuration(im)
+		if corosync != "" {
+			more, err := a.addCorosync(cfg, corosync)
+			if err != nil {
+				return err
+			}
+			notes = append(notes, more...)
+		}
 		out := imported{Config: cfg, Notes: notes, Faults: append(cib.Validate(cfg), cib.Undriven(cfg)...)}
 		if out.Notes == nil {
 			out.Notes = []pacemaker.Note{}
@@ -59,8 +66,23 @@ func importPacemakerCmd(a *app) *cobra.Command {
 	})
 	c.Long = `import pacemaker writes the configuration that means the same on standard output. What has
 no counterpart is listed on standard error, each with element, id and reason; so is
-what must be filled in by hand, such as the addresses of the nodes. Versions 1.x to
-3.x of Pacemaker are understood, with their old spellings.`
+what must be filled in by hand. The addresses of the nodes stand in corosync.conf:
+see --corosync. Versions 1.x to 3.x of Pacemaker are understood, with their old
+spellings.`
+	c.Flags().StringVar(&corosync, "corosync", "", "also take nodes, links and votes from this corosync.conf: `file`")
+	_ = c.MarkFlagFilename("corosync", "conf") // the flag exists
 	c.Flags().StringVar(&now, "now", "", "evaluate rules on the time as of this `time` (default now)")
 	return c
+}
+
+func (a *app) addCorosync(cfg *cib.Config, file string) ([]pacemaker.Note, error) {
+	b, err := a.readInput(file)
+	if err != nil {
+		return nil, err
+	}
+	f, err := pacemaker.ReadCorosync(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s is no corosync.conf: %w", file, err)
+	}
+	return f.AddTo(cfg), nil
 }
