@@ -99,8 +99,10 @@ var rules = []rule{
 	{pkg: "engine/client", may: nouns, ban: noExec, why: "front ends reach the engine over its socket only"},
 
 	// Shells: goroutines and clocks around the cores.
-	{pkg: "engine/quorumd", may: slices.Concat(nouns, []string{"engine/quorum", "engine/comm", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, planned: true, why: "an arbitrator knows votes, not resources"},
-	{pkg: "engine/daemon", may: []string{"engine/*", "engine/agent/meta", "engine/agent/shim", "audit"}, third: []string{yaml, semver, xsync, xsys}, why: "the shell around the node"},
+	{pkg: "engine/quorumd", ban: impure, why: "an arbitrator knows votes, not resources; it is a core, and other cluster stacks use it too"},
+	{pkg: "engine/quorumd/client", may: []string{"engine/quorumd", "engine/pki"}, ban: noExec, why: "other cluster stacks use it: it knows the protocol and nothing of Belay"},
+	{pkg: "engine/quorumd/server", may: []string{"engine/cib", "engine/quorumd", "engine/pki", "audit"}, ban: noExec, third: []string{yaml, xsys}, why: "the shell around the arbitrator"},
+	{pkg: "engine/daemon", may: []string{"engine/*", "engine/agent/meta", "engine/agent/shim", "engine/quorumd/client", "audit"}, third: []string{yaml, semver, xsync, xsys}, why: "the shell around the node"},
 	{pkg: "audit", ban: noExec, third: []string{xsys, "golang.org/x/mod/sumdb/"}, why: "evidence depends on nothing that it reports on"},
 
 	// The management daemon and its faces.
@@ -124,7 +126,7 @@ var rules = []rule{
 	{pkg: "cmd/belayd", may: slices.Concat(nouns, []string{"engine/daemon", "engine/idle", "engine/store", "engine/pki"}), third: []string{cobra, systemd + "v22/daemon"}, why: "mains are thin"},
 	{pkg: "cmd/belay", may: slices.Concat(frontEnd, []string{"cmd/belay/*"}), third: []string{cobra, yaml, xterm, jsonschema}, why: "the CLI is a client; it shares the engine's vocabulary and its policy, not its daemon"},
 	{pkg: "cmd/belay-shim", may: []string{"engine/agent/shim"}, ban: noExec, why: "mains are thin"},
-	{pkg: "cmd/belay-quorumd", may: []string{"engine/quorumd"}, third: []string{cobra}, planned: true, why: "mains are thin"},
+	{pkg: "cmd/belay-quorumd", may: []string{"engine/quorumd", "engine/quorumd/*", "engine/pki"}, third: []string{cobra, systemd + "v22/daemon", xsys}, why: "mains are thin; lease run starts the command that a ticket is held for"},
 	{pkg: "cmd/belay-mgmtd", may: []string{"mgmtd"}, third: []string{systemd + "v22/daemon"}, why: "mains are thin"},
 	{pkg: "cmd/belay-mgmtd-pam", may: []string{"mgmtd/auth", "mgmtd/auth/pamhelper"}, ban: noExec, why: "the only program with cgo stays small"},
 	{pkg: "cmd/*/*", may: frontEnd, third: []string{cobra, yaml, xterm, xsys}, why: "a part of a program knows what the program may know"},
