@@ -2,6 +2,7 @@ package cib
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -513,7 +514,34 @@ func (v *validator) quorumDevice(id string, d *QuorumDevice) {
 	if d.Kind == 0 {
 		v.fault(p+".kind", "is not set: one of %s", strings.Join(QuorumDeviceKinds.Names(), ", "))
 	}
-	enum(v, p+".kind", QuorumDeviceKinds, d.Kind)
 	v.number(p+".order", d.Order, 1_000_000)
 	v.values(p+".parameters", d.Parameters, true)
+	if enum(v, p+".kind", QuorumDeviceKinds, d.Kind) && d.Kind != 0 {
+		v.quorumDeviceParams(p, d)
+	}
+}
+
+// quorumDeviceParams checks the parameters of a tie-breaker, and that the times of
+// the cluster leave the losing half enough to stop.
+func (v *validator) quorumDeviceParams(p string, d *QuorumDevice) {
+	o := &v.c.Cluster.Options
+	params, err := d.Params(o)
+	if e, ok := errors.AsType[*ParamError](err); ok {
+		v.fault(join(p+".parameters", e.Name, false), "%s", e.Text)
+		return
+	}
+	switch d.Kind {
+	case QuorumDeviceQuorumd, QuorumDeviceDisk:
+		if need := o.LoserTime(); params.Handover < need {
+			v.fault(p+".parameters.hand-over-delay", "%s is shorter than the %s that a node may need until it has stopped or reset itself (2 × validity %s, stop-grace %s, 10s, 2 × watchdog-timeout %s, 2 %%): raise it, or lower those", params.Handover, need, o.ValidityTime(), o.StopGraceTime(), o.WatchdogTime())
+		}
+		if n := o.NoQuorum(); (n == NoQuorumFreeze || n == NoQuorumIgnore) && !o.Fencing() {
+			v.fault(p, "with no-quorum-policy %s the losing half goes on running its resources, and without fencing nothing ends that: choose stop, demote or fence, or set fencing-required", n)
+		}
+	case QuorumDevicePing:
+		if !o.Fencing() && !params.Force {
+			v.fault(p, "ping without fencing: both halves may reach the address and run the same resources; set fencing-required, or force to true")
+		}
+	case QuorumDeviceSCSI, QuorumDeviceNode:
+	}
 }

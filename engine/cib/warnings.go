@@ -75,9 +75,27 @@ func (v *validator) warnVoters() {
 	case voters > 2 && voters%2 == 0:
 		v.fault("nodes", "%d voters survive the loss of no more nodes than %d do: use an odd number", voters, voters-1)
 	}
-	for _, id := range slices.Sorted(maps.Keys(v.c.QuorumDevices)) {
-		if v.c.QuorumDevices[id].Kind == QuorumDevicePing && !v.c.Cluster.Options.Fencing() {
-			v.fault(join("quorum-devices", id, false), "ping without fencing: both halves may reach the address and run the same resources")
+	v.warnQuorumDevices(voters)
+}
+
+// warnQuorumDevices warns of tie-breakers that are never asked, or weak.
+func (v *validator) warnQuorumDevices(voters int) {
+	decides := ""
+	for _, id := range v.c.QuorumOrder() {
+		d := v.c.QuorumDevices[id]
+		p := join("quorum-devices", id, false)
+		switch {
+		case decides != "":
+			v.fault(p, "%s is asked before it and always says yes or no: this one is never asked", decides)
+		case voters%2 == 1:
+			v.fault(p, "%d voters are never split in halves: no tie-breaker is asked", voters)
+		case d.Kind == QuorumDevicePing && !v.c.Cluster.Options.Fencing():
+			v.fault(p, "ping without fencing: both halves may reach the address and run the same resources")
+		case d.Kind == QuorumDeviceNode && !v.c.Cluster.Options.Fencing():
+			v.fault(p, "the node with the lowest id goes on alone, whether or not the others still run: without fencing that is nothing but hope")
+		}
+		if d.Kind != QuorumDevicePing {
+			decides = id
 		}
 	}
 }
