@@ -84,6 +84,9 @@ const (
 	AttributeChanged
 	AuditWritable
 	AuditConflict
+	QuorumDeviceFailed
+	QuorumDeviceReady
+	QuorumByDevice
 )
 
 const (
@@ -154,6 +157,9 @@ var Catalogue = []Definition{
 	{AttributeChanged, "attribute-changed", info, "Node attribute changed", "attribute {name} of node {node} is now {value}", []string{"name", "value"}, "", 0, false, false},
 	{AuditWritable, "audit-writable", info, "Audit log can be written again", "node {node} can write its audit log again", nil, "", AuditFailed, false, true},
 	{AuditConflict, "audit-conflict", critical, "Audit log in doubt", "node {node} presents an audit log that does not fit what node {witness} signed: {reason}", []string{"witness", "reason"}, "Keep the disk of {node} as it is, run belay audit verify there, and find out who changed the log or put an old copy back.", 0, true, true},
+	{QuorumDeviceFailed, "quorum-device-failed", major, "Tie-breaker does not answer", "quorum device {device} does not answer node {node}: {reason}; a tie would stop this part of the cluster", []string{"reason"}, "Check the device and the way to it: belay quorum status on {node}", 0, true, true},
+	{QuorumDeviceReady, "quorum-device-ready", cleared, "Tie-breaker answers", "quorum device {device} answers node {node}", nil, "", QuorumDeviceFailed, false, true},
+	{QuorumByDevice, "quorum-by-device", major, "A tie-breaker decided", "node {node} goes on with half of the votes, by quorum device {device}: {reason}", []string{"reason"}, "Bring the other half back: until then one more failure stops the cluster.", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

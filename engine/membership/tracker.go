@@ -47,6 +47,7 @@ type Tracker struct {
 	leaseView uint64    // the newest view in which it was granted
 	excluded  uint64    // the newest view known to be without this incarnation
 	grant     time.Time
+	promise   bool // see Promise
 	settled   bool // a majority of the newest voter set was heard to know its epoch
 
 	stallNews time.Duration
@@ -354,7 +355,7 @@ func (t *Tracker) compose(p *peer, m *Message) {
 			m.Links |= 1 << i
 		}
 	}
-	m.Voter, m.Echoes = t.voter, t.echoes()
+	m.Voter, m.Echoes = t.voter, t.echoes() && (p.state == up || !t.promise)
 	m.Generation, m.VoterEpoch, m.View = k.Generation, t.setup.VoterEpoch, t.view
 	m.InView = p.viewInc != 0 && p.viewInc == p.incarnation
 	m.DC, m.ConfigGen = k.DC, k.ConfigGen

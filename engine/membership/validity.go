@@ -15,6 +15,12 @@ func (t *Tracker) SetGrant(until time.Time) {
 	t.renew()
 }
 
+// Promise makes this node's messages count for nobody's validity but that of the
+// nodes that it hears mutually, as long as it is on. Half of a voter set that asks a
+// tie-breaker promises so: a voter of the other half whose messages arrive over a
+// link that carries one direction only would stay valid otherwise.
+func (t *Tracker) Promise(on bool) { t.promise = on }
+
 // echoes reports whether this node's messages count for the validity of others,
 // and its own word for its own.
 func (t *Tracker) echoes() bool {

@@ -44,6 +44,18 @@ type (
 		OK     bool
 		Reason string
 	}
+	// Arbitrated says what a tie-breaker answers to the claim of an episode.
+	Arbitrated struct {
+		Device  string
+		Episode uint64
+		Answer  cib.QuorumAnswer // zero: none
+		Reason  string
+		Until   time.Time // steady clock; how long a have is good
+		// Settled is from when on the other half is known to have stopped or reset
+		// itself, on the steady clock; zero: not known.
+		Settled time.Time
+		Failed  string // why the device does not answer, also while nobody needs it; "": it does
+	}
 	// Leave asks the node to leave: drained first, or only its engine for a
 	// restart that leaves resources running.
 	Leave struct{ Restart bool }
@@ -56,6 +68,7 @@ func (Committed) event()  {}
 func (AgentDone) event()  {}
 func (FenceDone) event()  {}
 func (StoreState) event() {}
+func (Arbitrated) event() {}
 func (Leave) event()      {}
 
 // Outcome is how a transaction ended.
@@ -130,6 +143,9 @@ type (
 		Node string
 		Link int
 	}
+	// Consult tells the tie-breakers what this node claims from now on. What they
+	// said to an earlier one is worth nothing.
+	Consult struct{ Claim Claim }
 	// Remove deletes a constraint from the configuration, as a change by the engine.
 	Remove struct{ Constraint, Reason string }
 	// Left says that the node has left, or may be restarted: the engine may end.
@@ -146,6 +162,7 @@ func (SelfFence) effect() {}
 func (Emit) effect()      {}
 func (Journal) effect()   {}
 func (Silent) effect()    {}
+func (Consult) effect()   {}
 func (Remove) effect()    {}
 func (Left) effect()      {}
 

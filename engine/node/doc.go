@@ -11,5 +11,6 @@
 //	fence.go    fencing requests, their execution and their proofs
 //	drive.go    the DC asks for actions: pending records in the store
 //	local.go    this node's share: claims, runs, results, recurring monitors
+//	arbitrate.go  exactly half of the voters: what the tie-breakers say
 //	invalid.go  what a node does on its own when its validity ends
 package node

@@ -15,7 +15,7 @@ func (n *Node) actInvalid(now time.Time) {
 	if n.valid || n.invalidFrom.IsZero() || n.leaving != nil && n.leaving.Restart {
 		return
 	}
-	if n.invalidFrom.Equal(n.started) && now.Before(n.started.Add(startGrace(o))) {
+	if n.invalidFrom.Equal(n.started) && now.Before(n.started.Add(o.StartGraceTime())) {
 		return // the engine has just started: the first echoes may still come
 	}
 	active := n.activeHere()
@@ -31,7 +31,7 @@ func (n *Node) actInvalid(now time.Time) {
 		return
 	case cib.NoQuorumStop, cib.NoQuorumDemote:
 	}
-	if !now.Before(n.invalidFrom.Add(o.StopGraceTime() + startGrace(o))) {
+	if !now.Before(n.invalidFrom.Add(o.StopGraceTime() + o.StartGraceTime())) {
 		n.selfFence("resources could not be stopped within stop-grace after validity ended")
 		return
 	}
@@ -50,11 +50,6 @@ func (n *Node) actInvalid(now time.Time) {
 		}
 	}
 }
-
-// startGrace is how long a node that has not been valid yet waits before the
-// no-quorum-policy acts on what an earlier engine left running: long enough for
-// the store to elect, the DC to be elected and the first echoes to come.
-func startGrace(o *cib.Options) time.Duration { return 10*time.Second + o.ValidityTime() }
 
 // activeHere returns the managed instances that run, or may run, on this node.
 func (n *Node) activeHere() map[string]*cib.History {

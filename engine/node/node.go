@@ -54,6 +54,7 @@ type Node struct {
 	quorumFrom time.Time // since when it differs from what was told
 	valid      bool
 	allSeen    bool // wait-for-all is satisfied
+	arb        arbitration
 
 	// The DC's business.
 	electing   bool
@@ -148,6 +149,8 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.fenceDone(now, ev)
 	case StoreState:
 		n.storeState(ev)
+	case Arbitrated:
+		n.arbitrated(ev)
 	case Leave:
 		n.leaving = &ev
 		n.know()
@@ -185,7 +188,7 @@ func (n *Node) decide(now time.Time) {
 // NextWake returns when a Tick should come at the latest.
 func (n *Node) NextWake(now time.Time) time.Time {
 	wake := n.tracker.NextWake(now)
-	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now)} {
+	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.arbitrationWake()} {
 		if !t.IsZero() && t.Before(wake) {
 			wake = t
 		}
@@ -297,7 +300,9 @@ func (n *Node) judge(now time.Time) {
 	}
 	n.allSeen = n.allSeen || len(in.Present) == len(voters)
 	in.SeenAll, in.Standalone = n.allSeen, n.standalone(voters)
+	n.arbitrate(now, &in)
 	n.quorum = quorum.Evaluate(in)
+	n.granted(now)
 	n.tellQuorum(now)
 	valid := n.mayAct(now)
 	if valid == n.valid {

@@ -43,9 +43,10 @@ type Device struct {
 // Result says whether the partition may act, and why.
 type Result struct {
 	Quorate  bool
-	Votes    int // present
-	Needed   int // for a majority
-	Expected int // of all voters
+	Tied     bool // exactly half, and allowed to act: the tie-breakers decide
+	Votes    int  // present
+	Needed   int  // for a majority
+	Expected int  // of all voters
 	Modules  []ModuleAnswer
 	Reason   string // one line: "2 of 3 votes, 2 needed"
 }
@@ -77,6 +78,7 @@ func Evaluate(in Input) Result {
 			answer = r.add(KindWaitForAll, "", cib.QuorumNo, missing)
 		}
 	}
+	r.Tied = answer == cib.QuorumTie
 	for i := 0; answer == cib.QuorumTie && i < len(in.Devices); i++ {
 		answer = r.device(&in.Devices[i])
 	}
