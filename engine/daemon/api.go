@@ -27,6 +27,7 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/node"
 	"github.com/belay-ha/belay/engine/policy"
+	"github.com/belay-ha/belay/engine/quorum"
 	"github.com/belay-ha/belay/engine/status"
 )
 
@@ -366,10 +367,26 @@ func (e *engine) observe(ctx context.Context) *status.Observer {
 	if err := e.ask(ctx, func(n *node.Node) {
 		q := n.Quorum()
 		o.Quorate, o.Reason, o.Valid = q.Quorate, q.Reason, n.Valid()
+		o.Devices = tieBreakers(&q, n.Arbitration())
 	}); err != nil {
 		return nil
 	}
 	return o
+}
+
+// tieBreakers is what this node knows of its tie-breakers.
+func tieBreakers(q *quorum.Result, a node.Arbitration) []status.QuorumDevice {
+	var out []status.QuorumDevice
+	for _, said := range a.Said {
+		d := status.QuorumDevice{ID: said.Device, Failed: said.Failed}
+		for _, m := range q.Modules {
+			if m.ID == said.Device {
+				d.Asked, d.Answer, d.Reason = true, m.Answer, m.Reason
+			}
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 func getSnapshot(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {

@@ -5,6 +5,7 @@
 //	loop.go       the one goroutine that owns the node: events in, effects out
 //	effects.go    performs effects: transactions, agents, fence devices, events
 //	keeper.go     the store of this node: its member process, the set of voters
+//	arbiters.go   the tie-breakers: one worker each
 //	change.go     the one door for every modification
 //	api.go        the socket
 //	peer.go       the node API between engines: join, certificates

@@ -69,6 +69,9 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 		if err := e.journal.write(eff.Text); err != nil {
 			e.log.Error("the journal can't be written", "err", err)
 		}
+	case node.Consult:
+		e.log.Debug("claim", "text", eff.Claim.String())
+		e.arbiters.consult(eff.Claim)
 	case node.Remove:
 		e.start(ctx, func(ctx context.Context) { e.removeByEngine(ctx, eff) })
 	case node.Left:

@@ -39,6 +39,7 @@ type engine struct {
 	intents   []*audit.Record // changes that an earlier engine did not end
 	journal   *journal
 	keeper    *keeper
+	arbiters  *arbiters
 	watchdog  *watchdog.Device // nil: there is none
 
 	events     chan node.Event       // to the owner goroutine
@@ -230,6 +231,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 		return nil, err
 	}
 	e.keeper = newKeeper(e)
+	e.arbiters = newArbiters(e)
 	return e, nil
 }
 
@@ -275,6 +277,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	n := node.New(e.setup, e.clock.now())
 	e.start(ctx, e.keeper.run)
+	e.start(ctx, e.arbiters.run)
 	e.start(ctx, e.watch)
 	e.start(ctx, e.writeEvents)
 	e.start(ctx, e.writeAttributes)

@@ -206,6 +206,7 @@ func lastFailure(r *Resource) time.Time {
 var fromRing = map[int]bool{
 	event.ValidityLost: true, event.ProofVoid: true, event.ResourceBlocked: true, event.PlanRefused: true, event.StoreStalled: true,
 	event.StoreMemberLost: true, event.BackupFailed: true, event.GenerationConflict: true, event.CertificateExpired: true, event.AuditFailed: true,
+	event.QuorumDeviceFailed: true,
 }
 
 // ringAlarms replays the ring: an alarm stays until an event clears it.
@@ -239,6 +240,8 @@ func (b *builder) ringAlarms() {
 				delete(open, key{number: number, resource: ev.Resource})
 			case event.AuditFailed:
 				delete(open, key{number: number, node: orText(ev.Node, ev.Source)})
+			case event.QuorumDeviceFailed: // any of the node's
+				maps.DeleteFunc(open, func(k key, _ *cib.Event) bool { return k.number == number && k.node == ev.Node })
 			default:
 				delete(open, key{number: number, node: ev.Node})
 			}
@@ -264,7 +267,7 @@ func (b *builder) ringAlarms() {
 // alsoClears are events that end an alarm although the catalogue has no pair for
 // it, since they show that its cause is over.
 var alsoClears = map[int][]int{
-	event.EngineStarted:     {event.ValidityLost, event.StoreStalled, event.AuditFailed, event.GenerationConflict},
+	event.EngineStarted:     {event.ValidityLost, event.StoreStalled, event.AuditFailed, event.GenerationConflict, event.QuorumDeviceFailed},
 	event.NodeOnline:        {event.ValidityLost, event.GenerationConflict},
 	event.NodeLeft:          {event.ValidityLost, event.StoreStalled},
 	event.NodeFenced:        {event.ValidityLost, event.StoreStalled},
@@ -289,6 +292,8 @@ func (b *builder) stillOpen(number int, ev *cib.Event) bool {
 		return n == nil || n.State != NodeOffline && n.State != NodeFenced
 	case event.StoreMemberLost:
 		return n == nil || n.Voter
+	case event.QuorumDeviceFailed:
+		return (n == nil || n.Voter && n.State != NodeOffline && n.State != NodeFenced) && b.c.QuorumDevices[ev.Device] != nil
 	case event.PlanRefused:
 		return b.now.Sub(ev.Time) < planRefusedFor
 	case event.ProofVoid:

@@ -299,8 +299,15 @@ func (b *builder) quorum() {
 	}
 	q.Needed = q.Expected/2 + 1
 	for _, id := range slices.Sorted(maps.Keys(b.c.QuorumDevices)) {
-		d := b.c.QuorumDevices[id]
-		q.Devices = append(q.Devices, QuorumDevice{ID: id, Number: d.Number, Kind: d.Kind, Order: d.Order})
+		var d QuorumDevice
+		if b.o != nil {
+			if i := slices.IndexFunc(b.o.Devices, func(x QuorumDevice) bool { return x.ID == id }); i >= 0 {
+				d = b.o.Devices[i]
+			}
+		}
+		c := b.c.QuorumDevices[id]
+		d.ID, d.Number, d.Kind, d.Order = id, c.Number, c.Kind, c.Order
+		q.Devices = append(q.Devices, d)
 	}
 	b.quorumState(q, missing)
 }

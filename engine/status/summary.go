@@ -100,6 +100,12 @@ type QuorumDevice struct {
 	Number uint32               `json:"number,omitempty"` // kept as long as it is configured; index in SNMP
 	Kind   cib.QuorumDeviceKind `json:"kind"`
 	Order  int                  `json:"order,omitempty"`
+	// What the node that answers knows of it: Asked says that this is a tie, so that
+	// its answer counts.
+	Asked  bool             `json:"asked,omitempty"`
+	Answer cib.QuorumAnswer `json:"answer,omitzero"` // of an asked one; zero: none
+	Reason string           `json:"reason,omitempty"`
+	Failed string           `json:"failed,omitempty"` // why it does not answer; "" where it does, or that is not known
 }
 
 // Node is one configured node.
@@ -345,6 +351,8 @@ type Observer struct {
 	Reason      string        // of quorum or its absence, in words
 	StoreOK     bool          // the store answers
 	SnapshotAge time.Duration // since the store was last known to answer
+	// Devices is what the node knows of its tie-breakers: id, Asked and what follows.
+	Devices []QuorumDevice
 }
 
 // Node returns a node by its name; nil where there is none.

@@ -32,8 +32,9 @@ const (
 
 // Config describes a cluster. The zero value has three nodes and fencing.
 type Config struct {
-	Nodes   int // default 3
-	Spare   int // further hosts, whose engines wait for an init or a join
+	Nodes   int  // default 3
+	Spare   int  // further hosts, whose engines wait for an init or a join
+	Quorumd bool // one more host, for an arbitrator: see AddQuorumd
 	Options cib.Options
 	NoFence bool     // configure no fence device
 	Flags   []string // of every belayd
@@ -47,10 +48,11 @@ type Config struct {
 
 // Cluster is a cluster on the hosts of a lab.
 type Cluster struct {
-	Lab   *lab.Lab
-	PDU   *lab.PDU // the fence device "pdu" of every node
-	Nodes []*Node  // of the cluster; then the spare ones
-	cfg   Config
+	Lab     *lab.Lab
+	Quorumd *Quorumd // nil without Config.Quorumd
+	PDU     *lab.PDU // the fence device "pdu" of every node
+	Nodes   []*Node  // of the cluster; then the spare ones
+	cfg     Config
 }
 
 // New returns a cluster and the lab that it needs. Start begins it.
@@ -62,7 +64,11 @@ func New(cfg Config) (*Cluster, lab.Config) {
 		cfg.Logf = func(string, ...any) {}
 	}
 	c := &Cluster{cfg: cfg}
-	return c, lab.Config{Hosts: cfg.Nodes + cfg.Spare, Boot: c.boot, Dir: cfg.Dir, Logf: cfg.Logf}
+	hosts := cfg.Nodes + cfg.Spare
+	if cfg.Quorumd {
+		hosts++
+	}
+	return c, lab.Config{Hosts: hosts, Boot: c.boot, Dir: cfg.Dir, Logf: cfg.Logf}
 }
 
 // Start installs the programs on the hosts, powers them on and makes the cluster:
@@ -78,7 +84,12 @@ func (c *Cluster) Start(ctx context.Context, l *lab.Lab) error {
 // for a cluster.
 func (c *Cluster) PowerOn(ctx context.Context, l *lab.Lab) error {
 	c.Lab = l
-	for _, h := range l.Hosts() {
+	hosts := l.Hosts()
+	if c.cfg.Quorumd {
+		c.Quorumd = &Quorumd{Host: hosts[len(hosts)-1], c: c}
+		hosts = hosts[:len(hosts)-1]
+	}
+	for _, h := range hosts {
 		c.Nodes = append(c.Nodes, &Node{Host: h, Name: h.Name(), c: c})
 	}
 	if err := c.install(ctx); err != nil {
@@ -193,6 +204,9 @@ func (c *Cluster) install(ctx context.Context) error {
 		return err
 	}
 	programs := map[string]string{"belayd": engine, "belay-shim": shimDir + "/belay-shim"}
+	if c.Quorumd != nil {
+		programs["belay-quorumd"] = arbitrator
+	}
 	for name, target := range programs {
 		source := filepath.Join(os.Getenv("BELAY_BIN"), name)
 		if os.Getenv("BELAY_BIN") == "" {
@@ -223,6 +237,9 @@ func (c *Cluster) boot(ctx context.Context, h *lab.Host) error {
 		if err := c.cfg.Prepare(ctx, h); err != nil {
 			return err
 		}
+	}
+	if c.Quorumd != nil && c.Quorumd.Host == h {
+		return c.Quorumd.boot()
 	}
 	return c.Nodes[h.Index()-1].boot()
 }

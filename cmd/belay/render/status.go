@@ -361,12 +361,25 @@ func Quorum(s *status.Summary, st Style) string {
 		t.row(cell{v.Node, strong}, cell{vote, vt}, cell{v.State.String(), nodeTone(v.State)}, cell{store, plain})
 	}
 	section(&b, t.render(st))
-	d := table{header: []string{"TIE-BREAKER", "KIND", "ORDER"}}
-	for _, x := range q.Devices {
-		d.row(cell{x.ID, strong}, cell{x.Kind.String(), plain}, cell{fmt.Sprint(x.Order), plain})
+	d := table{header: []string{"TIE-BREAKER", "KIND", "ORDER", "SAYS"}}
+	for _, x := range slices.SortedStableFunc(slices.Values(q.Devices), func(x, y status.QuorumDevice) int { return x.Order - y.Order }) {
+		d.row(cell{x.ID, strong}, cell{x.Kind.String(), plain}, cell{fmt.Sprint(x.Order), plain}, deviceSays(&x))
 	}
 	section(&b, d.render(st))
 	return b.String()
+}
+
+// deviceSays is what is known of a tie-breaker.
+func deviceSays(x *status.QuorumDevice) cell {
+	switch {
+	case x.Asked && x.Answer == cib.QuorumHave:
+		return cell{"yes: " + x.Reason, good}
+	case x.Asked:
+		return cell{strings.TrimSuffix("no: "+x.Reason, ": "), bad}
+	case x.Failed != "":
+		return cell{"does not answer: " + x.Failed, bad}
+	}
+	return cell{"not asked: no tie", dim}
 }
 
 // Cluster shows the cluster without its resources.
