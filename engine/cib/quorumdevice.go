@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -113,10 +113,7 @@ func (p *QuorumDeviceParams) set(name, value string) (err error) {
 	switch name {
 	case "servers":
 		for _, s := range list {
-			if _, _, err := net.SplitHostPort(s); err != nil {
-				s = net.JoinHostPort(strings.Trim(s, "[]"), strconv.Itoa(PortQuorumd))
-			}
-			p.Servers = append(p.Servers, s)
+			p.Servers = append(p.Servers, withPort(s, PortQuorumd))
 		}
 	case "fingerprint":
 		p.Pins = list
@@ -150,6 +147,17 @@ func (p *QuorumDeviceParams) set(name, value string) (err error) {
 	return err
 }
 
+// withPort adds the default port to the name or address of a server that has none.
+func withPort(server string, port int) string {
+	if a, err := netip.ParseAddr(strings.Trim(server, "[]")); err == nil {
+		return netip.AddrPortFrom(a, uint16(port)).String()
+	}
+	if strings.Contains(server, ":") {
+		return server
+	}
+	return server + ":" + strconv.Itoa(port)
+}
+
 // complete checks what must be there, and how the times fit together.
 func (p *QuorumDeviceParams) complete(kind QuorumDeviceKind) error {
 	fault := func(name, format string, args ...any) error { return &ParamError{name, fmt.Sprintf(format, args...)} }
@@ -176,7 +184,7 @@ func (p *QuorumDeviceParams) complete(kind QuorumDeviceKind) error {
 		}
 		return nil
 	case QuorumDevicePing:
-		if len(p.Address) == 0 || slices.ContainsFunc(p.Address, func(s string) bool { return net.ParseIP(s) == nil }) {
+		if len(p.Address) == 0 || slices.ContainsFunc(p.Address, func(s string) bool { _, err := netip.ParseAddr(s); return err != nil }) {
 			return fault("addresses", "must be IP addresses")
 		}
 		return nil

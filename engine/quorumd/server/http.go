@@ -63,7 +63,8 @@ func (s *Server) answer(w http.ResponseWriter, what string, err error) {
 	_, _ = fmt.Fprintln(w, "done")
 }
 
-func (s *Server) view() quorumd.View {
+// View returns the state of everything.
+func (s *Server) View() quorumd.View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.arbiter.View(s.now())
@@ -71,7 +72,7 @@ func (s *Server) view() quorumd.View {
 
 func (s *Server) json(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(s.view()) // the client may have gone
+	_ = json.NewEncoder(w).Encode(s.View()) // the client may have gone
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
@@ -150,5 +151,5 @@ th,td{text-align:left;padding:.25rem .75rem;border-bottom:1px solid #ccc;vertica
 func (s *Server) page(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-	_ = pageTemplate.Execute(w, s.view()) // the client may have gone
+	_ = pageTemplate.Execute(w, s.View()) // the client may have gone
 }

@@ -136,7 +136,7 @@ func TestGrant(t *testing.T) {
 	n1.Set(claim(1, "n1", "n2"))
 	n2.Set(claim(1, "n1", "n2"))
 	until(t, "both have said that all is well", func() bool {
-		c := w.server.view().Clusters[0]
+		c := w.server.View().Clusters[0]
 		return c.Generation == gen1 && c.Nodes[0].Present != nil && c.Nodes[1].Present != nil
 	})
 	n1.Set(claim(2, "n1"))
@@ -151,7 +151,7 @@ func TestGrant(t *testing.T) {
 	w.stop()
 	w.start()
 	until(t, "n1 goes on after a restart of the server, on the old data", func() bool {
-		return n1.Status().Connected && n1.Status().Answer == quorumd.Have && w.server.view().Clusters[0].Nodes[0].Answer == quorumd.Have
+		return n1.Status().Connected && n1.Status().Answer == quorumd.Have && w.server.View().Clusters[0].Nodes[0].Answer == quorumd.Have
 	})
 	until(t, "n2 is stale", func() bool { return n2.Status().Code == quorumd.CodeStale })
 	if n, err := audit.Verify(filepath.Join(w.dir, "state", "audit"), nil); err != nil || n < 4 {
@@ -168,7 +168,7 @@ func TestHandover(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); n1.Run(ctx) }()
 	n1.Set(claim(1, "n1", "n2"))
-	until(t, "the cluster is known", func() bool { return w.server.view().Clusters[0].Generation == gen1 })
+	until(t, "the cluster is known", func() bool { return w.server.View().Clusters[0].Generation == gen1 })
 	n1.Set(claim(2, "n1"))
 	until(t, "n1 has the grant", answer(n1, quorumd.Have))
 	n2 := w.client("c1", "n2")
@@ -188,8 +188,8 @@ func TestBadClients(t *testing.T) {
 	w := newWorld(t)
 	good := w.client("c1", "n1")
 	good.Set(claim(1, "n1", "n2"))
-	until(t, "the cluster is known", func() bool { return w.server.view().Clusters[0].Generation == gen1 })
-	before := w.server.view().Clusters[0]
+	until(t, "the cluster is known", func() bool { return w.server.View().Clusters[0].Generation == gen1 })
+	before := w.server.View().Clusters[0]
 
 	stranger := w.clientWith("c1", "n1", newKey(t, time.Now()), w.server.Pin())
 	until(t, "a key that is nobody's is refused", func() bool { err := stranger.Status().Err; return err != nil })
@@ -229,7 +229,7 @@ func TestBadClients(t *testing.T) {
 	must(t, err)
 	defer func() { _ = idle.Close() }()
 	until(t, "the good client goes on", func() bool { return good.Status().Connected })
-	if after := w.server.view().Clusters[0]; after.Generation != before.Generation || after.Holder != nil || after.Epoch != before.Epoch {
+	if after := w.server.View().Clusters[0]; after.Generation != before.Generation || after.Holder != nil || after.Epoch != before.Epoch {
 		t.Errorf("bad clients have changed %+v into %+v", before, after)
 	}
 	var told []string
@@ -306,7 +306,7 @@ func (w *world) admin(path string) error {
 func TestStatus(t *testing.T) {
 	w := newWorld(t)
 	w.client("c1", "n1").Set(claim(1, "n1", "n2"))
-	until(t, "the node is shown", func() bool { return w.server.view().Clusters[0].Nodes[0].Connected })
+	until(t, "the node is shown", func() bool { return w.server.View().Clusters[0].Nodes[0].Connected })
 	for path, want := range map[string]string{"/": "n1: connected", "/metrics": "belay_quorumd_connections 1\n", "/status": `"server":"q1"`, "/healthz": "ok"} {
 		resp, err := http.Get("http://" + w.server.StatusAddr().String() + path)
 		must(t, err)
