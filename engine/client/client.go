@@ -157,6 +157,36 @@ func (c *Client) Local(ctx context.Context) (*api.Local, error) {
 	return get[api.Local](ctx, c, "/v1/local")
 }
 
+// Audit returns a page of a node's audit log.
+func (c *Client) Audit(ctx context.Context, q *api.AuditQuery) (*api.AuditPage, error) {
+	v := url.Values{}
+	for name, text := range map[string]string{
+		"node": q.Node, "user": q.User, "action": q.Action, "object": q.Object, "result": q.Result, "phase": q.Phase, "via": q.Via,
+		"requestId": q.RequestID, "changeRef": q.ChangeRef, "from": q.From, "to": q.To,
+	} {
+		if text != "" {
+			v.Set(name, text)
+		}
+	}
+	if q.After > 0 {
+		v.Set("after", strconv.FormatUint(q.After, 10))
+	}
+	if q.Limit > 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return get[api.AuditPage](ctx, c, "/v1/audit?"+v.Encode())
+}
+
+// AuditState tells how the audit log of the engine's node stands.
+func (c *Client) AuditState(ctx context.Context) (*api.AuditState, error) {
+	return get[api.AuditState](ctx, c, "/v1/audit/state")
+}
+
+// AuditHeld returns what other nodes hold of the audit log of the engine's node.
+func (c *Client) AuditHeld(ctx context.Context) (*api.AuditHeld, error) {
+	return get[api.AuditHeld](ctx, c, "/v1/audit/held")
+}
+
 // Change changes something. It is sent again after a broken connection only where
 // it has a RequestID: without one nobody could tell whether it was done.
 func (c *Client) Change(ctx context.Context, ch *api.Change) (*api.ChangeResult, error) {
