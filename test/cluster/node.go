@@ -231,7 +231,9 @@ func (n *Node) Apply(ctx context.Context, c *cib.Config) (*api.ChangeResult, err
 // all for 0.
 func (n *Node) Events(ctx context.Context, code string) ([]cib.Event, error) {
 	var out []cib.Event
-	err := n.Client().Events(ctx, 0, false, func(ev *cib.Event) error {
+	engine := n.Client()
+	defer engine.Close() // who polls must not use up the engine's connections
+	err := engine.Events(ctx, 0, false, func(ev *cib.Event) error {
 		if code == "" || ev.Code == code {
 			out = append(out, *ev)
 		}

@@ -2,12 +2,18 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/belay-ha/belay/audit"
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/test/cluster"
 	"github.com/belay-ha/belay/test/lab"
 )
@@ -22,11 +28,11 @@ func checkAudit(t *testing.T, c *cluster.Cluster) {
 	defer cancel()
 	intents, outcomes := map[string][]audit.Record{}, map[string][]audit.Record{}
 	for _, n := range c.Nodes {
-		dir := n.Host.Disk() + cluster.StateDir + "/audit"
-		if path, err := n.Host.Path(cluster.StateDir + "/audit"); err == nil {
-			dir = path
+		held, err := heldOf(c, n)
+		if err != nil {
+			t.Errorf("what others signed of %s: %v", n.Name, err)
 		}
-		_, err := audit.Verify(dir, func(r *audit.Record) {
+		_, err = audit.Check(auditDir(n), audit.Options{Held: held, Each: func(r *audit.Record) {
 			switch r.Phase {
 			case audit.Intent:
 				intents[r.RequestID] = append(intents[r.RequestID], *r)
@@ -34,7 +40,7 @@ func checkAudit(t *testing.T, c *cluster.Cluster) {
 				outcomes[r.RequestID] = append(outcomes[r.RequestID], *r)
 			case audit.Note:
 			}
-		})
+		}})
 		if err != nil && n.Host.Power() == lab.On {
 			t.Errorf("audit log of %s: %v", n.Name, err)
 		}
@@ -83,4 +89,100 @@ func checkAudit(t *testing.T, c *cluster.Cluster) {
 			t.Errorf("request %s (%s %s) succeeded as generation %d, which is another's or gone", id, out[0].Action, out[0].Object, out[0].After)
 		}
 	}
+}
+
+// auditDir is where the audit log of a node lies, whether its host is on or not.
+func auditDir(n *cluster.Node) string {
+	if path, err := n.Host.Path(cluster.StateDir + "/audit"); err == nil {
+		return path
+	}
+	return n.Host.Disk() + cluster.StateDir + "/audit"
+}
+
+// heldOf collects what the other nodes signed of a node's audit log.
+func heldOf(c *cluster.Cluster, n *cluster.Node) ([]audit.Checkpoint, error) {
+	var out []audit.Checkpoint
+	for _, other := range c.Others(n) {
+		held, err := audit.Held(auditDir(other), n.Name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, held...)
+	}
+	return out, nil
+}
+
+// signed waits until the other nodes have signed all of a node's audit log, and
+// returns how many records that are.
+func signed(t *testing.T, c *cluster.Cluster, n *cluster.Node) uint64 {
+	t.Helper()
+	var records uint64
+	engine := n.Client()
+	defer engine.Close()
+	until(t, 60*time.Second, "the others have signed the audit log of "+n.Name, func() string {
+		st, err := engine.AuditState(t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		cp, err := audit.ParseCheckpoint(st.Checkpoint)
+		if err != nil {
+			return err.Error()
+		}
+		keys, err := audit.ReadKeys(auditDir(n))
+		if err != nil {
+			return err.Error()
+		}
+		by, _ := cp.SignedBy(keys)
+		records = st.Records
+		if st.Signed != st.Records || len(by) != len(c.Nodes) {
+			return fmt.Sprintf("%d of %d records, by %v", st.Signed, st.Records, by)
+		}
+		return ""
+	})
+	return records
+}
+
+// Somebody with all power over a node puts an old copy of its audit log back: by
+// itself it is whole, and the other nodes tell.
+func TestAuditRollback(t *testing.T) {
+	c := start(t, cluster.Config{})
+	n := c.Nodes[2]
+	records := signed(t, c, n)
+	dir := auditDir(n)
+	old := filepath.Join(t.TempDir(), "old")
+	must(t, os.CopyFS(old, os.DirFS(dir)))
+	if r, err := audit.Check(old, audit.Options{}); err != nil || r.Witnessed != records {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	_, err := n.Change(t.Context(), api.ActionStandby, "node/"+n.Name, nil)
+	must(t, err)
+	lost := signed(t, c, n)
+	began := time.Now()
+	swap := func(from, to string) {
+		t.Helper()
+		n.Hold()
+		must(t, n.Stop(deadline(t, 30*time.Second)))
+		must(t, os.Rename(dir, to))
+		must(t, os.CopyFS(dir, os.DirFS(from)))
+		must(t, n.Release())
+		wait(t, c, 60*time.Second, n.Name+" is back", func(s *status.Summary) string { return cluster.Online(s, c.Nodes[0].Name, c.Nodes[1].Name) })
+	}
+	kept := filepath.Join(filepath.Dir(dir), "audit-kept")
+	swap(old, kept)
+	until(t, 60*time.Second, "an alarm tells of it", func() string {
+		if len(eventsOf(t, c.Nodes[0], event.AuditConflict, n.Name, began)) == 0 {
+			return "none"
+		}
+		return ""
+	})
+	held, err := heldOf(c, n)
+	must(t, err)
+	_, err = audit.Check(dir, audit.Options{Held: held})
+	// What the engine has written since is no longer what it was, either; where that
+	// ends, no checkpoint tells.
+	if bad, ok := audit.IsBad(err); !ok || bad.Seq <= records || bad.Seq > lost {
+		t.Errorf("the first bad record is after %d and at most %d, got %v", records, lost, err)
+	}
+	swap(kept, filepath.Join(filepath.Dir(dir), "audit-forged"))
+	signed(t, c, n)
 }
