@@ -36,6 +36,9 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 	if digest(params, nil) == have || p.class == "stonith" && digest(agentOnly(params), nil) == have {
 		return cib.Digest(params)
 	}
+	if im.masked(r, params, p.class == "stonith") {
+		return cib.Digest(params)
+	}
 	if names := strings.Fields(r.e.attr("op-force-restart")); !extra && r.e.attr("op-restart-digest") != "" {
 		if digest(params, names) == r.e.attr("op-restart-digest") {
 			im.noteName(r.e, r.e.attr("id"), "op-restart-digest", "parameters were changed that the agent can reload; it is not reloaded here")
@@ -43,6 +46,19 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 		}
 	}
 	return changed
+}
+
+// masked reports whether the parameters are those of the operation but for secrets
+// that were made unreadable before the document was given away.
+func (im *importer) masked(r *operationRecord, params map[string]string, fences bool) bool {
+	private := strings.Fields(r.e.attr("op-secure-params"))
+	open, hidden := maps.Clone(params), false
+	for _, name := range private {
+		hidden = hidden || open[name] != "" && strings.Trim(open[name], "*") == ""
+		delete(open, name)
+	}
+	have := r.e.attr("op-secure-digest")
+	return hidden && have != "" && (digest(open, nil) == have || fences && digest(agentOnly(open), nil) == have)
 }
 
 // agentOnly leaves out the parameters of fence devices that the fencer reads

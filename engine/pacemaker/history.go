@@ -221,7 +221,8 @@ func (im *importer) record(e *element) (operationRecord, bool) {
 func expectedOf(e *element, op *cib.OpResult) int {
 	parts := strings.Split(e.attr("transition-key"), ":")
 	if len(parts) >= 4 {
-		if n, err := strconv.Atoi(parts[2]); err == nil && n >= 0 {
+		n, err := strconv.Atoi(parts[2])
+		if err == nil && (n == cib.OK || n == cib.NotRunning || n == cib.RunningPromoted) { // nobody expects an error
 			return n
 		}
 	}

@@ -122,10 +122,35 @@ func (b *planner) orderFence(n *node) {
 		return
 	}
 	stops := b.stop[n.remote.container.index]
+	b.endInside(stops, n)
 	b.relateAll(stops, []int32{f}, before|needs, "")
 	if len(stops) == 0 {
 		b.relateAll(b.stop[conn.index], []int32{f}, before, "")
 	}
+}
+
+// endInside lets nothing wait for the stops in a guest that the stop of what it is
+// inside of makes true.
+func (b *planner) endInside(stops []int32, n *node) {
+	for _, s := range stops {
+		for e := b.steps[s].in; e != noStep; e = b.edges[e].nextIn {
+			first := &b.steps[b.edges[e].first]
+			if (first.op == cib.OpStop || first.op == cib.OpDemote) && first.rsc != nil && diesWith(first.rsc, n.index) {
+				b.edges[e].relation = 0
+			}
+		}
+	}
+}
+
+// diesWith reports whether all of a resource that is active is on one node.
+func diesWith(r *rsc, n int32) bool {
+	some, all := false, true
+	r.primitives(func(x *rsc) {
+		for _, f := range x.active {
+			some, all = true, all && f.node == n
+		}
+	})
+	return some && all
 }
 
 func (b *planner) orderOnRemote(i int32, n *node) {
@@ -227,4 +252,27 @@ func (u *state) failuresInside(r *rsc, f *fact) cib.Score {
 		}
 	}
 	return sum
+}
+
+// empty reports whether nothing can run on a guest, since what it is inside of
+// does not run.
+func (u *state) empty(n *node) bool {
+	return n.kind == kindGuest && !n.connected && n.remote.container != nil && u.at(n.remote.container) == nil
+}
+
+// awaitGuests lets a start wait until it is known that what guests are inside of
+// does not run, where that is why nothing is looked for on them.
+func (b *planner) awaitGuests(r *rsc, s int32) {
+	if b.probe == nil {
+		return
+	}
+	for i := b.members; i < len(b.nodes); i++ {
+		n := &b.nodes[i]
+		if r.ledger.known[i] || !b.empty(n) {
+			continue
+		}
+		for k := range b.nodes {
+			b.relate(b.probeOf(n.remote.container.ledger, int32(k)), s, before|needs, "")
+		}
+	}
 }

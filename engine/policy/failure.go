@@ -174,6 +174,9 @@ func (u *state) stopRule(r *rsc) (text, rule string) {
 			return x.denied, x.deniedRule
 		}
 	}
+	if why := u.staysDown(r); why != "" {
+		return why, "reconnect_interval"
+	}
 	if r.ledger != nil && !r.anonymous() {
 		steady := 0
 		for _, f := range r.ledger.facts {

@@ -36,6 +36,7 @@ type fact struct {
 	ignored  bool          // a failure was ignored, as on-fail says: none counts
 	failures cib.Score     // that count, after expiry
 	pending  *cib.Pending  // in flight on it; withdrawn ones too, until they are gone
+	reset    *cib.OpResult // the failure after which a connection stays down for a while
 	since    *cib.OpResult // the start or probe that found its parameters
 	current  bool          // the history is of the engine that runs now
 	dead     bool          // the boot it is about is over: it only tells why it is recovered
@@ -354,10 +355,16 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 	}
 	if timeout := r.settings.failureTimeout; timeout > 0 && onFail != cib.OnFailBlock && op.Op != cib.OpStop {
 		expires := op.Ended.Add(timeout)
-		if !u.now.Before(expires) {
+		if f.history.FailCount > 0 && f.history.LastFailure.After(op.Ended) {
+			expires = f.history.LastFailure.Add(timeout) // none of them ends before the last one does
+		}
+		if !u.now.Before(expires) && (f.history.FailCount == 0 || !f.history.LastFailure.IsZero()) {
 			return
 		}
 		u.changesAt(expires)
+	}
+	if r.reconnect > 0 && !probe && op.Op != cib.OpStart {
+		f.reset = op
 	}
 	u.banAfter(f, op)
 	if probe && f.role <= cib.RoleStopped {
@@ -414,15 +421,15 @@ func (u *state) countFailures(l *ledger, f *fact) {
 	last := f.history.LastFailure
 	for i := range f.history.Ops {
 		op := &f.history.Ops[i]
-		if op.Op == cib.OpStart && f.failedLast(op) && u.opt.StartFailureIsFatal() && u.onFail(r, op) != cib.OnFailIgnore {
+		if count > 0 && op.Op == cib.OpStart && f.failedLast(op) && u.opt.StartFailureIsFatal() && u.onFail(r, op) != cib.OnFailIgnore {
 			count = cib.Infinity
-			if last.Before(op.Ended) {
+			if !last.IsZero() && last.Before(op.Ended) {
 				last = op.Ended
 			}
 		}
 	}
 	timeout := r.settings.failureTimeout
-	if count > 0 && timeout > 0 && f.onFail != cib.OnFailBlock {
+	if count > 0 && timeout > 0 && f.onFail != cib.OnFailBlock && !last.IsZero() {
 		expires := last.Add(timeout)
 		if !u.now.Before(expires) {
 			return

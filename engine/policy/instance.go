@@ -131,6 +131,7 @@ func (b *planner) awaitKnowledge(r *rsc) {
 		return
 	}
 	b.awaitJoining(r, s)
+	b.awaitGuests(r, s)
 	if r.settings.requires == "nothing" {
 		return
 	}

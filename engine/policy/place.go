@@ -21,7 +21,7 @@ func (p *placer) place() *graph.Placement {
 	p.applyStickiness() // it rather stays where it is
 	p.banUnfit()        // what can't be on a remote node or guest
 	ranked := p.rankTop()
-	p.connect() // remote nodes first: who can be used depends on it
+	p.connect(ranked) // remote nodes first: who can be used depends on it
 	for _, r := range ranked {
 		p.running.turn(r.base, p.rankOf(r))
 		p.assign(r, nowhere) // and what it depends on before

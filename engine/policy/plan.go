@@ -314,7 +314,7 @@ func (b *planner) planProbes() {
 		}
 		for i, known := range l.known {
 			n := &b.nodes[i]
-			if known || !n.member || n.lost || n.cfg.Arbiter {
+			if known || !n.member || n.lost || n.cfg.Arbiter || b.empty(n) {
 				continue
 			}
 			f := l.on(n.index)

@@ -382,9 +382,16 @@ func (p *placer) banUnfit() {
 
 // connect places the connections, and with them decides which remote nodes can be
 // used. The others wait for that.
-func (p *placer) connect() {
-	for i := p.members; i < len(p.nodes); i++ {
-		if n := &p.nodes[i]; n.remote.conn != nil && n.remote.replica == nil {
+func (p *placer) connect(ranked []*rsc) {
+	for _, r := range ranked {
+		if r.connects != nowhere {
+			p.running.turn(r.base, p.rankOf(r))
+			p.assign(r, nowhere)
+			p.joined(&p.nodes[r.connects])
+		}
+	}
+	for i := p.members; i < len(p.nodes); i++ { // those in groups
+		if n := &p.nodes[i]; n.remote.conn != nil && n.remote.conn.part == partNone && n.remote.conn.parent != nil {
 			p.assign(n.remote.conn, nowhere)
 			p.joined(n)
 		}
@@ -470,4 +477,17 @@ func nested(c *cib.Config) bool {
 		}
 	}
 	return false
+}
+
+// staysDown says why a connection is not tried again yet; "" if it may be.
+func (u *state) staysDown(r *rsc) string {
+	if r.reconnect == 0 {
+		return ""
+	}
+	for _, f := range r.ledger.facts {
+		if f.reset != nil {
+			return describeFailure(f.reset, u.nodes[f.node].name) + "; it is tried again after reconnect_interval"
+		}
+	}
+	return ""
 }
