@@ -54,6 +54,11 @@ type Options struct {
 	BatchLimit        int            `json:"batch-limit,omitempty"`            // actions in flight in the cluster; default 200
 	NodeActionLimit   int            `json:"node-action-limit,omitempty"`      // actions in flight on one node; default 2 × its cores, at least 4
 	PlacementStrategy string         `json:"placement-strategy,omitempty"`     // default "default"
+	LoadLimit         int            `json:"load-limit,omitempty"`             // with strategy cost: percent, in the node attribute load, beyond which resources leave a node; default 0: load does not count
+	LoadHysteresis    *int           `json:"load-hysteresis,omitempty"`        // percent below load-limit that a node's load must be to take a resource; default 10
+	PlacementProgram  string         `json:"placement-program,omitempty"`      // with strategy external: absolute path of the program that is asked
+	PlacementTimeout  *Duration      `json:"placement-timeout,omitempty"`      // how long it may take; default 5s
+	PlacementEvery    *Duration      `json:"placement-interval,omitempty"`     // how often it is asked; default 1m. What it said counts three times as long
 	TieBreak          string         `json:"tie-break,omitempty"`              // stay (default): equal scores move nothing; pacemaker: resources without a score where they run move to even out the numbers, and are assigned in configured order
 	RecheckInterval   *Duration      `json:"cluster-recheck-interval,omitempty"`
 
@@ -172,6 +177,19 @@ func (o *Options) BackupEvery() time.Duration {
 
 // WatchdogTime returns watchdog-timeout.
 func (o *Options) WatchdogTime() time.Duration { return positive(o.WatchdogTimeout, 5*time.Second) }
+
+// Hysteresis returns load-hysteresis.
+func (o *Options) Hysteresis() int { return set(o.LoadHysteresis, 10) }
+
+// AdviceTimeout returns placement-timeout.
+func (o *Options) AdviceTimeout() time.Duration {
+	return set(o.PlacementTimeout, Duration(5*time.Second)).D()
+}
+
+// AdviceEvery returns placement-interval.
+func (o *Options) AdviceEvery() time.Duration {
+	return set(o.PlacementEvery, Duration(time.Minute)).D()
+}
 
 // RecheckEvery returns cluster-recheck-interval.
 func (o *Options) RecheckEvery() time.Duration {

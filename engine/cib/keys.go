@@ -29,6 +29,7 @@ const (
 	KeyDC            = "status/dc"               // the holder, on its lease
 	KeyView          = "status/view"             // the DC
 	KeyVoters        = "status/voters"           // the DC
+	KeyAdvice        = "status/advice"           // the DC
 	KeyMember        = "status/member/"          // + node; the node
 	KeyNodeStatus    = "status/node/"            // + node; the DC
 	KeyAttributes    = "status/attribute/"       // + node; the node

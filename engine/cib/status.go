@@ -14,7 +14,8 @@ type Status struct {
 	// Quorum of the partition that the snapshot is of. A snapshot of the store is
 	// always of one that has it; others are imported, or of a simulation.
 	Quorum     PartitionQuorum
-	View       *View // nil: none was ever made
+	Advice     *Advice // of the external placement program; nil: none was ever asked for
+	View       *View   // nil: none was ever made
 	Voters     *VoterSet
 	Members    map[string]*Member               // by node
 	Nodes      map[string]*NodeStatus           // by node

@@ -234,7 +234,17 @@ func (v *validator) cluster() {
 	v.number(p("node-action-limit"), o.NodeActionLimit, 10_000)
 	v.number(p("events-max"), o.EventsMax, 1_000_000)
 	v.number(p("history-max"), o.HistoryMax, 1_000_000)
-	v.oneOf(p("placement-strategy"), o.PlacementStrategy, "default", "utilization", "minimal", "balanced", "cost")
+	v.oneOf(p("placement-strategy"), o.PlacementStrategy, "default", "utilization", "minimal", "balanced", "cost", "external")
+	v.number(p("load-limit"), o.LoadLimit, 100)
+	v.number(p("load-hysteresis"), o.Hysteresis(), 100)
+	switch {
+	case o.PlacementStrategy == "external" && o.PlacementProgram == "":
+		v.fault(p("placement-program"), "placement-strategy is external: name the program")
+	case o.PlacementProgram != "" && !strings.HasPrefix(o.PlacementProgram, "/"):
+		v.fault(p("placement-program"), "%q is no absolute path", o.PlacementProgram)
+	}
+	v.optional(p("placement-timeout"), o.PlacementTimeout, 100*time.Millisecond, 10*time.Minute)
+	v.optional(p("placement-interval"), o.PlacementEvery, time.Second, day)
 	v.oneOf(p("tie-break"), o.TieBreak, "stay", "pacemaker")
 	v.oneOf(p("view-tie-breaker"), o.ViewTieBreaker, "dc", "lowest-name")
 

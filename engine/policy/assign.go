@@ -159,7 +159,7 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 		if !p.nodes[n].usable || w[n] < 0 {
 			continue
 		}
-		if need != nil && p.lacks(need, n) != "" {
+		if need != nil && p.lacks(need, n) != "" || p.strategy.full != nil && p.strategy.full(p, r, n) != "" {
 			w[n] = -cib.Infinity
 			continue
 		}
@@ -170,7 +170,7 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 		return nowhere
 	case prefer != nowhere && p.nodes[prefer].usable && w[prefer] >= highest:
 		return prefer
-	case now != nowhere && p.nodes[now].usable && w[now] == highest && (highest > 0 || !p.opt.PacemakerTies()) && !r.numbered():
+	case now != nowhere && p.nodes[now].usable && w[now] == highest && !p.leaves(r, now) && (highest > 0 || !p.opt.PacemakerTies()) && !r.numbered():
 		return now
 	}
 	top := nowhere
@@ -184,22 +184,19 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 	return top
 }
 
+// leaves reports whether the strategy sends a resource away from where it runs.
+func (p *placer) leaves(r *rsc, now int32) bool {
+	return p.strategy.leaves != nil && p.strategy.leaves(p, r, now)
+}
+
 // better reports whether node a is to be taken before node b.
 func (p *placer) better(w []cib.Score, a, b, now int32) bool {
 	if c := cmp.Compare(w[b], w[a]); c != 0 {
 		return c < 0
 	}
-	if p.opt.PlacementStrategy == "balanced" {
-		if c := p.compareFree(a, b); c != 0 {
-			return c > 0
-		}
-	}
-	if p.opt.PlacementStrategy != "minimal" {
-		if c := cmp.Compare(p.running.at(a), p.running.at(b)); c != 0 {
+	if p.strategy.prefer != nil {
+		if c := p.strategy.prefer(p, a, b, now); c != 0 {
 			return c < 0
-		}
-		if a == now || b == now {
-			return a == now
 		}
 	}
 	return a < b // nodes are in the order of their names

@@ -23,7 +23,7 @@
 // and last.go fill it, the constraints are in location.go, rule.go,
 // colocation.go, order.go and ticket.go. place.go tells the story of Place, with
 // score.go, assign.go, clone.go, promotable.go, wishes.go (scores of colocated
-// resources), utilization.go and failure.go; reason.go puts it in words. plan.go
+// resources), strategy.go, utilization.go and failure.go; reason.go puts it in words. plan.go
 // tells the story of Plan, with instance.go, collective.go (groups, clones,
 // orders), monitor.go, network.go (what follows from what), emit.go and
 // action.go. parts.go, counts.go and incremental.go belong to Planner.

@@ -16,6 +16,7 @@ func Place(s *cib.Snapshot, now time.Time) *graph.Placement {
 
 // place names the steps in their order.
 func (p *placer) place() *graph.Placement {
+	p.applyAdvice()     // what the external program says
 	p.applyLocations()  // what the administrator wants of each node
 	p.applyFailures()   // nodes that a resource may not use any more
 	p.applyStickiness() // it rather stays where it is
@@ -37,18 +38,20 @@ const undecided int32 = -2
 // placer is the working state of Place.
 type placer struct {
 	*state
-	weights   [][]cib.Score // by resource, by node
-	assigned  []int32       // by resource: node, nowhere, or undecided
-	roles     []cib.Role    // by resource, once assigned
-	assigning []bool        // by resource: it waits for what it depends on
-	updating  []bool        // by resource: its wishes are being collected
-	running   *counts       // by node: resources assigned to it
-	pins      []bool        // by resource: it was left where it is, whatever the scores say
-	limits    []string      // by resource: why its clone gave it no node
-	capacity  *capacity     // nil where the strategy does not count
-	ranks     []rank        // by resource: its place in the order of assignment
-	turns     []turn        // the assignments, where they are traced
-	explain   *recorder     // nil unless somebody asked why
+	weights   [][]cib.Score    // by resource, by node
+	assigned  []int32          // by resource: node, nowhere, or undecided
+	roles     []cib.Role       // by resource, once assigned
+	assigning []bool           // by resource: it waits for what it depends on
+	updating  []bool           // by resource: its wishes are being collected
+	running   *counts          // by node: resources assigned to it
+	pins      []bool           // by resource: it was left where it is, whatever the scores say
+	limits    []string         // by resource: why its clone gave it no node
+	strategy  *strategy        // how to choose among nodes with the same score
+	capacity  *capacity        // nil where the strategy does not count
+	unloaded  map[int32]string // by node: what leaves it because of its load
+	ranks     []rank           // by resource: its place in the order of assignment
+	turns     []turn           // the assignments, where they are traced
+	explain   *recorder        // nil unless somebody asked why
 
 	promotionPriority []cib.Score // by instance of a promotable clone: its best promotion score; nil where there is none
 }
@@ -58,7 +61,7 @@ func newPlacer(u *state) *placer {
 	p := &placer{
 		state: u.withOwnNodes(), weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
 		assigning: make([]bool, n), updating: make([]bool, n), running: newCounts(len(u.nodes)),
-		pins: make([]bool, n), limits: make([]string, n), capacity: u.unpackCapacity(),
+		pins: make([]bool, n), limits: make([]string, n), strategy: strategyOf(u.opt), capacity: u.unpackCapacity(),
 	}
 	all := make([]cib.Score, n*len(u.nodes))
 	if !u.opt.Symmetric() {

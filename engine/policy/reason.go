@@ -149,6 +149,10 @@ func (p *placer) whyNotThere(r *rsc, was int32) (cib.Why, bool) {
 		}
 		return cib.Why{}, false
 	}
+	if p.unloaded[was] == r.id {
+		load, _ := p.nodes[was].number(loadAttribute)
+		return cib.Why{Cause: fmt.Sprintf("the load of %s is %g, the limit is %d", p.nodes[was].name, load, p.opt.LoadLimit), Rule: "placement-strategy"}, true
+	}
 	n := &p.nodes[was]
 	switch {
 	case n.fence != "":
@@ -230,6 +234,9 @@ func (p *placer) whyBanned(r *rsc, at int32) (cib.Why, bool) {
 			return cib.Why{Cause: text, Rule: "data"}, true
 		}
 	}
+	if why, ok := p.whyAdvised(r, at, false); ok {
+		return why, true
+	}
 	if l, score := p.strongest(r, at, false); l != nil {
 		return cib.Why{Cause: l.text(&p.nodes[at], score), Rule: l.id}, true
 	}
@@ -267,6 +274,9 @@ func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
 	if l, score := p.strongest(r, n, true); l != nil {
 		return cib.Why{Cause: l.text(&p.nodes[n], score), Rule: l.id}
 	}
+	if why, ok := p.whyAdvised(r, n, true); ok {
+		return why
+	}
 	for _, c := range thisWithOf(r) {
 		if c.score > 0 && p.assigned[c.primary.index] == n {
 			return cib.Why{Cause: fmt.Sprintf("it prefers to run where %s runs (%s)", c.primary.base, c.score), Rule: c.id}
@@ -281,13 +291,11 @@ func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
 	if candidates == 1 {
 		return cib.Why{Cause: "it can run nowhere else"}
 	}
-	switch p.opt.PlacementStrategy {
-	case "balanced":
-		return cib.Why{Cause: "of the best nodes it has the most capacity left", Rule: "placement-strategy"}
-	case "minimal":
-		return cib.Why{Cause: "of the best nodes it is the first", Rule: "placement-strategy"}
+	why := cib.Why{Cause: p.strategy.why}
+	if p.opt.PlacementStrategy != "" && p.opt.PlacementStrategy != "default" {
+		why.Rule = "placement-strategy"
 	}
-	return cib.Why{Cause: "of the best nodes it runs the fewest resources"}
+	return why
 }
 
 // whyNowhere says why a resource is to run on no node.
@@ -351,6 +359,11 @@ func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
 	if p.capacity != nil {
 		if what := p.lacks(p.needs(r), at); what != "" {
 			return cib.Why{Cause: n.name + " has not enough " + what + " left", Rule: "placement-strategy"}
+		}
+	}
+	if p.strategy.full != nil {
+		if text := p.strategy.full(p, r, at); text != "" {
+			return cib.Why{Cause: text, Rule: "placement-strategy"}
 		}
 	}
 	if r.clone != nil {

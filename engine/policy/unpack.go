@@ -65,4 +65,7 @@ func (u *state) changesAt(t time.Time) {
 
 // NextChange returns when the decision would next change though nothing but the
 // time does: a failure expires. The zero time means never.
-func NextChange(s *cib.Snapshot, now time.Time) time.Time { return unpack(s, now).next }
+func NextChange(s *cib.Snapshot, now time.Time) time.Time {
+	_, _, next := Decide(s, now)
+	return next
+}

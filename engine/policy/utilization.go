@@ -9,15 +9,7 @@ import (
 )
 
 // usesCapacity reports whether the placement strategy looks at utilization.
-func (u *state) usesCapacity() bool { return usesCapacity(u.opt) }
-
-func usesCapacity(o *cib.Options) bool {
-	switch o.PlacementStrategy {
-	case "utilization", "minimal", "balanced":
-		return true
-	}
-	return false
-}
+func (u *state) usesCapacity() bool { return strategyOf(u.opt).counted }
 
 // capacity keeps what is left on each node while resources are assigned.
 type capacity struct {

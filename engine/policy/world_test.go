@@ -348,6 +348,10 @@ func (w *world) parseOption(k, v string) error {
 		o.PlacementStrategy = v
 	case "tie-break":
 		o.TieBreak = v
+	case "load-limit":
+		n, err := strconv.Atoi(v)
+		o.LoadLimit = n
+		return err
 	case "op-on-fail":
 		x, err := cib.OnFails.Parse(v)
 		w.Config.Cluster.OpDefaults.OnFail = x
@@ -596,6 +600,18 @@ func (w *world) parseStatus(word string, f []string) error {
 		}
 		w.Status.Attributes[f[0]] = &cib.Attributes{BootID: w.Status.Members[f[0]].BootID, Values: values}
 		return each(f[1:], func(k, v string) error { values[k] = v; return nil })
+	}
+	if word == "advice" { // RESOURCE NODE=SCORE...: of the external program, for ten minutes from now
+		if w.Status.Advice == nil {
+			w.Status.Advice = &cib.Advice{Program: "/bin/place", Scores: map[string]map[string]cib.Score{}}
+		}
+		w.Status.Advice.Until = w.now.Add(10 * time.Minute)
+		w.Status.Advice.Scores[f[0]] = map[string]cib.Score{}
+		return each(f[1:], func(k, v string) error {
+			score, err := cib.ParseScore(v)
+			w.Status.Advice.Scores[f[0]][k] = score
+			return err
+		})
 	}
 	if known, err := w.parseTrouble(word, f); known {
 		return err
