@@ -310,6 +310,15 @@ type Note struct {
 	Rule      string `json:"rule,omitempty"` // the authorisation rule that decided; default: that of the actor
 }
 
+// SNMP is what the management daemon needs to answer and to notify over SNMP. Its
+// secrets are open.
+type SNMP struct {
+	Generation uint64                     `json:"generation"` // of the configuration
+	Settings   cib.SNMP                   `json:"settings"`
+	Users      map[string]*cib.SNMPUser   `json:"users"`
+	Targets    map[string]*cib.SNMPTarget `json:"targets"`
+}
+
 // CertificateRequest asks for the certificate of this node's management daemon.
 type CertificateRequest struct {
 	Request string `json:"request"` // PEM, as pki.NewRequest makes it

@@ -35,6 +35,7 @@
 //	POST /v1/note                   Note in, for the audit log
 //	GET  /v1/audit                  AuditPage of this node's audit log; ?node=, and the other fields of AuditQuery
 //	GET  /v1/audit/held             AuditHeld: what other nodes hold of this node's log
+//	GET  /v1/snmp                   SNMP: how the cluster shows itself over SNMP, secrets open
 //	POST /v1/certificate            CertificateRequest in, Certificate out
 //
 // Errors are application/problem+json, see [Problem].

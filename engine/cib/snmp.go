@@ -92,6 +92,13 @@ func (u *SNMPUser) withSecrets(m map[string]string) *SNMPUser {
 	return &out
 }
 
+// OpenSNMPUsers returns the SNMP users of a configuration with their secrets opened.
+func OpenSNMPUsers(c *Config, open func(object, value string) (string, error)) (map[string]*SNMPUser, error) {
+	part := &Config{SNMPUsers: c.SNMPUsers}
+	out, err := mapSecrets(part, nil, func(at place, value string) (string, error) { return open(at.object(), value) })
+	return out.SNMPUsers, err
+}
+
 // snmp checks everything about SNMP.
 func (v *validator) snmp() {
 	s, p := &v.c.Cluster.SNMP, "cluster.snmp"

@@ -250,6 +250,11 @@ func (c *Client) ChangeDocuments(ctx context.Context, ch *api.DocumentChange) (*
 	return posted[api.DocumentsChanged](ctx, c, "/v1/documents", ch)
 }
 
+// SNMP returns how the cluster shows itself over SNMP, secrets open.
+func (c *Client) SNMP(ctx context.Context) (*api.SNMP, error) {
+	return get[api.SNMP](ctx, c, "/v1/snmp")
+}
+
 // Note writes something into the audit log that changes nothing.
 func (c *Client) Note(ctx context.Context, n *api.Note) error {
 	_, err := posted[json.RawMessage](ctx, c, "/v1/note", n)

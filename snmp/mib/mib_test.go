@@ -172,6 +172,14 @@ func TestNotifications(t *testing.T) {
 	}
 }
 
+// The arguments that have an object keep it: management stations know it by its number.
+func TestArgumentsKeepTheirPlace(t *testing.T) {
+	known := strings.Fields("view silence by proof gap reason person link peer offset policy op attempt duration from nodes generation actor action object voters file aside number end version level witness")
+	if len(argNames) < len(known) || !slices.Equal(argNames[:len(known)], known) {
+		t.Errorf("the arguments were\n%v, and are\n%v: add what is new to the catalogue's end", known, argNames)
+	}
+}
+
 // The module is what other people's tools take. smilint ends with 0 whatever it finds,
 // so what it prints counts.
 func TestText(t *testing.T) {

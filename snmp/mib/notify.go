@@ -43,13 +43,20 @@ var notifyCommon = []notifyObject{
 	{object{10, "Device", syntaxText, "", "Name of the device it is about, zero-length if none.", false}, func(n *Notice) Value { return text(n.Event.Device) }},
 }
 
-// argNames lists the arguments of all events that become notifications. The place in
-// the list is part of the object identifier: new names go to the end.
-var argNames = []string{
-	"view", "silence", "by", "proof", "gap", "reason", "person", "link", "peer", "offset", "policy", "op", "attempt", "duration", "from",
-	"nodes", "generation", "actor", "action", "object", "voters", "number", "file", "aside", "end", "version", "level", "members", "latency", "timeout",
-	"name", "value",
-}
+// argNames lists the arguments of all events that become notifications, in the order in
+// which the catalogue first has them. The place in the list is part of the object
+// identifier: events are added at the catalogue's end.
+var argNames = func() []string {
+	var out []string
+	for _, d := range Notified() {
+		for _, a := range d.Args {
+			if !slices.Contains(out, a) {
+				out = append(out, a)
+			}
+		}
+	}
+	return out
+}()
 
 func argObject(i int) object {
 	return object{uint32(notifyArgs + i), "Arg" + title(argNames[i]), syntaxText, "", "Value of {" + argNames[i] + "} in the text of the event.", false}
