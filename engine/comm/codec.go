@@ -1,6 +1,7 @@
 package comm
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -111,8 +112,7 @@ func Encode(m *membership.Message) ([]byte, error) {
 }
 
 // Decode reads a message. What it returns is within the limits of the membership
-// package. The caller must compare its From with Packet.From, or a node could
-// speak for another one.
+// package. Whom it is from is compared by [Decoder].
 func Decode(b []byte) (*membership.Message, error) {
 	var w wire
 	if len(b) > MaxPayload {
@@ -197,4 +197,37 @@ func unpackBoot(uuid []byte, text string) string {
 	}
 	x := hex.EncodeToString(uuid)
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// Decoder decodes messages. A message comes over every link of its sender; what is
+// the same as the one before is not decoded again.
+type Decoder struct{ last map[string]decoded }
+
+type decoded struct {
+	payload []byte
+	message *membership.Message
+}
+
+// decoderMax bounds how many senders are remembered; then it begins anew.
+const decoderMax = 2 * membership.MaxNodes
+
+// Decode reads the message in a packet, which may be the one that it returned before:
+// messages are not changed. A message must name the node that sent the packet, or a
+// node could speak for another one.
+func (d *Decoder) Decode(p *Packet) (*membership.Message, error) {
+	if last, ok := d.last[p.From]; ok && bytes.Equal(last.payload, p.Payload) {
+		return last.message, nil
+	}
+	m, err := Decode(p.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if m.From != p.From {
+		return nil, fmt.Errorf("a packet of %s holds a message of %s", p.From, m.From)
+	}
+	if d.last == nil || len(d.last) >= decoderMax {
+		d.last = map[string]decoded{}
+	}
+	d.last[p.From] = decoded{p.Payload, m}
+	return m, nil
 }

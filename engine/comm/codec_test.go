@@ -1,6 +1,7 @@
 package comm
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -317,4 +318,48 @@ func BenchmarkThreeVoters(b *testing.B) {
 		}
 	}
 	b.ReportMetric(100*float64(b.Elapsed())/float64(b.N)/float64(200*time.Millisecond), "%CPU")
+}
+
+func TestDecoder(t *testing.T) {
+	m := heartbeat()
+	payload, err := Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Decoder
+	first, err := d.Decode(&Packet{From: m.From, Payload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := d.Decode(&Packet{From: m.From, Link: 1, Payload: bytes.Clone(payload)}); err != nil || again != first {
+		t.Errorf("the copy of another link is decoded again: %v", err)
+	}
+	if m, err := d.Decode(&Packet{From: "n9", Payload: payload}); err == nil {
+		t.Errorf("n9 speaks for %s", m.From)
+	}
+	m.Seq++
+	if payload, err = Encode(m); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := d.Decode(&Packet{From: m.From, Payload: payload}); err != nil || next.Seq != m.Seq {
+		t.Errorf("the next message: %v, %v", next, err)
+	}
+}
+
+func TestTraffic(t *testing.T) {
+	var tr traffic
+	now := time.Unix(0, 0)
+	at := func(step time.Duration, n int, want bool) {
+		t.Helper()
+		now = now.Add(step)
+		if got := tr.saw(now, n); got != want {
+			t.Fatalf("busy %v, want %v", got, want)
+		}
+	}
+	at(0, 5, false)
+	at(time.Second, 60, false) // a burst alone
+	at(trafficSpan, 60, true)
+	at(trafficSpan/2, 1, true)
+	at(trafficSpan/2, 60, true)
+	at(3*trafficSpan, 1, false) // silence since
 }

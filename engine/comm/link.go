@@ -102,12 +102,24 @@ func (t *Transport) read(ctx context.Context, l *link) {
 	if ctx.Err() != nil {
 		return // it was bound while the context ended
 	}
-	buf := make([]byte, 1<<16)
+	in := newBatch(c, readBatch)
+	var busy traffic
 	for faults := 0; ; {
-		n, from, err := c.ReadFromUDPAddrPort(buf)
+		n, err := in.read()
 		if err == nil {
 			faults = 0
-			t.arrived(l, from, buf[:n])
+			for i := range n {
+				packet, from := in.packet(i)
+				t.arrived(l, from, packet)
+			}
+			if busy.saw(time.Now(), n) && n < readBatch {
+				// Many are on their way: to be woken up for each would cost more than to
+				// read it. What waits a moment here is not lost, and not late.
+				select {
+				case <-ctx.Done():
+				case <-time.After(gatherPause):
+				}
+			}
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
@@ -122,24 +134,49 @@ func (t *Transport) read(ctx context.Context, l *link) {
 	}
 }
 
-// write sends what is queued. It never gives up on a link: what can't be sent
-// is dropped.
+// write sends what is queued, as much at once as there is. It never gives up on a
+// link: what can't be sent is dropped.
 func (t *Transport) write(ctx context.Context, l *link) {
+	out := &batch{}
+	queued := make([]datagram, 0, writeBatch)
 	for {
-		var d datagram
+		list := queued[:0]
 		select {
 		case <-ctx.Done():
 			return
-		case d = <-l.queue:
+		case d := <-l.queue:
+			list = append(list, d)
+		}
+		for more := true; more && len(list) < writeBatch; {
+			select {
+			case d := <-l.queue:
+				list = append(list, d)
+			default:
+				more = false
+			}
 		}
 		c := l.conn.Load()
 		if c == nil {
 			continue // reported by bind
 		}
-		if _, err := c.WriteToUDPAddrPort(d.packet, d.to); err != nil && ctx.Err() == nil {
+		if out.udp != c {
+			out = newBatch(c, 0)
+		}
+		for len(list) > 0 {
+			n, err := out.write(list)
+			if ctx.Err() != nil {
+				return
+			}
+			list = list[n:]
+			if err == nil {
+				continue
+			}
+			d := list[0] // the one that it is about
+			list = list[1:]
 			t.report.problem(Problem{Reason: "cannot send on the link", Node: d.node, Link: l.index, Source: d.to, Err: err})
 			if lostAddress(err) {
 				_ = c.Close() // read ends, and binds anew
+				break
 			}
 		}
 	}

@@ -74,6 +74,7 @@ const eventsMax = 1024
 func (e *engine) loop(ctx context.Context, n *node.Node) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var decoder comm.Decoder
 	for {
 		var ev node.Event
 		select {
@@ -90,8 +91,8 @@ func (e *engine) loop(ctx context.Context, n *node.Node) {
 			if !ok {
 				return
 			}
-			m, err := comm.Decode(p.Payload)
-			if err != nil || m.From != p.From {
+			m, err := decoder.Decode(&p)
+			if err != nil {
 				e.log.Debug("a message was dropped", "node", p.From, "link", p.Link, "err", err)
 				continue
 			}
@@ -102,6 +103,9 @@ func (e *engine) loop(ctx context.Context, n *node.Node) {
 		now := e.clock.now()
 		for _, eff := range n.Step(now, ev) {
 			e.perform(ctx, eff)
+		}
+		if _, heard := ev.(node.Heard); heard && len(e.transport.Packets()) > 0 {
+			continue // when to wake up matters only before a sleep
 		}
 		// A Tick comes at least once a second, and never in a busy loop.
 		timer.Reset(max(time.Millisecond, min(time.Second, n.NextWake(now).Sub(e.clock.now()))))

@@ -67,14 +67,14 @@ func Run(ctx context.Context, slack time.Duration) {
 		slacken(watcher(), watchSlack)
 	}
 	var w width
-	at, used := time.Now(), cpuTime()
+	at, used := time.Now(), CPUTime()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now, u := time.Now(), cpuTime()
+		now, u := time.Now(), CPUTime()
 		changed := w.look((u - used).Seconds() / now.Sub(at).Seconds())
 		at, used = now, u
 		switch {
@@ -95,8 +95,8 @@ func Run(ctx context.Context, slack time.Duration) {
 	}
 }
 
-// cpuTime is what this process has used.
-func cpuTime() time.Duration {
+// CPUTime is what this process has used.
+func CPUTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0

@@ -57,6 +57,7 @@ const (
 	semver     = "golang.org/x/mod/semver"
 	systemd    = "github.com/coreos/go-systemd/"
 	testscript = "github.com/rogpeppe/go-internal/"
+	xnet       = "golang.org/x/net/"
 	xsync      = "golang.org/x/sync/"
 	xsys       = "golang.org/x/sys/"
 	xterm      = "golang.org/x/term"
@@ -90,7 +91,7 @@ var rules = []rule{
 	// Adapters: they act. Each knows one thing of the outside world.
 	{pkg: "engine/pki", may: []string{"engine/cib"}, ban: noExec, why: "certificates are made and checked in one place"},
 	{pkg: "engine/store", may: slices.Concat(nouns, []string{"engine/idle", "engine/pki"}), third: []string{etcd, grpc, zap, semver, xsync, xsys}, why: "etcd is known in one place"},
-	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/membership", "engine/pki"}), ban: noExec, third: []string{cbor, xsys}, why: "a transport carries bytes, it decides nothing; it knows the heartbeat only to encode it"},
+	{pkg: "engine/comm", may: slices.Concat(nouns, []string{"engine/membership", "engine/pki"}), ban: noExec, third: []string{cbor, xnet, xsys}, why: "a transport carries bytes, it decides nothing; it knows the heartbeat only to encode it"},
 	{pkg: "engine/agent/meta", may: []string{"engine/cib"}, ban: impure, why: "reads what agents say of themselves, runs none"},
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
 	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, why: "the crm_* tools that agents call only ask the engine's socket"},

@@ -24,6 +24,7 @@ var Suites = []Suite{
 	{"engine-failover", failOver},
 	{"engine-resources", manyResources},
 	{"engine-footprint", footprint},
+	{"engine-heartbeats", heartbeats},
 	{"engine-peers", peers},
 }
 
