@@ -60,6 +60,11 @@ type Options struct {
 	PlacementTimeout  *Duration      `json:"placement-timeout,omitempty"`      // how long it may take; default 5s
 	PlacementEvery    *Duration      `json:"placement-interval,omitempty"`     // how often it is asked; default 1m. What it said counts three times as long
 	TieBreak          string         `json:"tie-break,omitempty"`              // stay (default): equal scores move nothing; pacemaker: resources without a score where they run move to even out the numbers, and are assigned in configured order
+	HealthStrategy    string         `json:"node-health-strategy,omitempty"`   // none (default), migrate-on-red, only-green, progressive, custom (by rules on the attributes)
+	HealthBase        *Score         `json:"node-health-base,omitempty"`       // of progressive: what every node starts with; default 0
+	HealthRed         *Score         `json:"node-health-red,omitempty"`        // of progressive; default -INFINITY
+	HealthYellow      *Score         `json:"node-health-yellow,omitempty"`     // of progressive; default 0
+	HealthGreen       *Score         `json:"node-health-green,omitempty"`      // of progressive; default 0
 	RecheckInterval   *Duration      `json:"cluster-recheck-interval,omitempty"`
 
 	FencingRequired  *bool     `json:"fencing-required,omitempty"` // default true: lost nodes are recovered after a proof only
@@ -332,9 +337,10 @@ type Meta struct {
 	FailureTimeout     *Duration      `json:"failure-timeout,omitempty"`     // default 0: failures stay until cleaned up
 	MultipleActive     MultipleActive `json:"multiple-active,omitzero"`      // default stop-start
 	AllowMigrate       *bool          `json:"allow-migrate,omitempty"`
-	Critical           *bool          `json:"critical,omitempty"` // default true
-	Requires           string         `json:"requires,omitempty"` // fencing (default where fencing is on), quorum, nothing
-	Data               string         `json:"data,omitempty"`     // "irreparable": refuses to start in a cluster without working fencing
+	Critical           *bool          `json:"critical,omitempty"`              // default true
+	AllowUnhealthy     *bool          `json:"allow-unhealthy-nodes,omitempty"` // default false: a node's bad health keeps it away
+	Requires           string         `json:"requires,omitempty"`              // fencing (default where fencing is on), quorum, nothing
+	Data               string         `json:"data,omitempty"`                  // "irreparable": refuses to start in a cluster without working fencing
 
 	// Of one primitive, and not inherited. RemoteNode makes a virtual machine or
 	// container a node of that name, a guest.

@@ -34,6 +34,7 @@ func (m *Meta) inherit(from *Meta) {
 	fill(&m.FailureTimeout, from.FailureTimeout)
 	fill(&m.MultipleActive, from.MultipleActive)
 	fill(&m.AllowMigrate, from.AllowMigrate)
+	fill(&m.AllowUnhealthy, from.AllowUnhealthy)
 	fill(&m.Critical, from.Critical)
 	fill(&m.Requires, from.Requires)
 	fill(&m.Data, from.Data)

@@ -245,6 +245,7 @@ func (v *validator) cluster() {
 	}
 	v.optional(p("placement-timeout"), o.PlacementTimeout, 100*time.Millisecond, 10*time.Minute)
 	v.optional(p("placement-interval"), o.PlacementEvery, time.Second, day)
+	v.health()
 	v.oneOf(p("tie-break"), o.TieBreak, "stay", "pacemaker")
 	v.oneOf(p("view-tie-breaker"), o.ViewTieBreaker, "dc", "lowest-name")
 
@@ -277,6 +278,25 @@ func (v *validator) cluster() {
 	v.zeroOr("cluster.op-defaults.timeout", cl.OpDefaults.Timeout, time.Millisecond, day)
 	enum(v, "cluster.op-defaults.on-fail", OnFails, cl.OpDefaults.OnFail)
 	v.properties(cl.Properties)
+}
+
+// health checks how the health of nodes counts.
+func (v *validator) health() {
+	o := &v.c.Cluster.Options
+	v.oneOf("cluster.options.node-health-strategy", o.HealthStrategy, "none", "migrate-on-red", "only-green", "progressive", "custom")
+	for _, x := range []struct {
+		name  string
+		score *Score
+	}{{"base", o.HealthBase}, {"red", o.HealthRed}, {"yellow", o.HealthYellow}, {"green", o.HealthGreen}} {
+		if x.score == nil {
+			continue
+		}
+		path := "cluster.options.node-health-" + x.name
+		v.score(path, *x.score)
+		if o.HealthStrategy != "progressive" {
+			v.fault(path, "it has a meaning with node-health-strategy progressive only")
+		}
+	}
 }
 
 func (v *validator) properties(sets map[string]map[string]string) {

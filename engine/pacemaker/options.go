@@ -26,6 +26,9 @@ func (im *importer) importOptions() {
 			im.noteName(im.config.child("crm_config"), "", raw, "the value %q is not understood; the default holds", shorten(value))
 		}
 	}
+	if o.HealthStrategy != "progressive" { // they mean nothing then
+		o.HealthBase, o.HealthRed, o.HealthYellow, o.HealthGreen = nil, nil, nil, nil
+	}
 	im.importDefaults()
 }
 
@@ -40,6 +43,14 @@ func setBool(dst **bool, value string) bool {
 func setPlainBool(dst *bool, value string) bool {
 	v, ok := parseBool(value)
 	*dst = v
+	return ok
+}
+
+func setScore(dst **cib.Score, value string) bool {
+	s, ok := parseScore(value)
+	if ok {
+		*dst = &s
+	}
 	return ok
 }
 
@@ -101,6 +112,21 @@ func (im *importer) option(o *cib.Options, name, value string) bool {
 		default:
 			return false
 		}
+	case "node-health-strategy":
+		switch value {
+		case "none", "migrate-on-red", "only-green", "progressive", "custom":
+			o.HealthStrategy = value
+		default:
+			return false
+		}
+	case "node-health-base":
+		return setScore(&o.HealthBase, value)
+	case "node-health-red":
+		return setScore(&o.HealthRed, value)
+	case "node-health-yellow":
+		return setScore(&o.HealthYellow, value)
+	case "node-health-green":
+		return setScore(&o.HealthGreen, value)
 	case "cluster-recheck-interval":
 		return setDuration(&o.RecheckInterval, value)
 	case "fencing-enabled":
@@ -236,6 +262,8 @@ func (im *importer) meta(m *cib.Meta, e *element, v *values) {
 			}
 		case "allow-migrate":
 			ok = setBool(&m.AllowMigrate, value)
+		case "allow-unhealthy-nodes":
+			ok = setBool(&m.AllowUnhealthy, value)
 		case "critical":
 			ok = setBool(&m.Critical, value)
 		case "requires":

@@ -26,11 +26,12 @@ type node struct {
 	joining     bool   // it is about to become a member: what runs there will be known soon
 	frozen      bool   // its engine restarts, or nothing is decided about it: nothing is done there
 	maintenance bool
-	why         string // why it is not usable, in words
-	fence       string // why it is to be fenced; "" means that it is not
-	dead        string // in words: why what ran there runs no more; "" where that is not so
-	proof       string // id of the proof of it
-	fenceable   bool   // a fence device is configured for it
+	health      cib.Score // what the node-health-strategy makes of its health attributes
+	why         string    // why it is not usable, in words
+	fence       string    // why it is to be fenced; "" means that it is not
+	dead        string    // in words: why what ran there runs no more; "" where that is not so
+	proof       string    // id of the proof of it
+	fenceable   bool      // a fence device is configured for it
 	attributes  map[string]string
 
 	kind      nodeKind
@@ -72,6 +73,7 @@ func (u *state) unpackNodes() {
 		}
 		n := node{name: name, index: int32(len(u.nodes)), cfg: cfg, status: st.Nodes[name], maintenance: cfg.Maintenance}
 		u.unpackNode(&n)
+		n.health = n.healthOf(u.opt)
 		u.nodeIndex[name] = n.index
 		u.nodes = append(u.nodes, n)
 	}

@@ -18,6 +18,7 @@ func Place(s *cib.Snapshot, now time.Time) *graph.Placement {
 func (p *placer) place() *graph.Placement {
 	p.applyAdvice()     // what the external program says
 	p.applyLocations()  // what the administrator wants of each node
+	p.applyHealth()     // nodes that are not well
 	p.applyFailures()   // nodes that a resource may not use any more
 	p.applyStickiness() // it rather stays where it is
 	p.banUnfit()        // what can't be on a remote node or guest

@@ -237,6 +237,9 @@ func (p *placer) whyBanned(r *rsc, at int32) (cib.Why, bool) {
 	if why, ok := p.whyAdvised(r, at, false); ok {
 		return why, true
 	}
+	if n := &p.nodes[at]; n.health <= -cib.Infinity && !r.root().settings.allowUnhealthy {
+		return cib.Why{Cause: "the health of " + n.name + " forbids it", Rule: "node-health-strategy"}, true
+	}
 	if l, score := p.strongest(r, at, false); l != nil {
 		return cib.Why{Cause: l.text(&p.nodes[at], score), Rule: l.id}, true
 	}

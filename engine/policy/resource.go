@@ -71,6 +71,7 @@ type settings struct {
 	failureTimeout time.Duration
 	multiple       cib.MultipleActive
 	critical       bool
+	allowUnhealthy bool
 	requires       string
 	irreparable    bool
 }
@@ -98,14 +99,15 @@ func (u *state) resolve(own, group, clone *cib.Meta) settings {
 	}
 	a, b, c, d := chain[0], chain[1], chain[2], chain[3]
 	out := settings{
-		managed:       pick(true, a.Managed, b.Managed, c.Managed, d.Managed),
-		maintenance:   u.opt.MaintenanceMode || pick(false, a.Maintenance, b.Maintenance, c.Maintenance, d.Maintenance),
-		priority:      pick(0, a.Priority, b.Priority, c.Priority, d.Priority),
-		stickiness:    pick(0, a.Stickiness, b.Stickiness, c.Stickiness, d.Stickiness),
-		stickinessSet: a.Stickiness != nil || b.Stickiness != nil || c.Stickiness != nil || d.Stickiness != nil,
-		threshold:     pick(int(cib.Infinity), a.MigrationThreshold, b.MigrationThreshold, c.MigrationThreshold, d.MigrationThreshold),
-		critical:      pick(true, a.Critical, b.Critical, c.Critical, d.Critical),
-		multiple:      cib.MultipleActiveStopStart,
+		managed:        pick(true, a.Managed, b.Managed, c.Managed, d.Managed),
+		maintenance:    u.opt.MaintenanceMode || pick(false, a.Maintenance, b.Maintenance, c.Maintenance, d.Maintenance),
+		priority:       pick(0, a.Priority, b.Priority, c.Priority, d.Priority),
+		stickiness:     pick(0, a.Stickiness, b.Stickiness, c.Stickiness, d.Stickiness),
+		stickinessSet:  a.Stickiness != nil || b.Stickiness != nil || c.Stickiness != nil || d.Stickiness != nil,
+		threshold:      pick(int(cib.Infinity), a.MigrationThreshold, b.MigrationThreshold, c.MigrationThreshold, d.MigrationThreshold),
+		allowUnhealthy: pick(false, a.AllowUnhealthy, b.AllowUnhealthy, c.AllowUnhealthy, d.AllowUnhealthy),
+		critical:       pick(true, a.Critical, b.Critical, c.Critical, d.Critical),
+		multiple:       cib.MultipleActiveStopStart,
 	}
 	out.failureTimeout = pick(0, a.FailureTimeout, b.FailureTimeout, c.FailureTimeout, d.FailureTimeout).D()
 	for i := len(chain) - 1; i >= 0; i-- {

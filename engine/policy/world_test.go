@@ -346,6 +346,16 @@ func (w *world) parseOption(k, v string) error {
 		o.ConcurrentFences = &yes
 	case "placement-strategy":
 		o.PlacementStrategy = v
+	case "node-health-strategy":
+		o.HealthStrategy = v
+	case "node-health-red":
+		s, err := cib.ParseScore(v)
+		o.HealthRed = &s
+		return err
+	case "node-health-base":
+		s, err := cib.ParseScore(v)
+		o.HealthBase = &s
+		return err
 	case "tie-break":
 		o.TieBreak = v
 	case "load-limit":
@@ -376,6 +386,8 @@ func parseMeta(m *cib.Meta, k, v string) error {
 		m.Managed = new(v == "true")
 	case "maintenance":
 		m.Maintenance = new(v == "true")
+	case "allow-unhealthy-nodes":
+		m.AllowUnhealthy = new(v == "true")
 	case "priority":
 		score(&m.Priority)
 	case "stickiness":
