@@ -149,9 +149,8 @@ func (p *placer) inRole(r *rsc, role cib.Role) bool {
 func (p *placer) best(r *rsc, prefer int32) int32 {
 	w := p.weights[r.index]
 	now := p.current(r)
-	var need []int
-	if p.capacity != nil {
-		need = p.needs(r)
+	if most := p.fit(r); prefer == nowhere {
+		prefer = most
 	}
 	highest := cib.Score(-1)
 	for i := range p.nodes {
@@ -159,7 +158,7 @@ func (p *placer) best(r *rsc, prefer int32) int32 {
 		if !p.nodes[n].usable || w[n] < 0 {
 			continue
 		}
-		if need != nil && p.lacks(need, n) != "" || p.strategy.full != nil && p.strategy.full(p, r, n) != "" {
+		if p.strategy.full != nil && p.strategy.full(p, r, n) != "" {
 			w[n] = -cib.Infinity
 			continue
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -243,13 +244,40 @@ func (p *placer) rankTop() []*rsc {
 	for _, r := range ranked {
 		p.ranks[r.index] = rank{priority: r.settings.priority, current: scoreAt(merged[r.index], p.current(r))}
 	}
+	order := p.rankNodes()
 	slices.SortStableFunc(ranked, func(a, b *rsc) int {
 		if c := p.rankOf(a).compare(p.rankOf(b)); c != 0 {
 			return c
 		}
-		return slices.Compare(merged[b.index], merged[a.index])
+		for _, n := range order {
+			if c := cmp.Compare(merged[b.index][n], merged[a.index][n]); c != 0 {
+				return c
+			}
+		}
+		return 0
 	})
 	return ranked
+}
+
+// rankNodes orders the nodes: those that can be used first, those with more
+// capacity before where the strategy is balanced.
+func (p *placer) rankNodes() []int32 {
+	order := make([]int32, len(p.nodes))
+	for i := range order {
+		order[i] = int32(i)
+	}
+	slices.SortStableFunc(order, func(a, b int32) int {
+		switch x, y := p.nodes[a].usable, p.nodes[b].usable; {
+		case x && !y:
+			return -1
+		case y && !x:
+			return 1
+		case p.opt.PlacementStrategy == "balanced":
+			return p.compareFree(b, a)
+		}
+		return 0
+	})
+	return order
 }
 
 // rankAsConfigured orders the resources by priority, then as they are configured;

@@ -2,69 +2,84 @@ package policy
 
 import "github.com/belay-ha/belay/engine/cib"
 
-// unpackTicket stops a resource whose ticket is not held. A promotable one
-// whose constraint is about the promoted role only is not promoted.
+// unpackTicket applies a ticket that is not held to every part of a resource by
+// itself: what it does depends on whether that part runs, and in which role.
 func (u *state) unpackTicket(id string, cfg *cib.TicketConstraint) {
 	r := u.byID[cfg.Resource]
 	if r == nil {
 		return
 	}
 	t := u.s.Config.Tickets[cfg.Ticket]
-	held := t != nil && t.Granted && !t.Standby
-	if held {
+	if t != nil && t.Granted && !t.Standby {
 		return
 	}
+	lost := t == nil || !t.Granted
 	reason := "ticket " + cfg.Ticket + " is not granted to this cluster"
-	if t != nil && t.Granted {
+	if !lost {
 		reason = "ticket " + cfg.Ticket + " is in standby"
 	}
-	policy := cfg.LossPolicy
-	if policy == "" && cfg.Role == cib.RolePromoted {
-		policy = "demote"
-	}
-	lost := t == nil || !t.Granted // in standby nothing new is done, and losing was not the ticket's end
-	switch {
-	case cfg.Role == cib.RolePromoted && policy == "fence" && lost && !u.promotedAnywhere(r),
-		cfg.Role == cib.RolePromoted && policy != "stop" && (policy == "demote" || !lost):
+	if cfg.Role == cib.RolePromoted {
 		r.unpromotable, r.unpromotableRule = reason, id
-		return
-	case policy == "freeze" && lost && u.runs(r):
-		r.frozen, r.frozenRule = reason, id
-		return
-	case policy == "fence" && lost:
-		u.fenceHolders(r, reason)
 	}
-	r.denied, r.deniedRule = reason, id
-}
-
-// runs reports whether any of a resource is active.
-func (u *state) runs(r *rsc) bool {
-	found := false
-	r.primitives(func(x *rsc) { found = found || len(x.active) > 0 })
-	return found
-}
-
-// promotedAnywhere reports whether any of a resource is promoted.
-func (u *state) promotedAnywhere(r *rsc) bool {
-	found := false
+	policy := u.lossPolicy(cfg)
 	r.primitives(func(x *rsc) {
-		for _, f := range x.active {
-			found = found || f.role == cib.RolePromoted
+		if !lost || len(x.active) == 0 { // nothing was lost: what runs ends in the usual way
+			if cfg.Role != cib.RolePromoted || policy == "stop" {
+				x.denied, x.deniedRule = reason, id
+			}
+			return
+		}
+		switch policy {
+		case "demote":
+			if cfg.Role != cib.RolePromoted {
+				x.denied, x.deniedRule = reason, id
+			}
+		case "fence":
+			if u.hasRole(x, cfg.Role) {
+				x.denied, x.deniedRule = reason, id
+				u.fenceHolders(x, reason)
+			}
+		case "freeze":
+			if u.hasRole(x, cfg.Role) {
+				x.frozen, x.frozenRule = reason, id
+			}
+		default:
+			x.denied, x.deniedRule = reason, id
 		}
 	})
-	return found
+}
+
+// lossPolicy is what happens to what runs when the ticket is lost.
+func (u *state) lossPolicy(cfg *cib.TicketConstraint) string {
+	switch {
+	case cfg.LossPolicy == "fence" && !u.opt.Fencing():
+		return "stop"
+	case cfg.LossPolicy != "":
+		return cfg.LossPolicy
+	case cfg.Role == cib.RolePromoted:
+		return "demote"
+	}
+	return "stop"
+}
+
+// hasRole reports whether something that is active has a role; 0 is any.
+func (u *state) hasRole(x *rsc, role cib.Role) bool {
+	if role == 0 {
+		return true
+	}
+	for _, f := range x.active {
+		if (role == cib.RolePromoted) == (f.role == cib.RolePromoted) {
+			return true
+		}
+	}
+	return false
 }
 
 // fenceHolders asks for the fencing of the nodes on which a resource is active.
 func (u *state) fenceHolders(r *rsc, reason string) {
-	if !u.opt.Fencing() {
-		return
-	}
-	r.primitives(func(x *rsc) {
-		for _, f := range x.active {
-			if n := &u.nodes[f.node]; n.member {
-				u.condemn(n, r.base+": "+reason)
-			}
+	for _, f := range r.active {
+		if n := &u.nodes[f.node]; n.member {
+			u.condemn(n, r.base+": "+reason)
 		}
-	})
+	}
 }

@@ -15,6 +15,7 @@ func (u *state) usesCapacity() bool { return strategyOf(u.opt).counted }
 type capacity struct {
 	names []string // of what is counted, sorted
 	free  [][]int  // by node, by name
+	need  [][]int  // by resource: what its node had to have, once it is placed
 }
 
 // unpackCapacity reads the nodes' capacities; nil where the strategy does not
@@ -34,7 +35,7 @@ func (u *state) unpackCapacity() *capacity {
 			set[name] = true
 		}
 	}
-	c := &capacity{names: slices.Sorted(maps.Keys(set)), free: make([][]int, len(u.nodes))}
+	c := &capacity{names: slices.Sorted(maps.Keys(set)), free: make([][]int, len(u.nodes)), need: make([][]int, len(u.rscs))}
 	for i := range u.nodes {
 		c.free[i] = make([]int, len(c.names))
 		for k, name := range c.names {
@@ -44,31 +45,105 @@ func (u *state) unpackCapacity() *capacity {
 	return c
 }
 
-// needs returns what a primitive needs on its node. The first member of a group
-// needs what all of the group does, since the others will follow it.
-func (p *placer) needs(r *rsc) []int {
-	out := make([]int, len(p.capacity.names))
-	add := func(x *rsc) {
-		for k, name := range p.capacity.names {
-			out[k] += x.cfg.Utilization[name]
+// fit bans the nodes that have too little left for a resource and all that must be
+// with it and is not placed yet. Where no node has enough for all of that it bans
+// those that have too little for the resource alone, and returns the one with the
+// most capacity; else nowhere.
+func (p *placer) fit(r *rsc) int32 {
+	if p.capacity == nil {
+		return nowhere
+	}
+	w := p.weights[r.index]
+	candidate := func(n int) bool { return p.nodes[n].usable && w[n] >= 0 }
+	need := p.needsTogether(r)
+	most, any := nowhere, false
+	for n := range p.nodes {
+		if !candidate(n) {
+			continue
+		}
+		any = any || p.lacks(need, int32(n)) == ""
+		if most == nowhere || p.compareFree(int32(n), most) > 0 {
+			most = int32(n)
 		}
 	}
-	if g := r.parent; g != nil && g.kind == cib.KindGroup && g.children[0] == r {
-		for _, m := range g.children {
-			if p.stopReason(m) == "" {
-				add(m)
+	if any {
+		most = nowhere
+	} else {
+		clear(need)
+		p.addNeed(need, r)
+	}
+	p.capacity.need[r.index] = need
+	for n := range p.nodes {
+		if candidate(n) && p.lacks(need, int32(n)) != "" {
+			w[n] = -cib.Infinity
+		}
+	}
+	return most
+}
+
+// needs is what was asked of a node for a resource when it was placed.
+func (p *placer) needs(r *rsc) []int { return p.capacity.need[r.index] }
+
+func (p *placer) addNeed(need []int, r *rsc) {
+	for k, name := range p.capacity.names {
+		need[k] += r.cfg.Utilization[name]
+	}
+}
+
+// needsTogether adds up what a resource and all that must be with it needs, as far
+// as it is not placed yet.
+func (p *placer) needsTogether(r *rsc) []int {
+	together := map[*rsc]bool{}
+	p.gather(r, r, together)
+	need := make([]int, len(p.capacity.names))
+	for x := range together {
+		if p.assigned[x.index] != undecided {
+			continue
+		}
+		switch x.kind {
+		case cib.KindPrimitive:
+			p.addNeed(need, x)
+		case cib.KindClone, cib.KindPromotable: // it is with one instance
+			if !slices.ContainsFunc(x.children, func(i *rsc) bool {
+				return together[i] || slices.ContainsFunc(i.children, func(m *rsc) bool { return together[m] })
+			}) && len(x.children) > 0 {
+				x.children[0].primitives(func(m *rsc) { p.addNeed(need, m) })
 			}
+		case cib.KindGroup, cib.KindBundle: // what is in them is there, too
 		}
-		return out
 	}
-	add(r)
-	return out
+	return need
+}
+
+// gather finds what must be where a resource is, over any number of colocations.
+func (p *placer) gather(r, origin *rsc, together map[*rsc]bool) {
+	if together[r] {
+		return
+	}
+	together[r] = true
+	if r.kind == cib.KindGroup {
+		for _, m := range r.children {
+			p.gather(m, origin, together)
+		}
+		return
+	}
+	must := func(c *colocation) bool { return c.score >= cib.Infinity && c.role == 0 && c.withRole == 0 }
+	for _, c := range thisWithOf(r) {
+		if must(c) && c.primary != origin {
+			p.gather(c.primary, origin, together)
+		}
+	}
+	for _, c := range withThisOf(r) {
+		if must(c) && c.dependent != origin && (!r.replicated() || c.dependent.replicated()) {
+			p.gather(c.dependent, origin, together)
+		}
+	}
 }
 
 // lacks returns the name of what a node has too little of; "" if it has enough.
 func (p *placer) lacks(need []int, n int32) string {
 	for k, v := range need {
-		if v > 0 && v > p.capacity.free[n][k] {
+		if v > max(0, p.capacity.free[n][k]) {
 			return p.capacity.names[k]
 		}
 	}
@@ -90,7 +165,7 @@ func (p *placer) take(r *rsc, n int32, sign int) {
 func (p *placer) compareFree(a, b int32) int {
 	more := 0
 	for k := range p.capacity.names {
-		more += cmp.Compare(p.capacity.free[a][k], p.capacity.free[b][k])
+		more += cmp.Compare(max(0, p.capacity.free[a][k]), max(0, p.capacity.free[b][k]))
 	}
 	return more
 }

@@ -70,12 +70,13 @@ func (p *placer) collect(r *rsc, nodes []cib.Score, c *colocation, factor float6
 
 // addWishes adds the scores of one colocated resource to work.
 func (p *placer) addWishes(work []cib.Score, r *rsc, c *colocation, factor float64, nonnegative bool) {
-	confined := c != nil && c.score <= -cib.Infinity && p.confined(r)
+	confined := factor < 0 && p.confined(r)
+	scores := p.scoresOfPlaces(r, c)
 	for i := range work {
 		if work[i] == absent || work[i] == spent {
 			continue
 		}
-		score := p.scoreOfPlace(r, c, int32(i))
+		score := scores[i]
 		if factor < 0 && score < 0 && !confined {
 			continue // who avoids a resource does not want it where it would not go itself, unless that is everywhere but on one node
 		}
@@ -101,23 +102,39 @@ func (p *placer) confined(r *rsc) bool {
 	return n == 1
 }
 
-// scoreOfPlace is the best score of r on a node of the same place.
-func (p *placer) scoreOfPlace(r *rsc, c *colocation, n int32) cib.Score {
+// scoresOfPlaces are, by node, the best score of r on a node of the same place.
+func (p *placer) scoresOfPlaces(r *rsc, c *colocation) []cib.Score {
 	w := p.weights[r.index]
+	out := make([]cib.Score, len(w))
+	var whole []cib.Score // what locations of its group say: only the first member has that in its own scores
+	if g := r.parent; c != nil && r == c.dependent && !c.withinGroup && g != nil && g.kind == cib.KindGroup && g.children[0] != r {
+		whole = p.weights[g.index]
+	}
+	for i := range w {
+		switch {
+		case !p.nodes[i].usable || w[i] == absent:
+			out[i] = -cib.Infinity
+		case whole != nil && whole[i] != absent:
+			out[i] = w[i].Add(whole[i])
+		default:
+			out[i] = w[i]
+		}
+	}
 	if c == nil || c.attribute == "#uname" {
-		if !p.nodes[n].usable || w[n] == absent {
-			return -cib.Infinity
-		}
-		return w[n]
+		return out
 	}
-	best := -cib.Infinity
-	value, _ := p.nodes[n].attribute(c.attribute)
+	best := map[string]cib.Score{}
 	for i := range p.nodes {
-		if v, _ := p.nodes[i].attribute(c.attribute); v == value && p.nodes[i].usable && w[i] != absent {
-			best = max(best, w[i])
+		v, _ := p.nodes[i].attribute(c.attribute)
+		if s, ok := best[v]; !ok || out[i] > s {
+			best[v] = out[i]
 		}
 	}
-	return best
+	for i := range p.nodes {
+		v, _ := p.nodes[i].attribute(c.attribute)
+		out[i] = best[v]
+	}
+	return out
 }
 
 func (p *placer) anyAvailable(w []cib.Score) bool {

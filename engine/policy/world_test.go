@@ -261,7 +261,7 @@ func (w *world) line(word string, f []string) error {
 		w.Config.Constraints[f[0]] = c
 		return err
 	case "grant":
-		w.Config.Tickets[f[0]] = &cib.Ticket{Granted: true}
+		w.Config.Tickets[f[0]] = &cib.Ticket{Granted: true, Standby: len(f) > 1}
 		return nil
 	}
 	return w.parseStatus(word, f)
@@ -588,7 +588,15 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 		})
 	}
 	t := &cib.TicketConstraint{Resource: f[1], Ticket: f[2]}
-	return &cib.Constraint{Ticket: t}, each(f[3:], func(k, v string) error { t.LossPolicy = v; return nil })
+	return &cib.Constraint{Ticket: t}, each(f[3:], func(k, v string) error {
+		var err error
+		if k == "role" {
+			t.Role, err = cib.Roles.Parse(v)
+		} else {
+			t.LossPolicy = v
+		}
+		return err
+	})
 }
 
 // parseStatus reads what the nodes say.
