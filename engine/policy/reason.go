@@ -356,7 +356,9 @@ func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
 			if c.score < 0 {
 				return cib.Why{Cause: "it must not run where " + c.primary.base + " runs, which is on " + n.name, Rule: c.id}
 			}
-			return cib.Why{Cause: c.primary.base + " does not run on " + n.name, Rule: c.id}
+			if p.assigned[c.primary.index] != at || c.attribute != "#uname" {
+				return cib.Why{Cause: c.primary.base + " does not run on " + n.name, Rule: c.id}
+			}
 		}
 	}
 	if p.capacity != nil {
