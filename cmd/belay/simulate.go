@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -24,7 +25,8 @@ import (
 type simulating struct {
 	pacemaker, file, batch string
 	live, timing           bool
-	scores                 bool
+	scores, question       bool
+	advice                 string
 	graph                  string
 	now                    string
 	changes
@@ -58,6 +60,8 @@ Exit code 2 means that the input cannot be read.`
 	x.BoolVar(&f.timing, "timing", false, "tell how long it took; plan_seconds is the best of three")
 	x.BoolVar(&f.scores, "scores", false, "tell the score of every node for every resource, and what it is made of")
 	x.StringVar(&f.graph, "graph", "", "draw the plan in this `format`: dot or svg")
+	x.BoolVar(&f.question, "question", false, "print what an external placement program would be asked, and end")
+	x.StringVar(&f.advice, "advice", "", "decide with the answer of an external placement program in this JSON `file`")
 	f.flags(x)
 	_ = c.RegisterFlagCompletionFunc("graph", cobra.FixedCompletions([]string{"dot", "svg"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.MarkFlagFilename("pacemaker", "xml") // the flags exist
@@ -111,6 +115,21 @@ func (a *app) simulate(ctx context.Context, f *simulating) error {
 	if now.IsZero() {
 		now = time.Now().UTC()
 	}
+	if f.question {
+		if err := f.apply(s, now); err != nil {
+			return err
+		}
+		b, err := json.MarshalIndent(policy.Ask(s, now), "", "  ")
+		if err != nil {
+			return fmt.Errorf("write the question: %w", err)
+		}
+		return a.write(string(b) + "\n")
+	}
+	if f.advice != "" {
+		if err := a.readAdvice(s, f.advice, now); err != nil {
+			return err
+		}
+	}
 	r, err := f.decide(s, now, time.Since(began))
 	if err != nil {
 		return err
@@ -137,6 +156,25 @@ type simulated struct {
 	decision  *pacemaker.Decision
 	placement *graph.Placement
 	graph     *graph.Graph
+}
+
+// adviceLasts is how long the answer in a file counts in a simulation.
+const adviceLasts = time.Hour
+
+// readAdvice puts the answer of a placement program into a snapshot.
+func (a *app) readAdvice(s *cib.Snapshot, file string, now time.Time) error {
+	b, err := a.readInput(file)
+	if err != nil {
+		return err
+	}
+	var answer graph.Answer
+	if err := json.Unmarshal(b, &answer); err != nil {
+		return fmt.Errorf("%s is no answer of a placement program: %w", file, err)
+	}
+	o := &s.Config.Cluster.Options
+	o.PlacementStrategy = "external"
+	s.Status.Advice = &cib.Advice{Program: cmp.Or(o.PlacementProgram, file), Scores: answer.Scores, Asked: now, Until: now.Add(adviceLasts)}
+	return nil
 }
 
 // parseNow reads a time; the zero time where none is given.

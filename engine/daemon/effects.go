@@ -72,6 +72,8 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 	case node.Consult:
 		e.log.Debug("claim", "text", eff.Claim.String())
 		e.arbiters.consult(eff.Claim)
+	case node.Advise:
+		e.work.Go(func() { e.runPlacement(ctx, eff) })
 	case node.Remove:
 		e.start(ctx, func(ctx context.Context) { e.removeByEngine(ctx, eff) })
 	case node.Left:
@@ -214,6 +216,19 @@ func (e *engine) runFence(ctx context.Context, c node.FenceCall) {
 	}
 	e.log.Log(ctx, level, "fence agent ran", "device", c.DeviceID, "op", c.Op, "target", c.Target, "ok", res.OK, "power", res.Power.String(), "dur", res.Exec, "reason", res.Reason)
 	done.Result = node.FenceResult{OK: res.OK, Off: res.Power == agent.PowerOff, Error: res.Reason}
+	e.tell(ctx, done)
+}
+
+// runPlacement asks the external placement program.
+func (e *engine) runPlacement(ctx context.Context, c node.Advise) {
+	done := node.Advised{Program: c.Program}
+	answer, err := e.agents.RunPlacement(ctx, c.Program, c.Question, c.Timeout)
+	if err != nil {
+		e.log.Warn("the placement program gave no answer; scores and numbers decide", "err", err)
+		done.Error = err.Error()
+	} else {
+		done.Answer = *answer
+	}
 	e.tell(ctx, done)
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/lrm"
 	"github.com/belay-ha/belay/engine/membership"
 )
@@ -56,6 +57,12 @@ type (
 		Settled time.Time
 		Failed  string // why the device does not answer, also while nobody needs it; "": it does
 	}
+	// Advised ends an [Advise].
+	Advised struct {
+		Program string
+		Answer  graph.Answer
+		Error   string // why there is none
+	}
 	// Leave asks the node to leave: drained first, or only its engine for a
 	// restart that leaves resources running.
 	Leave struct{ Restart bool }
@@ -69,6 +76,7 @@ func (AgentDone) event()  {}
 func (FenceDone) event()  {}
 func (StoreState) event() {}
 func (Arbitrated) event() {}
+func (Advised) event()    {}
 func (Leave) event()      {}
 
 // Outcome is how a transaction ended.
@@ -146,6 +154,12 @@ type (
 	// Consult tells the tie-breakers what this node claims from now on. What they
 	// said to an earlier one is worth nothing.
 	Consult struct{ Claim Claim }
+	// Advise asks the external placement program. Exactly one [Advised] answers it.
+	Advise struct {
+		Program  string
+		Timeout  time.Duration
+		Question graph.Question
+	}
 	// Remove deletes a constraint from the configuration, as a change by the engine.
 	Remove struct{ Constraint, Reason string }
 	// Left says that the node has left, or may be restarted: the engine may end.
@@ -163,6 +177,7 @@ func (Emit) effect()      {}
 func (Journal) effect()   {}
 func (Silent) effect()    {}
 func (Consult) effect()   {}
+func (Advise) effect()    {}
 func (Remove) effect()    {}
 func (Left) effect()      {}
 

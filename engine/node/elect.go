@@ -141,7 +141,7 @@ func (n *Node) coordinate(now time.Time) {
 	if n.dcBusy || n.snap.Revision < n.dcAfter || now.Before(n.dcRetry) || !n.quorum.Quorate {
 		return
 	}
-	if n.formView(now) || n.tendRequests() {
+	if n.formView(now) || n.tendRequests() || n.advise() {
 		return
 	}
 	if n.valid && n.snap.Status.View.Has(n.self.Name) {

@@ -67,6 +67,8 @@ type Node struct {
 	everHeard  map[string]bool
 	doubted    map[string]time.Time // members that others do not hear, since when
 	planned    *cib.Snapshot        // the snapshot of the last plan
+	advice     *cib.Advice          // of the placement program, to be written down
+	advising   bool                 // it is being asked
 	planner    policy.Planner       // decides on one snapshot after another
 	replanAt   time.Time            // when time alone changes the decision
 	removing   map[string]uint64    // moves that have arrived, by constraint, with the generation
@@ -151,6 +153,8 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.storeState(ev)
 	case Arbitrated:
 		n.arbitrated(ev)
+	case Advised:
+		n.advised(ev)
 	case Leave:
 		n.leaving = &ev
 		n.know()

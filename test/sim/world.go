@@ -290,6 +290,8 @@ func (w *World) perform(e *engine, effects []node.Effect) {
 				e.m.tracef("%s %s", x.Event.Code, x.Event.Text)
 			}
 		case node.Journal:
+		case node.Advise:
+			w.afterOn(x.Timeout, e.m, ofEngine, e, func() { e.step(node.Advised{Program: x.Program, Error: "there are no programs here"}) })
 		case node.Remove:
 			w.admin.remove(w, e.m, x.Constraint)
 		case node.Left:
