@@ -193,6 +193,7 @@ type OpResult struct {
 	Reason   string        `json:"reason,omitempty"` // the agent's ocf-exit-reason, or ours
 	Output   string        `json:"output,omitempty"` // the end of what the agent printed, at most 1 KiB
 	Digest   string        `json:"digest,omitempty"` // of the parameters
+	Peer     string        `json:"peer,omitempty"`   // of a migration: the node at its other end
 	Why      Why           `json:"why"`
 	Failed   bool          `json:"failed,omitempty"`
 }
@@ -228,6 +229,7 @@ type Action struct {
 	Expected   int               `json:"expected"`         // the rc that means success
 	Probe      bool              `json:"probe,omitempty"`  // a monitor that looks before anything is known
 	FenceOp    FenceOp           `json:"fenceOp,omitzero"` // of a fence
+	Peer       string            `json:"peer,omitempty"`   // of a migration: the node at its other end
 	Why        Why               `json:"why"`
 }
 

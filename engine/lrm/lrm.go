@@ -206,7 +206,7 @@ func (m *Manager) SetValid(now time.Time, valid bool) {
 			in.job = nil // its claim, should it still happen, is adopted and refused by the epoch
 		case j.phase == claimed:
 			j.phase, j.drop = ended, true
-		case j.phase == running && j.rev != 0 && (j.action.Op == cib.OpStart || j.action.Op == cib.OpPromote || j.action.Op == cib.OpMigrateFrom):
+		case j.phase == running && j.rev != 0 && mayActivate(j.action.Op):
 			m.out = append(m.out, Kill{in.run})
 		}
 	}
@@ -236,6 +236,16 @@ func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories
 			in.job = nil // withdrawn
 		}
 	}
+}
+
+// mayActivate reports whether an operation may make an instance active, or
+// promote it.
+func mayActivate(op string) bool {
+	switch op {
+	case cib.OpStart, cib.OpPromote, cib.OpMigrateTo, cib.OpMigrateFrom:
+		return true
+	}
+	return false
 }
 
 // record takes one pending record.
@@ -647,7 +657,7 @@ func (m *Manager) end(now time.Time, in *instance, r Result) {
 	switch {
 	case a.Op == cib.OpMonitor && a.Interval > 0:
 		in.monitors[a.Key()] = &monitor{action: *a, due: now.Add(a.Interval.D()), told: now, rc: r.RC, status: r.Status}
-	case a.Op == cib.OpStop && !op.Failed:
+	case (a.Op == cib.OpStop || a.Op == cib.OpMigrateTo) && !op.Failed:
 		clear(in.monitors)
 	}
 	j.events = m.eventsOf(a, op)
@@ -660,7 +670,7 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	op := cib.OpResult{
 		ActionID: a.ID, Seq: m.seq, Op: a.Op, Interval: a.Interval, Role: a.Role, RC: r.RC, Expected: a.Expected, Probe: a.Probe,
 		Status: r.Status, Started: r.Started, Ended: r.Ended, Exec: r.Exec, Reason: r.Reason, Output: r.Output,
-		Digest: cib.Digest(a.Parameters), Why: a.Why,
+		Digest: cib.Digest(a.Parameters), Peer: a.Peer, Why: a.Why,
 	}
 	op.Failed = Failed(a, r)
 	if op.Failed {
@@ -670,15 +680,15 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 		h.FailCount = h.FailCount.Add(1)
 		h.LastFailure = r.Ended
 	}
-	if a.Op == cib.OpStart {
+	if a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom {
 		h.Parameters = a.Parameters
 		h.Agent = a.Agent
 	}
 	h.Ops = append(slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool {
 		switch {
 		case o.Op != op.Op || o.Interval != op.Interval:
-			// A stop ends every recurring monitor.
-			return op.Op == cib.OpStop && !op.Failed && o.Interval > 0 && !o.Failed
+			// A stop ends every recurring monitor, and so does a migration.
+			return (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && !op.Failed && o.Interval > 0 && !o.Failed
 		case o.Failed && !op.Failed:
 			return false // the last failure stays until it is cleaned up
 		}

@@ -102,10 +102,9 @@ func (im *importer) importHistory(host *host, e *element) {
 		r := &records[i]
 		r.op.Seq = uint64(i + 1)
 		if r.wait {
-			if r.op.Op != cib.OpMonitor {
-				im.await(host.name, key, base, p, r)
+			if r.op.Op == cib.OpMonitor || im.await(host.name, key, base, p, r) {
+				continue
 			}
-			continue
 		}
 		if p != nil {
 			r.op.Digest = im.digestOf(p, r)
@@ -156,12 +155,13 @@ func agentOf(e *element) string {
 	return class + ":" + kind
 }
 
-// await records an operation that still runs.
-func (im *importer) await(node, key, base string, p *primitive, r *operationRecord) {
+// await records an operation that still runs; false where its node is not there
+// any more, so that its outcome will never be known.
+func (im *importer) await(node, key, base string, p *primitive, r *operationRecord) bool {
 	if im.Snapshot.Status.View == nil || !im.Snapshot.Status.View.Has(node) {
-		return
+		return false
 	}
-	a := cib.Action{ID: "imported." + strconv.Itoa(int(r.op.Seq)), Op: r.op.Op, Instance: key, Resource: base, Node: node, Interval: r.op.Interval, Expected: r.op.Expected}
+	a := cib.Action{ID: "imported." + strconv.Itoa(int(r.op.Seq)), Op: r.op.Op, Instance: key, Resource: base, Node: node, Interval: r.op.Interval, Expected: r.op.Expected, Peer: r.op.Peer}
 	if p != nil {
 		a.Agent, a.Parameters = p.cfg.Agent, p.cfg.Parameters
 	}
@@ -171,6 +171,7 @@ func (im *importer) await(node, key, base string, p *primitive, r *operationReco
 		im.Snapshot.Status.Pending[node] = all
 	}
 	all[key] = &cib.Pending{Action: a, State: cib.ActionRunning, Asked: im.Now, Claimed: im.Now, Incarnation: 1}
+	return true
 }
 
 // record reads one lrm_rsc_op.
@@ -191,6 +192,12 @@ func (im *importer) record(e *element) (operationRecord, bool) {
 	r.op.Ended, _ = parseEpoch(e.first("last-rc-change", "last-run"))
 	r.op.Started = r.op.Ended
 	r.op.Reason = shorten(e.attr("exit-reason"))
+	switch r.op.Op {
+	case cib.OpMigrateTo:
+		r.op.Peer = im.hostNamed(e.attr("migrate_target"))
+	case cib.OpMigrateFrom:
+		r.op.Peer = im.hostNamed(e.attr("migrate_source"))
+	}
 	r.op.Status = cib.OpDone
 	switch e.attr("op-status") {
 	case "-1":

@@ -34,7 +34,7 @@ func (b *planner) action(s *step) cib.Action {
 		if a.Role == cib.RolePromoted {
 			a.Expected = cib.RunningPromoted
 		}
-	case cib.OpStop, cib.OpDemote:
+	case cib.OpStop, cib.OpDemote, cib.OpMigrateTo:
 		// What runs was started with the old parameters, and is stopped with them.
 		if s.fact != nil && s.fact.history != nil && s.fact.history.Parameters != nil {
 			a.Parameters = s.fact.history.Parameters
@@ -45,6 +45,14 @@ func (b *planner) action(s *step) cib.Action {
 		}
 	}
 	a.Meta = b.meta(r, s, a.Timeout)
+	switch s.op {
+	case cib.OpMigrateTo:
+		a.Peer = b.nodes[s.peer].name
+		a.Meta["migrate_source"], a.Meta["migrate_target"] = n.name, a.Peer
+	case cib.OpMigrateFrom:
+		a.Peer = b.nodes[s.peer].name
+		a.Meta["migrate_source"], a.Meta["migrate_target"] = a.Peer, n.name
+	}
 	return a
 }
 

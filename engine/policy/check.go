@@ -23,6 +23,8 @@ import (
 //     and node, unless it waits for that one;
 //   - a start waits for the fence of each lost node where the instance may run,
 //     for its stop everywhere else, and for the probe where that is not known;
+//   - a migration leads from where the instance runs to where it is to run, and
+//     the stop of its source waits for its end;
 //   - mandatory orders and colocations hold whatever the pace of the nodes.
 //
 // What it says about times does not matter, so that it takes none.
@@ -40,6 +42,10 @@ func Check(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) error {
 		switch g.Actions[i].Op {
 		case cib.OpStart, cib.OpPromote:
 			if err := c.oneActive(i); err != nil {
+				return err
+			}
+		case cib.OpMigrateTo, cib.OpMigrateFrom:
+			if err := c.migration(i); err != nil {
 				return err
 			}
 		case cib.OpMonitor:
@@ -125,11 +131,11 @@ func (c *checker) waitsFor(i int, instance, node, op string) bool {
 	return false
 }
 
-// start returns the start of an instance on a node, "" for any; -1 if there is
+// start returns the start of an instance on a node, or its migration to it, "" for any; -1 if there is
 // none.
 func (c *checker) start(instance, node string) int {
 	for _, k := range c.steps[instance] {
-		if a := &c.g.Actions[k]; (node == "" || a.Node == node) && a.Op == cib.OpStart {
+		if a := &c.g.Actions[k]; (node == "" || a.Node == node) && (a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom) {
 			return k
 		}
 	}
@@ -165,7 +171,7 @@ func (c *checker) node(i int) error {
 		return c.remote(i, x)
 	case !x.member || x.lost || x.frozen:
 		return c.fault(i, "is on a node that can't carry it out: it %s", x.why)
-	case (a.Op == cib.OpStart || a.Op == cib.OpPromote) && !x.usable && a.InFlight == "":
+	case (a.Op == cib.OpStart || a.Op == cib.OpPromote || a.Op == cib.OpMigrateFrom) && !x.usable && a.InFlight == "":
 		return c.fault(i, "is on a node that is not to be used: it %s", x.why)
 	}
 	return nil
@@ -229,10 +235,17 @@ func (c *checker) oneActive(i int) error {
 	if a.Op == cib.OpPromote {
 		return c.promotable(i, l, at)
 	}
+	return c.elsewhere(i, l, at, nowhere)
+}
+
+// elsewhere: an instance that comes to a node runs on no other one, for certain,
+// apart from one from which it is migrated.
+func (c *checker) elsewhere(i int, l *ledger, at, except int32) error {
+	a := &c.g.Actions[i]
 	for n := range c.u.nodes {
 		x := &c.u.nodes[n]
 		f := l.on(int32(n))
-		if l.clone != nil && int32(n) != at || x.dead != "" {
+		if l.clone != nil && int32(n) != at || x.dead != "" || int32(n) == except {
 			continue
 		}
 		active := f != nil && !f.dead && f.role > cib.RoleStopped
@@ -303,7 +316,7 @@ func (c *checker) monitor(i int) error {
 	if l == nil {
 		return c.fault(i, "is about an instance that nobody knows")
 	}
-	if c.start(a.Instance, a.Node) >= 0 && !c.waitsFor(i, a.Instance, a.Node, cib.OpStart) {
+	if k := c.start(a.Instance, a.Node); k >= 0 && !c.waits(i, k) {
 		return c.fault(i, "does not wait for the start")
 	}
 	f := l.on(c.u.nodeIndex[a.Node])
@@ -340,8 +353,8 @@ func (c *checker) order(o *order) error {
 	related := func(first, then int) bool {
 		return !paired || c.g.Actions[first].Node == c.g.Actions[then].Node
 	}
-	firsts := c.starts(o.first, cib.OpStart)
-	for _, then := range c.starts(o.then, cib.OpStart) {
+	firsts := append(c.starts(o.first, cib.OpStart), c.starts(o.first, cib.OpMigrateFrom)...)
+	for _, then := range append(c.starts(o.then, cib.OpStart), c.starts(o.then, cib.OpMigrateTo)...) {
 		if c.g.Actions[then].InFlight != "" {
 			continue
 		}
@@ -429,6 +442,9 @@ func (c *checker) apart(x *colocation, starting, other *rsc) error {
 		if !wrong(n.name) || n.lost || c.u.unmanaged(other) != "" {
 			continue
 		}
+		if x.score > 0 && c.migrates(other.ledger.key) {
+			continue // what must be together may be migrated one after another
+		}
 		if !c.waitsFor(i, other.ledger.key, n.name, cib.OpStop) && f.sure {
 			return c.fault(i, "does not wait for %s to leave %s, as colocation %s says", other.id, n.name, x.id)
 		}
@@ -448,7 +464,7 @@ func (c *checker) placed(p *graph.Placement) error {
 	}
 	for i := range c.g.Actions {
 		a := &c.g.Actions[i]
-		if (a.Op == cib.OpStart || a.Op == cib.OpPromote) && !wanted[spot{a.Resource, a.Node}] {
+		if (a.Op == cib.OpStart || a.Op == cib.OpPromote || a.Op == cib.OpMigrateFrom) && !wanted[spot{a.Resource, a.Node}] {
 			return c.fault(i, "is not where the placement says")
 		}
 	}

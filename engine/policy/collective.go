@@ -179,9 +179,9 @@ func (b *planner) orderStarts(o *order) {
 // orderStops is the inverse: then stops before first does.
 func (b *planner) orderStops(o *order) {
 	mandatory := o.kind == cib.OrderMandatory
-	strict := before
+	strict := before | unlessMigrated // who may go first anyway is not waited for by a migration
 	if mandatory {
-		strict |= needs | requires
+		strict = before | needs | requires
 	}
 	switch {
 	case b.pairs(o):
@@ -189,7 +189,7 @@ func (b *planner) orderStops(o *order) {
 			b.relateAll(b.stopsLast(then), b.stopsFirst(first), strict, o.id)
 		})
 	case o.first.replicated() && !o.then.replicated():
-		b.relateAll(b.stopsLast(o.then), b.stopsFirst(o.first), before, o.id)
+		b.relateAll(b.stopsLast(o.then), b.stopsFirst(o.first), strict&(before|unlessMigrated), o.id)
 		if !mandatory {
 			return
 		}
@@ -421,7 +421,11 @@ func (b *planner) leaveFirst(first, then *rsc, c *colocation) {
 	}
 	for _, s := range b.stop[first.index] {
 		if (b.steps[s].node != t) == (c.score > 0) {
-			b.relate(s, b.start[then.index], before, c.id)
+			rel := before
+			if c.score > 0 {
+				rel |= loose // who is migrated does not leave before
+			}
+			b.relate(s, b.start[then.index], rel, c.id)
 		}
 	}
 }

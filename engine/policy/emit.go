@@ -119,7 +119,7 @@ func (b *planner) actionsBefore(i int32, number []int32, reach [][]int32) []int3
 	var out []int32
 	for e := b.steps[i].in; e != noStep; e = b.edges[e].nextIn {
 		first := b.edges[e].first
-		if b.edges[e].relation&before == 0 || !b.live(first) {
+		if !b.holds(&b.edges[e]) || !b.live(first) {
 			continue
 		}
 		if b.steps[first].held {
@@ -180,7 +180,7 @@ func (b *planner) live(i int32) bool {
 func (b *planner) sort() []int32 {
 	waits := make([]int32, len(b.steps))
 	for i := range b.edges {
-		if b.edges[i].relation&before != 0 && b.live(b.edges[i].first) && b.live(b.edges[i].then) {
+		if b.holds(&b.edges[i]) && b.live(b.edges[i].first) && b.live(b.edges[i].then) {
 			waits[b.edges[i].then]++
 		}
 	}
@@ -199,7 +199,7 @@ func (b *planner) sort() []int32 {
 			from := len(free)
 			for e := b.steps[i].out; e != noStep; e = b.edges[e].nextOut {
 				then := b.edges[e].then
-				if b.edges[e].relation&before == 0 || !b.live(i) || !b.live(then) {
+				if !b.holds(&b.edges[e]) || !b.live(i) || !b.live(then) {
 					continue
 				}
 				if waits[then]--; waits[then] == 0 {

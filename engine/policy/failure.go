@@ -120,7 +120,7 @@ func (u *state) unmanaged(r *rsc) string {
 			steady++
 		}
 	}
-	if steady > 1 && r.settings.multiple == cib.MultipleActiveBlock {
+	if r.transfer == nil && steady > 1 && r.settings.multiple == cib.MultipleActiveBlock {
 		return "it is active on " + u.places(r) + ", and multiple-active is block"
 	}
 	return ""
@@ -187,7 +187,7 @@ func (u *state) stopRule(r *rsc) (text, rule string) {
 				steady++
 			}
 		}
-		if steady > 1 && r.settings.multiple == cib.MultipleActiveStopOnly {
+		if r.transfer == nil && steady > 1 && r.settings.multiple == cib.MultipleActiveStopOnly {
 			return "it is active on " + u.places(r) + ", and multiple-active is stop-only", "multiple-active"
 		}
 	}

@@ -13,12 +13,13 @@ import (
 // ledger is what the nodes know of one instance, under its history key: the id
 // of a primitive, with a number for an instance of a globally unique clone.
 type ledger struct {
-	key   string
-	index int32
-	rsc   *rsc    // the primitive, or the first instance of its anonymous clone; nil if that has none
-	clone *rsc    // the anonymous clone it is in
-	known []bool  // by node: what it does there is known, for this boot and engine
-	facts []*fact // what is more than "known to be stopped", by node
+	key      string
+	index    int32
+	rsc      *rsc    // the primitive, or the first instance of its anonymous clone; nil if that has none
+	clone    *rsc    // the anonymous clone it is in
+	migrates bool    // some node began or ended a migration of it
+	known    []bool  // by node: what it does there is known, for this boot and engine
+	facts    []*fact // what is more than "known to be stopped", by node
 }
 
 // fact is what is known, or must be assumed, of an instance on one node.
@@ -39,6 +40,10 @@ type fact struct {
 	reset    *cib.OpResult // the failure after which a connection stays down for a while
 	since    *cib.OpResult // the start or probe that found its parameters
 	current  bool          // the history is of the engine that runs now
+	out      *cib.OpResult // the newest migrate_to that may have moved it away
+	dangling bool          // it was migrated away, and is still to be stopped here
+	origin   *fact         // where a migration began that may have made it active here
+	anew     string        // why it must be started anew though nothing failed here; "" if not
 	dead     bool          // the boot it is about is over: it only tells why it is recovered
 }
 
@@ -144,7 +149,7 @@ func (u *state) unpackHistory(n *node, l *ledger, h *cib.History, p *cib.Pending
 		if h != nil {
 			f := &fact{node: n.index, role: cib.RoleStopped, history: h, dead: true}
 			u.replay(l, f)
-			if f.role > cib.RoleStopped {
+			if f.role > cib.RoleStopped || f.out != nil {
 				l.facts = append(l.facts, f)
 			}
 		}
@@ -165,6 +170,9 @@ func (u *state) unpackHistory(n *node, l *ledger, h *cib.History, p *cib.Pending
 		u.countFailures(l, f)
 	}
 	f.assume()
+	if p != nil && (p.Op == cib.OpMigrateTo || p.Op == cib.OpMigrateFrom) {
+		l.migrates = true
+	}
 	l.known[n.index] = f.sure
 	l.facts = append(l.facts, f)
 }
@@ -186,7 +194,7 @@ func (f *fact) assume() {
 		return
 	}
 	switch p.Op {
-	case cib.OpStart:
+	case cib.OpStart, cib.OpMigrateFrom:
 		f.role = max(f.role, cib.RoleStarted)
 		if f.history == nil {
 			f.sure = true // nothing but this start is to be waited for
@@ -212,16 +220,24 @@ func (u *state) replay(l *ledger, f *fact) {
 			continue
 		case op.Status == cib.OpUnknown || op.Status == 0:
 			// It was interrupted: a start may have happened, a stop may not.
-			if op.Op == cib.OpStart || op.Op == cib.OpPromote || op.Op == cib.OpDemote {
+			if op.Op == cib.OpMigrateTo || op.Op == cib.OpMigrateFrom {
+				l.migrates = true
+				if op.Op == cib.OpMigrateTo {
+					f.out = op
+				}
+			}
+			if op.Op == cib.OpStart || op.Op == cib.OpPromote || op.Op == cib.OpDemote || op.Op == cib.OpMigrateTo || op.Op == cib.OpMigrateFrom {
 				f.role = max(f.role, cib.RoleStarted)
 			}
 			f.sure = false
 			continue
 		case succeeded(op):
 			decided = true
+			l.migrates = l.migrates || op.Op == cib.OpMigrateTo || op.Op == cib.OpMigrateFrom
 			u.replaySuccess(f, op)
 		default:
 			decided = true
+			l.migrates = l.migrates || op.Op == cib.OpMigrateTo || op.Op == cib.OpMigrateFrom
 			u.replayFailure(l, f, op)
 		}
 	}
@@ -262,8 +278,11 @@ func (u *state) replaySuccess(f *fact, op *cib.OpResult) {
 	case cib.OpStart, cib.OpMigrateFrom:
 		f.role, f.since = cib.RoleStarted, op
 		f.interruptionOver()
-	case cib.OpStop, cib.OpMigrateTo:
+	case cib.OpStop:
 		f.role = cib.RoleStopped
+		f.interruptionOver()
+	case cib.OpMigrateTo:
+		f.role, f.out, past = cib.RoleStarted, op, false // until the target has said more
 		f.interruptionOver()
 	case cib.OpPromote:
 		f.role = cib.RolePromoted
@@ -334,6 +353,8 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 		f.role, f.since = max(f.role, cib.RoleStarted), op
 	case cib.OpStop:
 		f.role = max(f.role, cib.RoleStarted)
+	case cib.OpMigrateTo:
+		f.role, f.out = cib.RoleStarted, op
 	case cib.OpPromote:
 		f.role = cib.RolePromoted
 	case cib.OpDemote:

@@ -58,7 +58,11 @@ func (b *planner) planInstance(r *rsc) {
 	for _, f := range r.active {
 		b.planStop(r, f, pin, restart)
 	}
+	b.planDangling(r)
 	b.awaitKnowledge(r)
+	if source := b.mayMigrate(r, t); source != nil {
+		b.planMigration(r, source)
+	}
 }
 
 // isBusy reports whether an operation of that kind is in flight.
@@ -97,12 +101,15 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 	if n.lost {
 		b.relate(b.fence[f.node], stop, before|needs, "")
 	}
-	rel := before | needs
+	rel := before | needs | unlessMigrated
 	if stays && pin == "" && !isBusy(f, cib.OpStart) {
 		rel |= redoes | requires
 	}
 	b.relate(stop, b.start[i], rel, "")
 	b.relate(b.probeOf(r.ledger, f.node), stop, before|needs, "")
+	if f.origin != nil {
+		b.relate(b.fence[f.origin.node], stop, before, "") // until then it may still come
+	}
 }
 
 func (b *planner) probeOf(l *ledger, n int32) int32 {
@@ -192,6 +199,12 @@ func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 	if why := b.recovers(r); why.Cause != "" {
 		return why
 	}
+	if here.anew != "" {
+		return cib.Why{Cause: here.anew}
+	}
+	if x := r.transfer; x != nil && x.to == here {
+		return cib.Why{Cause: "its migration from " + b.nodes[x.from.node].name + " cannot be completed"}
+	}
 	if here.failed != nil && here.onFail != cib.OnFailDemote {
 		return cib.Why{Cause: describeFailure(here.failed, b.nodes[here.node].name)}
 	}
@@ -244,6 +257,9 @@ func newestChange(f *fact) *cib.OpResult {
 // live.
 func (u *state) steady(r *rsc) int {
 	n := 0
+	if r.transfer != nil {
+		return 1
+	}
 	for _, f := range r.active {
 		if f.sure && !u.nodes[f.node].lost {
 			n++

@@ -41,14 +41,14 @@ func (b *planner) pass(i int32) {
 	blocks := s.blocks()
 	for e := s.out; e != noStep; e = b.edges[e].nextOut {
 		then, rel := b.edges[e].then, b.edges[e].relation
-		if rel&redoes != 0 && s.required && !b.steps[then].required && !b.leftAlone(then) {
+		if rel&redoes != 0 && s.required && !b.replaced(s) && !b.steps[then].required && !b.leftAlone(then) {
 			b.demand(then, cib.Why{Cause: b.becauseOf(s, then), Rule: b.edges[e].rule})
 		}
 		if rel&needs != 0 && blocks {
 			b.block(i, then, rel&drops == 0 || s.point && s.lasting, b.edges[e].rule)
 		}
 	}
-	if !s.required || s.stuck != "" {
+	if !s.required || s.stuck != "" || b.replaced(s) {
 		return // what can't be done needs nothing done before it
 	}
 	for e := s.in; e != noStep; e = b.edges[e].nextIn {

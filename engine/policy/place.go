@@ -334,8 +334,11 @@ func (p *placer) current(r *rsc) int32 {
 	case len(r.active) == 0:
 		return nowhere
 	}
+	if x := r.transfer; x != nil && p.nodes[x.to.node].usable {
+		return x.to.node // it is half way there
+	}
 	for _, f := range r.active {
-		if n := &p.nodes[f.node]; n.member && !n.lost {
+		if n := &p.nodes[f.node]; n.member && !n.lost && (f.origin == nil || p.reachable(f.origin.node)) {
 			return f.node
 		}
 	}

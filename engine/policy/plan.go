@@ -25,22 +25,22 @@ func Decide(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph, tim
 
 // plan names the steps in their order.
 func (b *planner) plan() *graph.Graph {
-	b.planFences()     // lost nodes first: recovery waits for the proof
-	b.planProbes()     // then what is not known
-	b.planInstances()  // start, stop, promote and demote what is not as it should be
-	b.planGroups()     // members one after another
-	b.planClones()     // instances
-	b.planRoles()      // promote and demote
-	b.planBundles()    // replicas
-	b.planContainers() // what is inside of something
-	b.applyOrders()    // order constraints
-	b.awaitCapacity()  // what leaves a node makes room first
-	b.keepApart()      // mandatory colocations hold on the way, too
-	b.planRemotes()    // what is done on remote nodes, by their connections
-	b.spread()         // what follows from all that: restarts, and what cannot be done
-	b.planMonitors()   // of what stays or is started
-	b.planOrphans()    // forget what is not in the configuration
-	b.applyInFlight()  // what was asked for already is not asked for again
+	b.planFences()       // lost nodes first: recovery waits for the proof
+	b.planProbes()       // then what is not known
+	b.planInstances()    // start, stop, promote and demote what is not as it should be
+	b.planGroups()       // members one after another
+	b.planClones()       // instances
+	b.planRoles()        // promote and demote
+	b.planBundles()      // replicas
+	b.planContainers()   // what is inside of something
+	b.applyOrders()      // order constraints
+	b.awaitCapacity()    // what leaves a node makes room first
+	b.keepApart()        // mandatory colocations hold on the way, too
+	b.planRemotes()      // what is done on remote nodes, by their connections
+	b.settleMigrations() // and what follows from all that: restarts, and what cannot be done
+	b.planMonitors()     // of what stays or is started
+	b.planOrphans()      // forget what is not in the configuration
+	b.applyInFlight()    // what was asked for already is not asked for again
 	return b.emit()
 }
 
@@ -62,10 +62,12 @@ type planner struct {
 	fence              []int32   // by node
 	steps              []step
 	edges              []edge
-	up, down, roleUp   []bool           // by resource: something of it is started, stopped or demoted, promoted
-	choices            map[choice]int32 // the points that are reached when enough is up
-	met                []int32          // the same in order
-	work               []int32          // steps whose state changed and was not passed on yet
+	up, down, roleUp   []bool               // by resource: something of it is started, stopped or demoted, promoted
+	choices            map[choice]int32     // the points that are reached when enough is up
+	met                []int32              // the same in order
+	migrations         map[int32]*migration // by resource
+	migrating          []*migration         // in the order of the resources
+	work               []int32              // steps whose state changed and was not passed on yet
 }
 
 // place is an instance on a node.
@@ -84,6 +86,7 @@ type step struct {
 	rsc      *rsc
 	node     int32
 	fact     *fact
+	peer     int32 // of a migration: the node at its other end
 	interval cib.Duration
 	config   *cib.Operation // a recurring monitor's
 	role     cib.Role       // a recurring monitor's
@@ -105,11 +108,13 @@ type step struct {
 type relation uint8
 
 const (
-	before   relation = 1 << iota // then waits for first if both are done
-	needs                         // then can't be done if first can't
-	redoes                        // if first is done, then is
-	requires                      // if then is done, first is
-	drops                         // with needs: if first can't be, then does not go on either
+	before         relation = 1 << iota // then waits for first if both are done
+	needs                               // then can't be done if first can't
+	redoes                              // if first is done, then is
+	requires                            // if then is done, first is
+	drops                               // with needs: if first can't be, then does not go on either
+	unlessMigrated                      // it does not hold where first is of a resource that is migrated
+	loose                               // of a migration instead of then: it holds unless first is migrated, too
 )
 
 // edge relates two steps.
@@ -348,7 +353,9 @@ const (
 	rankProbe int8 = iota
 	rankCancel
 	rankDemote
+	rankMigrateTo
 	rankStop
+	rankMigrateFrom
 	rankStart
 	rankPromote
 	rankMonitor

@@ -65,6 +65,9 @@ func drawWorld(t *rapid.T) (*world, string) {
 			if chance(10) {
 				extra += " priority=5"
 			}
+			if chance(40) {
+				extra += " allow-migrate=true"
+			}
 			if chance(10) {
 				extra += " " + rapid.SampledFrom([]string{"monitor=20s,on-fail:block", "monitor=20s,on-fail:stop", "stop=,on-fail:block", "monitor=20s,on-fail:fence", "monitor=20s,on-fail:standby"}).Draw(t, "onfail")
 			}
@@ -253,6 +256,8 @@ func TestConverges(t *testing.T) {
 					real.set(a.Instance, a.Node, true)
 				case cib.OpPromote:
 					real.set(a.Instance+promotedMark, a.Node, true)
+				case cib.OpMigrateTo:
+					real.move(&a)
 				}
 				log = append(log, a.String()+": asked")
 				continue
@@ -263,12 +268,13 @@ func TestConverges(t *testing.T) {
 			} else {
 				a = &flying[k-len(ready)].Action
 			}
+			ran := real[a.Instance][a.Node]
 			rc := real.act(w, a)
 			if a.Op != cib.OpFence && a.Op != cib.OpCleanup && a.Op != cib.OpCancel && !a.Probe && failures > 0 && rapid.IntRange(0, 9).Draw(t, "fail") == 0 {
 				failures--
 				rc = rapid.SampledFrom([]int{1, 5, 7}).Draw(t, "rc")
 				if a.Op == cib.OpStop {
-					real.set(a.Instance, a.Node, true)
+					real.set(a.Instance, a.Node, ran)
 				}
 			}
 			log = append(log, fmt.Sprintf("%s: %d", a.String(), rc))
@@ -300,6 +306,12 @@ func (r truth) act(w *world, a *cib.Action) int {
 		}
 	case cib.OpStart:
 		r.set(a.Instance, a.Node, true)
+	case cib.OpMigrateTo:
+		r.move(a)
+	case cib.OpMigrateFrom:
+		if !r[a.Instance][a.Node] {
+			return cib.NotRunning
+		}
 	case cib.OpStop:
 		r.set(a.Instance, a.Node, false)
 		r.set(a.Instance+promotedMark, a.Node, false)
@@ -317,6 +329,14 @@ func (r truth) act(w *world, a *cib.Action) int {
 		return cib.OK
 	}
 	return a.Expected
+}
+
+// move brings an instance to the other end of its migration.
+func (r truth) move(a *cib.Action) {
+	if r[a.Instance][a.Node] {
+		r.set(a.Instance, a.Node, false)
+		r.set(a.Instance, a.Peer, true)
+	}
 }
 
 func (r truth) set(instance, node string, active bool) {

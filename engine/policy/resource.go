@@ -29,11 +29,12 @@ type rsc struct {
 	settings settings
 
 	// Of primitives only.
-	ledger *ledger // what the nodes know of it
-	active []*fact // where it is or may be active; of an anonymous instance at most one
-	was    *fact   // where it was stopped to be started again, if it is not active; see last.go
-	orphan bool    // in histories, not in the configuration
-	agent  string
+	ledger   *ledger   // what the nodes know of it
+	active   []*fact   // where it is or may be active; of an anonymous instance at most one
+	transfer *transfer // a migration that has begun; nil if there is none
+	was      *fact     // where it was stopped to be started again, if it is not active; see last.go
+	orphan   bool      // in histories, not in the configuration
+	agent    string
 
 	fault     string // why the configuration can't be carried out; "" if it can
 	faultRule string // id of the constraint at fault
@@ -72,6 +73,7 @@ type settings struct {
 	multiple       cib.MultipleActive
 	critical       bool
 	allowUnhealthy bool
+	migrates       bool // allow-migrate
 	requires       string
 	irreparable    bool
 }
@@ -108,6 +110,7 @@ func (u *state) resolve(own, group, clone *cib.Meta) settings {
 		allowUnhealthy: pick(false, a.AllowUnhealthy, b.AllowUnhealthy, c.AllowUnhealthy, d.AllowUnhealthy),
 		critical:       pick(true, a.Critical, b.Critical, c.Critical, d.Critical),
 		multiple:       cib.MultipleActiveStopStart,
+		migrates:       pick(false, a.AllowMigrate, b.AllowMigrate, c.AllowMigrate, d.AllowMigrate),
 	}
 	out.failureTimeout = pick(0, a.FailureTimeout, b.FailureTimeout, c.FailureTimeout, d.FailureTimeout).D()
 	for i := len(chain) - 1; i >= 0; i-- {

@@ -51,6 +51,7 @@ func unpack(s *cib.Snapshot, now time.Time) *state {
 	u.unpackResources()
 	u.bindRemotes()
 	u.unpackHistories()
+	u.unpackMigrations()
 	u.spreadInstances()
 	u.unpackConstraints()
 	return u

@@ -124,9 +124,9 @@ func (w *world) do(a *cib.Action, rc int) {
 		return
 	}
 	r := w.result(a.Node, a.Instance, a.Op, a.Interval.D(), rc, a.Expected, cib.OpDone)
-	r.Digest, r.Why = cib.Digest(a.Parameters), a.Why
+	r.Digest, r.Why, r.Peer = cib.Digest(a.Parameters), a.Why, a.Peer
 	h := w.history(a.Node, a.Instance)
-	if a.Op == cib.OpStart {
+	if a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom {
 		h.Agent, h.Parameters = a.Agent, a.Parameters
 	}
 	if h.Resource = a.Resource; h.Agent == "" {

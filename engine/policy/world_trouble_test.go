@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -20,8 +21,37 @@ func (w *world) parseTrouble(word string, f []string) (bool, error) {
 		}
 		w.Status.Quorum = q
 		return true, nil
+	case cib.OpMigrateTo, cib.OpMigrateFrom: // INSTANCE NODE PEER ok|failed|unknown|pending
+		if len(f) < 4 {
+			return true, errors.New("too few words")
+		}
+		w.migration(word, f[0], f[1], f[2], f[3])
+		return true, nil
 	}
 	return false, nil
+}
+
+// migration records half of a migration.
+func (w *world) migration(op, instance, node, peer, outcome string) {
+	status, rc := cib.OpDone, cib.OK
+	switch outcome {
+	case "pending":
+		p := &cib.Pending{Action: cib.Action{ID: "7.1", Op: op, Instance: instance, Resource: baseOf(instance), Node: node, Peer: peer}, State: cib.ActionRunning}
+		if w.Status.Pending[node] == nil {
+			w.Status.Pending[node] = map[string]*cib.Pending{}
+		}
+		w.Status.Pending[node][instance] = p
+		return
+	case "unknown":
+		status = cib.OpUnknown
+	case "failed":
+		rc = cib.GenericError
+	}
+	r := w.result(node, instance, op, 0, rc, cib.OK, status)
+	r.Peer = peer
+	if c := w.Config.Resources[baseOf(instance)]; c != nil && op == cib.OpMigrateFrom {
+		r.Digest = cib.Digest(c.Parameters)
+	}
 }
 
 // parseTroubleOption reads the options about what goes wrong.

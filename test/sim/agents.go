@@ -157,11 +157,16 @@ func (w *World) effect(r *run) {
 	m, a := r.m, &r.action
 	cur := m.inst[a.Instance]
 	switch a.Op {
-	case cib.OpStart, cib.OpMigrateFrom:
+	case cib.OpStart:
 		if cur == nil {
 			w.activate(m, a.Instance, cib.RoleStarted)
 		}
-	case cib.OpStop, cib.OpMigrateTo:
+	case cib.OpMigrateTo: // it is on the target from now on; where that is off, it stays
+		if k, ok := w.index[a.Peer]; ok && cur != nil && w.machines[k].on() {
+			w.deactivate(m, a.Instance)
+			w.activate(w.machines[k], a.Instance, cib.RoleStarted)
+		}
+	case cib.OpStop:
 		if cur != nil {
 			w.deactivate(m, a.Instance)
 		}
@@ -212,8 +217,11 @@ func (w *World) code(r *run) int {
 		}
 	case agentWorks, agentHangs:
 	}
-	if (a.Op == cib.OpPromote || a.Op == cib.OpDemote) && cur == nil {
+	switch {
+	case (a.Op == cib.OpPromote || a.Op == cib.OpDemote || a.Op == cib.OpMigrateFrom) && cur == nil:
 		return cib.NotRunning
+	case a.Op == cib.OpMigrateTo && cur != nil && r.mode != agentLies:
+		return cib.GenericError // it is still here
 	}
 	return cib.OK
 }

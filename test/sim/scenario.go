@@ -91,6 +91,8 @@ func Generate(seed uint64, nodes int) *Scenario {
 	}
 	if seed%64 == 5 && !large {
 		sc.strand(r)
+	} else if seed%3 == 1 {
+		sc.disturbMigrations()
 	}
 	slices.SortStableFunc(sc.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return sc
@@ -174,6 +176,7 @@ func configure(sc *Scenario, r *rand.Rand, large bool) *cib.Config {
 	}
 	devices(sc, r, c, large)
 	resources(sc, r, c, large)
+	letMigrate(sc, c)
 	if faults := cib.Validate(c); len(faults) > 0 {
 		raw, _ := json.Marshal(c)
 		panic(fmt.Sprintf("seed %d draws a configuration that is wrong: %v\n%s", sc.Seed, faults, raw))
