@@ -11,6 +11,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +54,15 @@ func flag(c *cobra.Command, name string) string { return c.Flag(name).Value.Stri
 
 func serve(ctx context.Context, o server.Options) error {
 	syscall.Umask(0o077)
+	// It waits for the network and the disk, and hardly computes. With one processor no
+	// thread looks for work that is not there; with little garbage kept, thousands of
+	// connections need little memory.
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(25)
+	}
 	if o.Socket != "" {
 		if err := os.MkdirAll(filepath.Dir(o.Socket), 0o700); err != nil {
 			return fmt.Errorf("make the socket's directory: %w", err)

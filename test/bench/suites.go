@@ -26,6 +26,7 @@ var Suites = []Suite{
 	{"engine-footprint", footprint},
 	{"engine-heartbeats", heartbeats},
 	{"engine-peers", peers},
+	{"quorumd", arbitrator},
 }
 
 // Run executes the suites whose names match, each to its end, and returns what

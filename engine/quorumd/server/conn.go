@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -20,7 +19,8 @@ const (
 	handshakeMax  = 5 * time.Second
 	handshakesMax = 256             // at a time; others wait
 	idleMax       = 2 * time.Minute // without a request
-	writeMax      = 5 * time.Second // for one answer
+	idleSlack     = 20 * time.Second
+	writeMax      = 5 * time.Second // for one answer, at least
 	queueMaxBytes = 64 << 10        // of answers that a client does not take
 	rateMax       = 200             // requests of one connection that may come in a burst
 	ratePerSecond = 50              // and after that
@@ -37,6 +37,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	queue   []byte
+	until   time.Time // the deadline for writing
 	writing bool
 	closing bool // after the queue
 }
@@ -83,10 +84,21 @@ func (s *Server) handshake(ctx context.Context, raw net.Conn) *conn {
 // requests are, and there are thousands of connections.
 func (s *Server) read(c *conn) {
 	buf := make([]byte, 0, 256)
-	allowance, last := float64(rateMax), s.now()
+	allowance, last := float64(rateMax), time.Now()
+	var deadline time.Time
 	for {
-		if err := c.net.SetReadDeadline(time.Now().Add(idleMax)); err != nil || c.ends() {
+		if c.ends() {
 			return
+		}
+		// Setting a deadline costs as much as reading: it is set now and then.
+		if now := time.Now(); deadline.Sub(now) < idleMax-idleSlack {
+			deadline = now.Add(idleMax)
+			if err := c.net.SetReadDeadline(deadline); err != nil {
+				return
+			}
+			if c.ends() {
+				return // whoever ended it meanwhile has set an earlier one
+			}
 		}
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, min(2*cap(buf), quorumd.LineMax+1)), buf...)
@@ -96,7 +108,7 @@ func (s *Server) read(c *conn) {
 			return
 		}
 		buf = buf[:len(buf)+n]
-		now := s.now()
+		now := time.Now()
 		for {
 			line, rest, whole := bytes.Cut(buf, []byte("\n"))
 			if !whole {
@@ -192,11 +204,12 @@ func (c *conn) flush() {
 		}
 		c.queue = spare[:0]
 		c.mu.Unlock()
-		if err := c.net.SetWriteDeadline(time.Now().Add(writeMax)); err == nil {
-			_, err = c.net.Write(out)
-			if err != nil && !errors.Is(err, os.ErrClosed) {
-				_ = c.net.NetConn().Close()
-			}
+		if now := time.Now(); c.until.Sub(now) < writeMax {
+			c.until = now.Add(2 * writeMax)
+			_ = c.net.SetWriteDeadline(c.until) // what is wrong with it, the write tells
+		}
+		if _, err := c.net.Write(out); err != nil {
+			_ = c.net.NetConn().Close()
 		}
 		if cap(out) > 1024 {
 			out = nil
