@@ -128,11 +128,11 @@ func (a *arbiters) arrange(ctx context.Context) {
 // serve talks to one tie-breaker until ctx ends.
 func (a *arbiters) serve(ctx context.Context, w *arbiter) {
 	a.log.Info("tie-breaker", "device", w.id, "kind", w.device.Kind.String())
-	switch w.device.Kind {
-	case cib.QuorumDeviceQuorumd:
-		a.serveQuorumd(ctx, w)
-	case cib.QuorumDeviceSCSI, cib.QuorumDeviceDisk, cib.QuorumDevicePing, cib.QuorumDeviceNode:
+	if b := a.breaker(w); b != nil {
+		a.serveAsked(ctx, w, b)
+		return
 	}
+	a.serveQuorumd(ctx, w)
 }
 
 // serveQuorumd keeps a connection to belay-quorumd and passes its answers on.

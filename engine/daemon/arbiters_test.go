@@ -93,4 +93,3 @@ func TestOpenGeneration(t *testing.T) {
 		t.Errorf("the arbitrator knows %+v", c)
 	}
 }
-

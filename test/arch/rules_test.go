@@ -96,6 +96,7 @@ var rules = []rule{
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
 	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, why: "the crm_* tools that agents call only ask the engine's socket"},
 	{pkg: "engine/idle", ban: noExec, why: "tunes the runtime of a process that sleeps nearly always, and knows nothing of it"},
+	{pkg: "engine/tiebreak", may: []string{"engine/cib"}, third: []string{xsys}, why: "asks devices, and runs sg_persist; it does not know what is decided with the answers"},
 	{pkg: "engine/watchdog", ban: noExec, third: []string{xsys}, why: "feeds the device, decides nothing"},
 	{pkg: "engine/client", may: nouns, ban: noExec, why: "front ends reach the engine over its socket only"},
 
