@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -89,6 +90,9 @@ func (p *Ping) one(ctx context.Context, address string) error {
 		network, request, reply = "ip6:ipv6-icmp", 128, 129
 	}
 	c, err := (&net.Dialer{Timeout: p.cfg.Timeout}).DialContext(ctx, network, ip.String())
+	if errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) {
+		return fmt.Errorf("%s %w: %w", address, errSilent, err)
+	}
 	if err != nil {
 		return fmt.Errorf("ping %s: %w", address, err)
 	}

@@ -237,7 +237,7 @@ func TestSCSI(t *testing.T) {
 	}
 }
 
-// An address that answers, and one that does not (RFC 5737, TEST-NET-1).
+// An address that answers, and one that does not (RFC 6666, discard only).
 func TestPing(t *testing.T) {
 	if c, err := net.Dial("ip4:icmp", "127.0.0.1"); err != nil {
 		t.Logf("no raw sockets here: %v", err)
@@ -252,10 +252,10 @@ func TestPing(t *testing.T) {
 	ask := func(addresses ...string) Answer {
 		return NewPing(PingConfig{Addresses: addresses, Count: 1, Timeout: 300 * time.Millisecond, Good: time.Second, Now: time.Now}).Ask(context.Background(), claim("n1"))
 	}
-	if a := ask("192.0.2.1", "127.0.0.1"); a.Answer != cib.QuorumHave || !strings.Contains(a.Reason, "127.0.0.1 answers") {
+	if a := ask("100::1", "127.0.0.1"); a.Answer != cib.QuorumHave || !strings.Contains(a.Reason, "127.0.0.1 answers") {
 		t.Errorf("an address that answers: %+v", a)
 	}
-	if a := ask("192.0.2.1"); a.Answer != cib.QuorumNo || !strings.Contains(a.Reason, "does not answer") {
+	if a := ask("100::1"); a.Answer != cib.QuorumNo || !strings.Contains(a.Reason, "does not answer") {
 		t.Errorf("an address that does not: %+v", a)
 	}
 }
