@@ -127,8 +127,11 @@ type NodeStatus struct {
 	Reason string    `json:"reason,omitempty"`
 	Proof  string    `json:"proof,omitempty"` // id of the proof that confirmed it dead
 	// Standby by a failed operation with on-fail standby; cleared by cleanup.
-	FailStandby bool  `json:"failStandby,omitempty"`
-	Rev         int64 `json:"-"`
+	FailStandby bool `json:"failStandby,omitempty"`
+	// Remote says that it is a remote node or guest. BootID is then the one that it
+	// had when its connection came up.
+	Remote bool  `json:"remote,omitempty"`
+	Rev    int64 `json:"-"`
 }
 
 // Attributes are a node's transient attributes: gone with its boot.

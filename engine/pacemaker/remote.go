@@ -32,6 +32,11 @@ func (im *importer) importRemotes() {
 			im.note(e, name, "no resource connects to this remote node")
 		}
 	}
+	for _, s := range im.root.child("status").all("node_state") { // what may still run on others
+		if name := cmp.Or(s.attr("uname"), s.attr("id")); isTrue(s.attr("remote_node")) && im.hostBy[name] == nil && name != "" {
+			im.importRemote(cib.Remote{Name: name}, nil, s)
+		}
+	}
 }
 
 // isRemote reports whether a node element is about a remote node or guest.
@@ -70,11 +75,11 @@ func (im *importer) importRemote(r cib.Remote, e, state *element) {
 	}
 	n.Standby = n.Standby || isTrue(h.transient["standby"])
 	n.Maintenance = n.Maintenance || isTrue(h.transient["maintenance"])
-	if e != nil || n.Standby || n.Maintenance {
+	if r.Resource != "" && (e != nil || n.Standby || n.Maintenance) {
 		im.Snapshot.Config.RemoteNodes[h.name] = n
 	}
 	st := &im.Snapshot.Status
-	st.Nodes[h.name] = &cib.NodeStatus{State: cib.NodeOnline, BootID: bootOf(h.name), Since: im.Now}
+	st.Nodes[h.name] = &cib.NodeStatus{State: cib.NodeOnline, BootID: bootOf(h.name), Since: im.Now, Remote: true}
 	if state != nil && isSet(state.attr("node_fenced")) {
 		st.Nodes[h.name].State, st.Nodes[h.name].Reason = cib.NodeFenced, "it was fenced"
 	}

@@ -103,10 +103,8 @@ func (u *state) addReplicas(b *rsc) {
 	case cfg.Resource == "":
 	case inside == nil || inside.Kind() != cib.KindPrimitive || u.parents[cfg.Resource] != b.base:
 		b.fault = "bundle " + b.base + " names " + cfg.Resource + ", " + whyNoChild(inside, inside != nil && u.parents[cfg.Resource] != b.base)
-		return
 	case !cfg.Reachable():
 		b.fault = "bundle " + b.base + " can't reach " + cfg.Resource + " in it: it has neither a control port nor an address range"
-		return
 	}
 	count := min(cfg.Count(), cib.ReplicasMax)
 	for i := range count {
@@ -115,7 +113,7 @@ func (u *state) addReplicas(b *rsc) {
 		u.addContainer(b, x)
 		u.addAddress(b, x)
 	}
-	if cfg.Resource == "" {
+	if cfg.Resource == "" || b.fault != "" {
 		return
 	}
 	clone := u.newRsc(b.base+"-clone", b.base+"-clone", innerClone(cfg, count), b, -1)
@@ -283,6 +281,10 @@ func (p *placer) assignBundle(b *rsc) {
 			}
 		}
 		p.assign(x.conn, nowhere)
+		if host < 0 && !p.pins[x.conn.index] { // it counts on its node all the same, as in Pacemaker
+			p.limits[x.conn.index] = "its container is to run nowhere"
+			p.assigned[x.conn.index], p.roles[x.conn.index] = nowhere, cib.RoleStopped
+		}
 		p.joined(&p.nodes[x.node])
 		p.assigning[inner.index] = true
 		w := p.weights[x.child.leader().index]

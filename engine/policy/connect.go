@@ -123,7 +123,12 @@ func (b *planner) orderFence(n *node) {
 	}
 	stops := b.stop[n.remote.container.index]
 	b.endInside(stops, n)
-	b.relateAll(stops, []int32{f}, before|needs, "")
+	for _, s := range stops {
+		b.relate(s, f, before|needs, "")
+		if b.steps[s].stuck != "" {
+			b.steps[f].stuck = b.steps[s].stuck
+		}
+	}
 	if len(stops) == 0 {
 		b.relateAll(b.stop[conn.index], []int32{f}, before, "")
 	}
@@ -225,6 +230,9 @@ func (b *planner) reconnects(n int32) bool {
 func (b *planner) recovers(r *rsc) cib.Why {
 	if r.guest != nowhere && b.nodes[r.guest].lost {
 		return cib.Why{Cause: "node " + b.nodes[r.guest].name + " is inside of it: " + b.nodes[r.guest].fence}
+	}
+	if r.connects != nowhere && b.nodes[r.connects].dead != "" {
+		return cib.Why{Cause: b.nodes[r.connects].dead, Proof: b.nodes[r.connects].proof}
 	}
 	for _, x := range r.contains {
 		for _, f := range x.active {

@@ -75,9 +75,11 @@ func (u *state) unpackHistories() {
 		return
 	}
 	u.knowUnfit()
+	u.endInside()
 	u.judgeNodes() // what is connected to a node that is to be fenced is cut off
 	for i := u.members; i < len(u.nodes); i++ {
 		n := &u.nodes[i]
+		u.bindFormer(n)
 		u.judgeRemote(n)
 		u.unpackHistoriesOf(n)
 		u.settleRemote(n)
@@ -569,6 +571,7 @@ func describeRC(rc int) string {
 // spreadInstances gives each instance the facts about it: a primitive all of
 // its ledger, an instance of an anonymous clone those of one node.
 func (u *state) spreadInstances() {
+	u.endInside()
 	u.judgeNodes()
 	for _, r := range u.rscs {
 		if r.kind == cib.KindPrimitive && !r.anonymous() && r.ledger != nil {
@@ -693,10 +696,16 @@ func (u *state) judgeNodes() {
 				if l.rsc != nil && !u.managedOn(l.rsc, f.node) {
 					continue
 				}
-				u.condemn(n, l.key+": "+describeFailure(f.failed, n.name))
+				text := l.key + ": " + describeFailure(f.failed, n.name)
+				if n.kind != kindGuest {
+					u.condemn(n, text)
+				} else if !u.loseGuest(n, text) {
+					f.onFail = cib.OnFailBlock // there is nothing to recover it with
+				}
 			case cib.OnFailStandby:
 				if n.usable {
 					n.usable, n.why = false, "is in standby: "+l.key+": "+describeFailure(f.failed, n.name)
+					n.standby = n.why
 				}
 			case cib.OnFailDefault, cib.OnFailIgnore, cib.OnFailBlock, cib.OnFailStop, cib.OnFailRestart, cib.OnFailDemote, cib.OnFailRestartContainer:
 			}

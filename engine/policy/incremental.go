@@ -97,7 +97,7 @@ func (p *Planner) change(s *cib.Snapshot, now time.Time) bool {
 	if p.s == nil || p.s.Status.View == nil || s.Status.View == nil || now.Before(p.now) || !p.last.Next.IsZero() && !now.Before(p.last.Next) || p.last.Fault != nil {
 		return false
 	}
-	if strategyOf(&s.Config.Cluster.Options).counted || nested(s.Config) || nested(p.s.Config) {
+	if strategyOf(&s.Config.Cluster.Options).counted || nested(s) || nested(p.s) {
 		return false // all share the capacity of the nodes; what is a node itself concerns all
 	}
 	dirty, ok := p.parts.follow(p.s, s)

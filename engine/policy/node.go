@@ -34,6 +34,7 @@ type node struct {
 	fenceable   bool      // a fence device is configured for it
 	attributes  map[string]string
 
+	standby   string // why a failure put it in standby; "" where none did
 	kind      nodeKind
 	remote    *remote // of a node without an engine of its own; see remote.go
 	connected bool    // its connection is up

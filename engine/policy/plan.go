@@ -325,9 +325,9 @@ func (b *planner) planProbes() {
 			f := l.on(n.index)
 			var cause string
 			switch {
-			case f != nil && f.history != nil && !f.current:
+			case f != nil && f.history != nil && !f.dead && !f.current:
 				cause = "the engine of " + n.name + " was started anew"
-			case f != nil && f.history != nil:
+			case f != nil && f.history != nil && !f.dead:
 				cause = "an operation on " + n.name + " was interrupted"
 			case l.rsc.orphan && f == nil, !b.opt.Probes() && f == nil, !b.discovers(l.rsc, n):
 				continue

@@ -222,6 +222,9 @@ func (p *placer) mayNotPromote(r *rsc, n int32) bool {
 // clones. Who is promoted elsewhere is demoted before somebody is promoted.
 func (b *planner) planRoles() {
 	for _, c := range b.rscs {
+		if c.orphan {
+			b.planDemotes(c)
+		}
 		if c.kind != cib.KindPromotable || len(c.children) == 0 {
 			continue
 		}

@@ -50,6 +50,7 @@ type remote struct {
 	conn      *rsc     // its connection; nil where the configuration has none that can run
 	container *rsc     // of a guest: what it is inside of
 	replica   *replica // of a bundle
+	former    bool     // the configuration does not name it any more
 }
 
 // Of a guest's connection, as Pacemaker.
@@ -80,6 +81,35 @@ func (u *state) unpackRemotes() {
 		u.nodeIndex[n.name] = n.index
 		u.nodes = append(u.nodes, n)
 	}
+	u.unpackFormerRemotes()
+}
+
+// unpackFormerRemotes adds the remote nodes that nothing connects to any more, while
+// something may still run there.
+func (u *state) unpackFormerRemotes() {
+	var names []string
+	for name, s := range u.s.Status.Nodes {
+		if _, known := u.nodeIndex[name]; s != nil && s.Remote && !known && len(u.s.Status.Histories[name]) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		s := u.s.Status.Nodes[name]
+		u.nodeIndex[name] = int32(len(u.nodes))
+		u.nodes = append(u.nodes, node{
+			name: name, index: int32(len(u.nodes)), cfg: &cib.Node{}, status: s, boot: s.BootID, kind: kindRemote,
+			remote: &remote{Remote: cib.Remote{Name: name, Resource: name, Replica: -1}, former: true},
+		})
+	}
+}
+
+// bindFormer finds the connection of a former remote node, which is not in the
+// configuration any more.
+func (u *state) bindFormer(n *node) {
+	if l := u.ledgers[n.name]; n.remote.former && l != nil && l.rsc != nil && l.rsc.orphan {
+		n.remote.conn, l.rsc.connects = l.rsc, n.index
+	}
 }
 
 // bindRemotes finds the resources behind the remote nodes, and makes the
@@ -93,7 +123,7 @@ func (u *state) bindRemotes() {
 		switch r := u.byID[n.remote.Resource]; {
 		case r == nil:
 		case r.kind != cib.KindPrimitive:
-			r.fault = "resource " + n.remote.Resource + " is in a clone, and can't be a node"
+			r.fault = "resource " + n.remote.Resource + " is in a clone, and can't be a node, nor connect to one"
 		case n.kind == kindRemote:
 			n.remote.conn, r.connects = r, n.index
 			if t, ok := reconnectInterval(r.cfg); ok {
@@ -108,6 +138,9 @@ func (u *state) bindRemotes() {
 		}
 	}
 	for _, r := range u.rscs {
+		if r.agent == cib.AgentRemote && r.connects == nowhere && r.part == partNone && r.fault == "" {
+			r.fault = "resource " + r.base + " can't be a connection: there is another node " + r.base + ", or it is in a clone"
+		}
 		id := r.cfg.Meta.Container
 		if id == "" && r.parent != nil && r.parent.kind == cib.KindGroup {
 			id = r.parent.cfg.Meta.Container
@@ -197,7 +230,7 @@ func (r *rsc) node() int32 {
 // there.
 func (u *state) knowUnfit() {
 	for _, l := range u.byKey {
-		if l.rsc == nil {
+		if l.rsc == nil || l.rsc.orphan {
 			continue
 		}
 		for i := u.members; i < len(u.nodes); i++ {
@@ -232,9 +265,11 @@ func (u *state) judgeRemote(n *node) {
 	n.member, n.usable, n.lost, n.adrift, n.fence = false, false, false, false, ""
 	conn := n.remote.conn
 	if conn == nil {
-		n.why = "has no connection"
-		n.dead = "node " + n.name + " has no connection"
+		n.frozen, n.why = true, "has no connection"
 		return
+	}
+	if n.kind == kindRemote && n.wasFenced() {
+		n.dead, n.proof = "node "+n.name+" was fenced", n.status.Proof
 	}
 	if c := n.remote.container; c != nil {
 		if at := u.at(c); at == nil {
@@ -271,6 +306,8 @@ func (u *state) judgeRemote(n *node) {
 		if n.adrift = true; n.kind == kindGuest {
 			u.loseGuest(n, "it was connected to "+u.nodes[at.node].name+", which is lost")
 		}
+	case n.dead != "":
+		n.why = "was fenced, and is not connected since"
 	default:
 		n.member, n.connected = true, true
 		u.useRemote(n)
@@ -304,6 +341,8 @@ func (u *state) at(r *rsc) *fact {
 // configuration lets it.
 func (u *state) useRemote(n *node) {
 	switch {
+	case n.standby != "":
+		n.why = n.standby
 	case n.cfg.Standby:
 		n.why = "is in standby"
 	case n.cfg.Maintenance:
@@ -323,21 +362,23 @@ func (u *state) loseRemote(n *node, text string) {
 	}
 }
 
-// loseGuest marks a guest that is recovered together with what it is inside of.
-func (u *state) loseGuest(n *node, text string) {
+// loseGuest marks a guest that is recovered together with what it is inside of;
+// false if that must not be touched.
+func (u *state) loseGuest(n *node, text string) bool {
 	if c := n.remote.container; c == nil || !c.settings.managed || c.settings.maintenance {
-		return
+		return false
 	}
 	n.member, n.usable, n.lost = false, false, true
 	if n.fence == "" {
 		n.fence = text
 	}
+	return true
 }
 
 // settleRemote judges a remote node again once its own histories are read: what
 // runs on one that can't be reached is lost with it.
 func (u *state) settleRemote(n *node) {
-	if n.member || n.lost || n.dead != "" {
+	if n.member || n.lost || n.frozen || n.dead != "" {
 		return
 	}
 	active := ""
@@ -429,7 +470,10 @@ func (u *state) joinedAs(n *node, up bool) {
 
 // dependsOn reports whether anything may run on a node that is adrift.
 func (u *state) dependsOn(n *node) bool {
-	if at := u.at(n.remote.conn); at != nil && !n.wasFenced() {
+	if n.dead != "" {
+		return false
+	}
+	if at := u.at(n.remote.conn); at != nil {
 		return true // it was connected until now: whatever runs there goes on
 	}
 	for _, l := range u.byKey {
@@ -468,10 +512,15 @@ func (b *planner) joinRemotes() {
 	}
 }
 
-// nested reports whether anything in a configuration is inside of something else,
+// nested reports whether anything in a snapshot is inside of something else,
 // or reached through a connection.
-func nested(c *cib.Config) bool {
-	for _, r := range c.Resources {
+func nested(s *cib.Snapshot) bool {
+	for _, n := range s.Status.Nodes {
+		if n != nil && n.Remote {
+			return true
+		}
+	}
+	for _, r := range s.Config.Resources {
 		if r != nil && (r.Bundle != nil || r.Agent == cib.AgentRemote || r.Meta.RemoteNode != "" || r.Meta.Container != "") {
 			return true
 		}
@@ -490,4 +539,50 @@ func (u *state) staysDown(r *rsc) string {
 		}
 	}
 	return ""
+}
+
+// endInside forgets what was inside of something that was stopped since: it is
+// gone, whatever the last was that it said itself.
+func (u *state) endInside() {
+	for _, c := range u.rscs {
+		if len(c.contains) == 0 {
+			continue
+		}
+		for _, f := range c.ledger.facts {
+			ended := lastStop(f)
+			if ended == nil {
+				continue
+			}
+			for _, x := range c.contains {
+				if g := x.ledger.on(f.node); g != nil && g.history != nil && g.busy() == nil && g.role > cib.RoleStopped && newestEnd(g).Before(ended.Ended) {
+					g.role, g.failed, g.onFail, g.banned, g.fatal = cib.RoleStopped, nil, 0, "", false
+				}
+			}
+		}
+	}
+}
+
+// lastStop is the stop of an instance on a node that did what it should; nil if
+// there was none.
+func lastStop(f *fact) *cib.OpResult {
+	if f.history == nil || f.dead {
+		return nil
+	}
+	for i := range f.history.Ops {
+		if op := &f.history.Ops[i]; op.Op == cib.OpStop && succeeded(op) {
+			return op
+		}
+	}
+	return nil
+}
+
+// newestEnd is when the last operation of an instance on a node ended.
+func newestEnd(f *fact) time.Time {
+	var t time.Time
+	for i := range f.history.Ops {
+		if end := f.history.Ops[i].Ended; end.After(t) {
+			t = end
+		}
+	}
+	return t
 }

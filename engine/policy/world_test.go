@@ -105,6 +105,7 @@ func (w *world) result(node, instance, op string, interval time.Duration, rc, ex
 
 // do carries out one action and records what came of it.
 func (w *world) do(a *cib.Action, rc int) {
+	defer w.doRemote(a)
 	if a.Op == cib.OpFence {
 		w.state(a.Node, cib.NodeFenced)
 		delete(w.Status.Requests, a.Node)
@@ -155,7 +156,7 @@ func (w *world) instances() []string {
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.Config.Resources)) {
 		r := w.Config.Resources[id]
-		if r.Agent == "" {
+		if r.Agent == "" || w.bundled(id) {
 			continue
 		}
 		if c := inner[id]; c != nil && c.GloballyUnique {
@@ -170,6 +171,8 @@ func (w *world) instances() []string {
 		}
 		out = append(out, id)
 	}
+	out = append(out, w.implied()...)
+	slices.Sort(out)
 	return out
 }
 
@@ -218,6 +221,7 @@ func (w *world) parse(input string) error {
 		if err := w.line(f[0], f[1:]); err != nil {
 			return fmt.Errorf("line %d (%s): %w", i+1, line, err)
 		}
+		w.remotes()
 	}
 	return nil
 }
@@ -263,6 +267,9 @@ func (w *world) line(word string, f []string) error {
 	case "grant":
 		w.Config.Tickets[f[0]] = &cib.Ticket{Granted: true, Standby: len(f) > 1}
 		return nil
+	}
+	if known, err := w.parseRemote(word, f); known {
+		return err
 	}
 	return w.parseStatus(word, f)
 }
@@ -640,7 +647,7 @@ func (w *world) parseStatus(word string, f []string) error {
 		return fmt.Errorf("what is %q", word)
 	}
 	instance, node := f[0], f[1]
-	if w.Config.Nodes[node] == nil {
+	if w.Status.Members[node] == nil {
 		return fmt.Errorf("no node %q", node)
 	}
 	switch word {

@@ -72,7 +72,7 @@ func parseTroubleMeta(m *cib.Meta, k, v string) error {
 	case "allow-migrate":
 		m.AllowMigrate = new(v == "true")
 	default:
-		return fmt.Errorf("what is %q", k)
+		return parseRemoteMeta(m, k, v)
 	}
 	return nil
 }
