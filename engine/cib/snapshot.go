@@ -24,6 +24,30 @@ type Snapshot struct {
 	Access map[string]*AccessDocument `json:"-"`
 }
 
+// FeatureLevel is the level that the cluster runs at: the stored one; before there is
+// one, the newest that this engine knows.
+func (s *Snapshot) FeatureLevel() int {
+	if v := s.Status.View; v != nil && v.FeatureLevel > 0 {
+		return v.FeatureLevel
+	}
+	return FeatureLevel
+}
+
+// NextFeatureLevel is the level that the cluster may be raised to: the lowest of its
+// nodes', as each registered last. It is never below the stored one.
+func (s *Snapshot) NextFeatureLevel() int {
+	level := 0
+	for name, m := range s.Status.Members {
+		if s.Config.Nodes[name] != nil && (level == 0 || m.FeatureLevel < level) {
+			level = m.FeatureLevel
+		}
+	}
+	if v := s.Status.View; v != nil {
+		level = max(level, v.FeatureLevel)
+	}
+	return level
+}
+
 // AccessDocument is one document of the management daemons: a session, a token, who
 // has which role.
 type AccessDocument struct {

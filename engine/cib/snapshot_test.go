@@ -55,3 +55,32 @@ func TestEvents(t *testing.T) {
 		t.Fatalf("after the deletion: %+v", s.Status.Events[0])
 	}
 }
+
+// TestFeatureLevel checks that the level rises when the last node is able to, and
+// never falls.
+func TestFeatureLevel(t *testing.T) {
+	s := Empty()
+	step := func(key, value string, level, next int) {
+		t.Helper()
+		kv := KV{Key: key, ModRev: s.Revision + 1}
+		if value != "" {
+			kv.Value = []byte(value)
+		}
+		s = s.Apply([]KV{kv}, s.Revision+1)
+		if got := s.FeatureLevel(); got != level {
+			t.Errorf("%s %s: the level is %d, want %d", key, value, got, level)
+		}
+		if got := s.NextFeatureLevel(); got != next {
+			t.Errorf("%s %s: the next level is %d, want %d", key, value, got, next)
+		}
+	}
+	step(KeyNode+"n1", `{"id":1}`, FeatureLevel, 0)
+	step(KeyNode+"n2", `{"id":2}`, FeatureLevel, 0)
+	step(KeyMember+"n1", `{"node":"n1","featureLevel":3}`, FeatureLevel, 3)
+	step(KeyMember+"n2", `{"node":"n2","featureLevel":2}`, FeatureLevel, 2)
+	step(KeyView, `{"number":1,"featureLevel":2}`, 2, 2)
+	step(KeyMember+"n2", `{"node":"n2","featureLevel":3}`, 2, 3) // n2 was upgraded, the last one
+	step(KeyView, `{"number":2,"featureLevel":3}`, 3, 3)
+	step(KeyMember+"n1", `{"node":"n1","featureLevel":2}`, 3, 3)     // n1 was downgraded
+	step(KeyMember+"gone", `{"node":"gone","featureLevel":1}`, 3, 3) // no node of the configuration
+}

@@ -55,7 +55,10 @@ type View struct {
 	DC      string       `json:"dc"`
 	Reason  string       `json:"reason"`
 	Formed  time.Time    `json:"formed"`
-	Rev     int64        `json:"-"`
+	// FeatureLevel is what every node of the cluster was able to when it was raised.
+	// It never falls: what is stored may depend on it.
+	FeatureLevel int   `json:"featureLevel,omitempty"`
+	Rev          int64 `json:"-"`
 }
 
 // ViewMember is one member of a view: a node in one incarnation of its engine.

@@ -236,6 +236,9 @@ func (d *Daemon) running() (*engine, error) {
 	if e := d.engine.Load(); e != nil {
 		return e, nil
 	}
+	if p := d.refuse.Load(); p != nil {
+		return nil, p
+	}
 	if l := d.left.Load(); l != nil {
 		p := api.NewProblem(api.CodeNotRunning, "node "+l.Node+" was drained and has left the cluster")
 		p.Remedy = "systemctl restart belayd brings it back."

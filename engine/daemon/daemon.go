@@ -16,6 +16,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/agent"
 	"github.com/belay-ha/belay/engine/agent/shim"
+	"github.com/belay-ha/belay/engine/api"
 )
 
 // Options say how an engine is run; the flags of belayd have the same names.
@@ -49,10 +50,11 @@ type Daemon struct {
 	gid    string
 
 	engine atomic.Pointer[engine]
-	left   atomic.Pointer[local] // set when this node was drained: no engine runs until the next start
-	booted sync.Mutex            // one init or join at a time
-	code   setupCode             // lets somebody without root make or join a cluster
-	starts chan local            // a cluster that was just made or joined
+	refuse atomic.Pointer[api.Problem] // why this node's engine may not run
+	left   atomic.Pointer[local]       // set when this node was drained: no engine runs until the next start
+	booted sync.Mutex                  // one init or join at a time
+	code   setupCode                   // lets somebody without root make or join a cluster
+	starts chan local                  // a cluster that was just made or joined
 	work   sync.WaitGroup
 }
 
@@ -149,7 +151,7 @@ func (d *Daemon) runEngine(ctx context.Context, l local) error {
 	d.work.Go(func() { ended <- e.run(ectx) })
 	select {
 	case err := <-ended:
-		return err
+		return d.idle(ctx, err)
 	case <-e.left:
 		// The process stays, without an engine: a service manager would start a new
 		// one at once, and the node would be back.
@@ -167,6 +169,21 @@ func (d *Daemon) runEngine(ctx context.Context, l local) error {
 	}
 	stop()
 	return <-ended
+}
+
+// idle keeps the process, without an engine, when the error is one that only an
+// operator can mend: over the socket he is told of it, and a service manager need not
+// start it again and again.
+func (d *Daemon) idle(ctx context.Context, err error) error {
+	p, ok := errors.AsType[*api.Problem](err)
+	if !ok || p.Code != api.CodeFeatureLevel {
+		return err
+	}
+	d.refuse.Store(p)
+	d.engine.Store(nil)
+	d.log.Error("the engine does not run", "code", p.Code, "err", p.Detail, "remedy", p.Remedy)
+	<-ctx.Done()
+	return nil
 }
 
 // farewellMax bounds how long the engine waits until the cluster knows that it

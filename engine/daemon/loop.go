@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/belay-ha/belay/audit"
 	"github.com/belay-ha/belay/engine/agent"
+	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/comm"
 	"github.com/belay-ha/belay/engine/node"
@@ -71,7 +73,7 @@ type engine struct {
 const eventsMax = 1024
 
 // loop is the owner of the node.
-func (e *engine) loop(ctx context.Context, n *node.Node) {
+func (e *engine) loop(ctx context.Context, n *node.Node) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var decoder comm.Decoder
@@ -79,17 +81,20 @@ func (e *engine) loop(ctx context.Context, n *node.Node) {
 		var ev node.Event
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case ev = <-e.events:
 		case q := <-e.queries:
 			q(n)
 			continue
 		case s := <-e.newest:
+			if err := levelOf(s); err != nil {
+				return err
+			}
 			e.publish(s)
 			ev = node.Changed{Snap: s}
 		case p, ok := <-e.transport.Packets():
 			if !ok {
-				return
+				return nil
 			}
 			m, err := decoder.Decode(&p)
 			if err != nil {
@@ -255,6 +260,9 @@ func (e *engine) run(ctx context.Context) error {
 		e.corrupt(err)
 	}
 	if old != nil {
+		if err := levelOf(old); err != nil {
+			return err
+		}
 		e.publishOld(old)
 	}
 	wall := time.Now()
@@ -295,11 +303,24 @@ func (e *engine) run(ctx context.Context) error {
 	if e.watchdog != nil {
 		e.start(ctx, e.pingWatchdog)
 	}
-	e.loop(ctx, n)
+	err = e.loop(ctx, n)
 	cancel()
 	e.work.Wait()
 	_ = e.agents.Close()
-	return e.trail.log.Close()
+	return errors.Join(err, e.trail.log.Close())
+}
+
+// levelOf refuses to run in a cluster whose documents an engine of this release may
+// not understand. Nothing is touched: what runs on this node goes on, until the
+// cluster misses it or a newer engine is here.
+func levelOf(s *cib.Snapshot) error {
+	level := s.FeatureLevel()
+	if level <= cib.FeatureLevel {
+		return nil
+	}
+	p := api.NewProblem(api.CodeFeatureLevel, fmt.Sprintf("the cluster runs at feature level %d, this release knows %d: it may not take part", level, cib.FeatureLevel))
+	p.Remedy = "Install the release that the other nodes run, and restart belayd, before restart-grace ends and this node is fenced. A feature level is never lowered."
+	return p
 }
 
 // findWatchdog looks for the machine's watchdog. It is armed by the first Feed,

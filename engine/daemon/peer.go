@@ -256,7 +256,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err != nil {
 		return nil, err
 	}
-	if level := e.level(s); req.FeatureLevel < level {
+	if level := s.FeatureLevel(); req.FeatureLevel < level {
 		return nil, refuse(api.CodeVersion, "the cluster runs at feature level %d; release %s of node %s knows %d", level, req.Version, req.Node, req.FeatureLevel)
 	}
 	csr, err := pki.ParseRequest([]byte(req.Request))
@@ -358,15 +358,4 @@ func (e *engine) votersWanted(s *cib.Snapshot) int {
 		}
 	}
 	return n
-}
-
-// level is the feature level that the cluster runs at: the lowest of its members.
-func (e *engine) level(s *cib.Snapshot) int {
-	level := cib.FeatureLevel
-	for name, m := range s.Status.Members {
-		if s.Config.Nodes[name] != nil {
-			level = min(level, m.FeatureLevel)
-		}
-	}
-	return level
 }

@@ -64,12 +64,16 @@ func (n *Node) formView(now time.Time) bool {
 	if st.View != nil {
 		number = st.View.Number + 1
 	}
-	if st.View == nil || !slices.Equal(st.View.Members, members) {
+	level := n.snap.NextFeatureLevel()
+	if st.View == nil || !slices.Equal(st.View.Members, members) || st.View.FeatureLevel < level {
 		names := make([]string, len(members))
 		for i, m := range members {
 			names[i] = m.Node
 		}
-		c.put(cib.KeyView, &cib.View{Number: number, Members: members, DC: n.self.Name, Reason: reason, Formed: n.wallNow()})
+		c.put(cib.KeyView, &cib.View{Number: number, Members: members, DC: n.self.Name, Reason: reason, Formed: n.wallNow(), FeatureLevel: level})
+		if st.View != nil && st.View.FeatureLevel > 0 && st.View.FeatureLevel < level {
+			c.event(event.EngineUpgraded, "level", fmt.Sprint(level))
+		}
 		c.event(event.ViewChanged, "view", fmt.Sprint(number), "members", strings.Join(names, " "), "reason", reason)
 	}
 	if !c.any {
@@ -98,8 +102,9 @@ func (n *Node) choose(now time.Time) ([]cib.ViewMember, string) {
 	voters, _ := n.voters()
 	var exclude []string
 	for _, m := range n.tracker.Alive(now) {
-		// Heard but not registered in this incarnation: it can't take actions.
-		if doc := st.Members[m.Node]; doc == nil || doc.Incarnation != m.Incarnation || doc.BootID != m.BootID {
+		// Heard but not registered in this incarnation: it can't take actions. One of
+		// an older release does not know what the cluster's documents say.
+		if doc := st.Members[m.Node]; doc == nil || doc.Incarnation != m.Incarnation || doc.BootID != m.BootID || doc.FeatureLevel < n.snap.FeatureLevel() {
 			exclude = append(exclude, m.Node)
 		}
 	}

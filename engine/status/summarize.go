@@ -463,6 +463,10 @@ func (b *builder) cluster() {
 			c.Members = append(c.Members, m.Node)
 		}
 	}
+	if v := b.st.View; v != nil {
+		c.FeatureLevel = v.FeatureLevel
+	}
+	stored := c.FeatureLevel > 0
 	versions := map[string]bool{}
 	for i := range b.out.Nodes {
 		n := &b.out.Nodes[i]
@@ -470,7 +474,7 @@ func (b *builder) cluster() {
 			continue
 		}
 		versions[n.Version] = true
-		if c.FeatureLevel == 0 || n.FeatureLevel < c.FeatureLevel {
+		if !stored && (c.FeatureLevel == 0 || n.FeatureLevel < c.FeatureLevel) {
 			c.FeatureLevel = n.FeatureLevel
 		}
 	}

@@ -40,7 +40,7 @@ type Cluster struct {
 	DataGeneration   uint64       `json:"dataGeneration"`
 	Generation       uint64       `json:"generation"` // of the configuration
 	ConfigChanged    time.Time    `json:"configChanged,omitzero"`
-	FeatureLevel     int          `json:"featureLevel"` // the lowest of the members: what all of them know
+	FeatureLevel     int          `json:"featureLevel"` // that the cluster runs at: what all nodes know; it never falls
 	Versions         []string     `json:"versions,omitempty"`
 	Maintenance      bool         `json:"maintenance"`
 	StopAllResources bool         `json:"stopAllResources"`
