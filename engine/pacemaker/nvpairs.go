@@ -109,7 +109,7 @@ func (im *importer) pair(out *values, p *element) {
 	if name = cmp.Or(name, p.attr("name")); name == "" {
 		return
 	}
-	if v, ok := p.lookup("value"); ok {
+	if v, ok := p.lookup("value"); ok && !strings.EqualFold(v, "#default") { // an old way to say nothing
 		out.set(name, v)
 	}
 }

@@ -22,6 +22,7 @@ type inherited struct {
 	clone  string
 	unique bool
 	names  map[string]bool // meta attributes that an element around it sets
+	params []*element      // elements around it, innermost first: their parameters are its, too
 }
 
 // importResources makes the resources.
@@ -144,6 +145,9 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	im.defaultsFor(e, r, up.with(&own), about)
 	var params, capacity values
 	im.pairs(&params, m, "instance_attributes", "", about)
+	for _, outer := range up.params {
+		im.pairs(&params, outer, "instance_attributes", "", about)
+	}
 	r.Parameters = params.of
 	im.pairs(&capacity, m, "utilization", "", about)
 	r.Utilization = im.capacities(e, &capacity)
@@ -278,7 +282,7 @@ func (im *importer) importGroup(e *element, r *cib.Resource, up inherited) {
 			im.noteName(e, e.attr("id"), name, "the members of a group are always started in order on one node here")
 		}
 	}
-	im.shareParameters(e)
+	up = up.around(e)
 	for _, c := range e.children {
 		if c.name == "primitive" {
 			if id := im.importResource(c, up); id != "" {
@@ -288,12 +292,10 @@ func (im *importer) importGroup(e *element, r *cib.Resource, up inherited) {
 	}
 }
 
-// shareParameters lists parameters of groups and clones: those of the resources in it
-// have to be named there.
-func (im *importer) shareParameters(e *element) {
-	if len(e.all("instance_attributes")) > 0 {
-		im.noteName(e, e.attr("id"), "instance_attributes", "parameters belong to primitives here")
-	}
+// around returns what e gives to what is in it besides.
+func (u inherited) around(e *element) inherited {
+	u.params = append([]*element{e}, u.params...)
+	return u
 }
 
 func (im *importer) importClone(e *element, r *cib.Resource, up inherited) {
@@ -370,7 +372,7 @@ func (im *importer) importClone(e *element, r *cib.Resource, up inherited) {
 	}
 	c.Min, _ = number("clone-min")
 	c.PromotedNodeMax, _ = number("promoted-node-max")
-	im.shareParameters(e)
+	up = up.around(e)
 	up = up.with(&v)
 	up.clone, up.unique = id, c.GloballyUnique
 	if c.Resource = im.importResource(inner, up); c.Resource != "" {
