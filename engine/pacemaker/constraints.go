@@ -340,7 +340,10 @@ func (im *importer) order(e *element) {
 	if e.attr("type") == "before" {
 		first, then = e.attr("from"), e.attr("to")
 	}
-	o.FirstAction, o.ThenAction = orderAction(e.first("first-action", "to_action", "action")), orderAction(e.first("then-action", "action"))
+	o.FirstAction, o.ThenAction = orderAction(e.first("first-action", "to_action", "action")), e.first("then-action", "action")
+	if o.FirstAction == "" {
+		o.ThenAction = orderAction(o.ThenAction) // else the default would be the first action
+	}
 	thens := im.named(e, then, "then")
 	for _, o.First = range im.named(e, first, "first") {
 		for _, o.Then = range thens {

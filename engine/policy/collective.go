@@ -320,10 +320,43 @@ func (b *planner) orderOther(o *order) {
 			back |= needs | requires
 		}
 	}
-	b.relateAll(b.ends(o.first, o.firstOp), b.begins(o.then, o.thenOp), rel, o.id)
-	if o.symmetrical && inverse(o.firstOp) != "" && inverse(o.thenOp) != "" {
-		b.relateAll(b.ends(o.then, inverse(o.thenOp)), b.begins(o.first, inverse(o.firstOp)), back, o.id)
+	firsts, backs := b.ends(o.first, o.firstOp), b.begins(o.first, inverse(o.firstOp))
+	if o.first.cfg.Clone != nil && !o.then.replicated() { // only what happens on its own node makes it start again
+		near := rel
+		rel &^= redoes
+		if near != rel {
+			b.relateAll(b.onNode(b.partsEnds(o.first, o.firstOp), b.nodeOf(o.then)), b.begins(o.then, o.thenOp), before|redoes, o.id)
+		}
+		if o.symmetrical && back != before && inverse(o.thenOp) != "" {
+			b.relateAll(b.ends(o.then, inverse(o.thenOp)), b.onNode(backs, b.activeNode(o.then)), back, o.id)
+			back = before
+		}
 	}
+	b.relateAll(firsts, b.begins(o.then, o.thenOp), rel, o.id)
+	if o.symmetrical && inverse(o.firstOp) != "" && inverse(o.thenOp) != "" {
+		b.relateAll(b.ends(o.then, inverse(o.thenOp)), backs, back, o.id)
+	}
+}
+
+// partsEnds returns the steps of an operation on the parts of r.
+func (b *planner) partsEnds(r *rsc, op string) []int32 {
+	if op != cib.OpStart {
+		return b.roleSteps(r, op)
+	}
+	var out []int32
+	r.primitives(func(x *rsc) { out = append(out, single(b.start[x.index])...) })
+	return out
+}
+
+// onNode returns those of the steps that are on a node.
+func (b *planner) onNode(steps []int32, n int32) []int32 {
+	var out []int32
+	for _, s := range steps {
+		if n != nowhere && b.steps[s].node == n {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // ends returns the steps after which an operation on all of r is done.

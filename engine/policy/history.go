@@ -361,8 +361,11 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 		f.role = cib.RolePromoted
 	case cib.OpDemote:
 		// Promoted would be demoted again and again; nothing is promoted until
-		// the failure is cleared.
+		// the failure is cleared. Where it is left as it is, it may still be promoted.
 		f.role = cib.RoleUnpromoted
+		if onFail == cib.OnFailBlock {
+			f.role = cib.RolePromoted
+		}
 	case cib.OpMonitor:
 		switch {
 		case op.RC == cib.FailedPromoted:
