@@ -16,8 +16,8 @@ const db = `<clone id="cdb"><meta_attributes id="cm"><nvpair id="cp" name="promo
 // where it is not named.
 func TestOrderActions(t *testing.T) {
 	for attributes, want := range map[string][2]string{
-		``:                                           {"start", "start"},
-		`first-action="promote"`:                     {"promote", "promote"},
+		``:                       {"start", "start"},
+		`first-action="promote"`: {"promote", "promote"},
 		`first-action="promote" then-action="start"`: {"promote", "start"},
 		`first-action="start" then-action="promote"`: {"start", "promote"},
 		`first-action="stop" then-action="start"`:    {"stop", "start"},
