@@ -39,7 +39,8 @@ type Options struct {
 	Connections int           // at a time
 	PerAddress  int           // of one address
 	Streams     int
-	HACluster   bool // metrics under the names of ha_cluster_exporter, too
+	HACluster   bool   // metrics under the names of ha_cluster_exporter, too
+	SNMPListen  string // of the private SNMP agent, instead of the configured address
 	Version     string
 	Log         *slog.Logger
 	// Ready is called once the daemon listens.
@@ -78,6 +79,7 @@ func Run(ctx context.Context, o Options) error {
 		default:
 		}
 	})
+	snmp := newSNMP(&o, holder, engine, node.get)
 	server := api.New(api.Options{
 		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor,
 		Rate: o.Rate, Streams: o.Streams, HACluster: o.HACluster,
@@ -88,6 +90,7 @@ func Run(ctx context.Context, o Options) error {
 	defer cancel()
 	work.Go(func() { holder.Run(ctx) })
 	work.Go(func() { certs.run(ctx) })
+	work.Go(func() { snmp.run(ctx) })
 	work.Go(func() { maintain(ctx, o.Log, who, door, roles) })
 	return serve(ctx, &o, server, certs)
 }

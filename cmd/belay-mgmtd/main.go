@@ -47,6 +47,7 @@ func run(args []string, stderr io.Writer) int {
 	fs.IntVar(&o.Connections, "connections", 4096, "`number` of connections at a time")
 	fs.IntVar(&o.PerAddress, "connections-per-address", 512, "`number` of connections of one address")
 	fs.IntVar(&o.Streams, "streams", 2000, "`number` of event streams at a time")
+	fs.StringVar(&o.SNMPListen, "snmp-listen", "", "`address` of the private SNMP agent, udp:ADDRESS:PORT; default: as configured")
 	listen := fs.String("listen", ":"+mgmtd.Port, "`addresses` to listen on, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	show := fs.Bool("version", false, "print the version and end")

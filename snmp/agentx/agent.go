@@ -24,6 +24,10 @@ const (
 	steadyTime = 30 * time.Second // a session that lasted so long was a good one
 )
 
+// patience is how often in a row a master may be missing before it is told: it may just
+// start.
+const patience = 3
+
 // Config says where the master is and what is shown.
 type Config struct {
 	Address     string // "unix:/var/agentx/master" or "tcp:127.0.0.1:705"
@@ -45,7 +49,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if !ok || network != "unix" && network != "tcp" {
 		return fmt.Errorf("AgentX address %q: write unix:PATH or tcp:HOST:PORT", cfg.Address)
 	}
-	pause, told := retryMin, ""
+	pause, failed, told := retryMin, 0, ""
 	for {
 		began := time.Now()
 		err := serve(ctx, cfg, network, address)
@@ -56,9 +60,9 @@ func Run(ctx context.Context, cfg Config) error {
 			cfg.Connected(err)
 		}
 		if time.Since(began) > steadyTime {
-			pause = retryMin
+			pause, failed = retryMin, 0
 		}
-		if err.Error() != told {
+		if failed++; failed > patience && err.Error() != told {
 			told = err.Error()
 			cfg.Log.Warn("SNMP's master agent is not there; it is tried again", "address", cfg.Address, "err", err)
 		}

@@ -24,6 +24,7 @@ type Notice struct {
 	Event    *cib.Event
 	Cluster  string
 	Sequence uint64 // rises by one from notification to notification of a sender
+	Sender   string // the node that speaks for itself alone; "": the cluster
 }
 
 // notifyCommon are carried by every notification, in this order.
@@ -41,6 +42,10 @@ var notifyCommon = []notifyObject{
 	{object{8, "Node", syntaxText, "", "Name of the node it is about, zero-length if none.", false}, func(n *Notice) Value { return text(n.Event.Node) }},
 	{object{9, "Resource", syntaxText, "", "Name of the resource it is about, zero-length if none.", false}, func(n *Notice) Value { return text(n.Event.Resource) }},
 	{object{10, "Device", syntaxText, "", "Name of the device it is about, zero-length if none.", false}, func(n *Notice) Value { return text(n.Event.Device) }},
+	{
+		object{11, "Sender", syntaxText, "", "Name of the node that sends it for itself alone, since it has lost quorum; zero-length where the cluster sends it. Each sender has its own belayNotifySequence.", false},
+		func(n *Notice) Value { return text(n.Sender) },
+	},
 }
 
 // argNames lists the arguments of all events that become notifications, in the order in

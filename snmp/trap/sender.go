@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/snmp/mib"
 )
 
@@ -217,4 +218,32 @@ func (s *sender) beat(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// onceTries bounds how often [Once] tries.
+const onceTries = 5
+
+// Once sends one event outside of the queue, with a sequence of its own: what the node
+// that is the event's source says for itself when the cluster can't.
+func Once(ctx context.Context, cfg *Config, t *Target, ev *cib.Event, sequence uint64) error {
+	if err := t.Check(); err != nil {
+		return err
+	}
+	if d, ok := event.ByCode(ev.Code); !ok || !t.takes(ev, d.Severity) {
+		return nil
+	}
+	id, vars, ok := mib.Notification(&mib.Notice{Event: ev, Cluster: cfg.Cluster, Sequence: sequence, Sender: ev.Source}, cfg.Root)
+	if !ok {
+		return nil
+	}
+	var err error
+	pause := againMin
+	for range onceTries {
+		if err = post(ctx, t, cfg.EngineID, &packet{id: id, vars: vars, upTime: time.Since(cfg.Started)}); err == nil || ctx.Err() != nil {
+			break
+		}
+		wait(ctx, pause)
+		pause *= 2
+	}
+	return err
 }

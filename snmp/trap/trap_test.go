@@ -217,7 +217,7 @@ func newTrapd(t *testing.T) *trapd {
 
 func (d *trapd) start() {
 	d.t.Helper()
-	d.cmd = exec.Command("snmptrapd", "-f", "-Lf", filepath.Join(d.dir, "log"), "-A", "-C", "-c", filepath.Join(d.dir, "conf"), "-On", fmt.Sprintf("udp:127.0.0.1:%d", d.port))
+	d.cmd = exec.Command("snmptrapd", "-f", "-A", "-Lf", filepath.Join(d.dir, "log"), "-C", "-c", filepath.Join(d.dir, "conf"), "-On", fmt.Sprintf("udp:127.0.0.1:%d", d.port))
 	d.cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+d.dir, "MIBS=")
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)

@@ -88,13 +88,15 @@ func (n network) free(ctx context.Context, nodes int) error {
 					return err
 				}
 			}
-			addr := net.JoinHostPort(a, strconv.Itoa(ports.Heartbeat))
-			c, err := lc.ListenPacket(ctx, "udp", addr)
-			if err != nil {
-				return fmt.Errorf("address %s: %w", addr, err)
-			}
-			if err := c.Close(); err != nil {
-				return fmt.Errorf("address %s: %w", addr, err)
+			for _, p := range []int{ports.Heartbeat, snmpPort} {
+				addr := net.JoinHostPort(a, strconv.Itoa(p))
+				c, err := lc.ListenPacket(ctx, "udp", addr)
+				if err != nil {
+					return fmt.Errorf("address %s: %w", addr, err)
+				}
+				if err := c.Close(); err != nil {
+					return fmt.Errorf("address %s: %w", addr, err)
+				}
 			}
 		}
 	}

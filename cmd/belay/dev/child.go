@@ -74,10 +74,14 @@ func (m *machine) children() []*child {
 			return []string{m.pam, "--socket", pam, "--pam-dir", users, "--service", pamService, "--group-file", filepath.Join(users, fileGroup)}
 		}},
 		&child{name: "mgmtd", log: filepath.Join(m.dir, "belay-mgmtd.log"), args: func() []string {
-			return []string{
+			args := []string{
 				m.mgmtd, "--socket", socketOf(m.dir), "--pam-socket", pam, "--state-dir", filepath.Join(m.dir, "mgmtd"), "--listen", m.rest,
 				"--log-level", m.logLevel, "--login-fail-time", "1s",
 			}
+			if m.snmp != "" {
+				args = append(args, "--snmp-listen", m.snmp)
+			}
+			return args
 		}})
 }
 

@@ -42,16 +42,17 @@ const (
 
 // options are the flags of the command.
 type options struct {
-	nodes    int
-	dir      string
-	belayd   string
-	mgmtd    string // "": none runs
-	pam      string
-	noMgmt   bool
-	logLevel string
-	noReboot bool
-	timeout  time.Duration
-	release  string // of this program
+	nodes      int
+	dir        string
+	belayd     string
+	mgmtd      string // "": none runs
+	pam        string
+	noMgmt     bool
+	logLevel   string
+	noReboot   bool
+	trapTarget string // "": none
+	timeout    time.Duration
+	release    string // of this program
 }
 
 // cluster is a cluster that this process runs.
@@ -64,6 +65,7 @@ type cluster struct {
 	client []*client.Client // by node
 	web    *http.Client
 	users  []FileUser
+	snmp   *FileSNMP // nil: nothing answers
 	began  time.Time
 	phases phases
 
@@ -91,11 +93,17 @@ func openCluster(ctx context.Context, o options, w *workDir, note func(string)) 
 	if c.net, err = chooseNetwork(ctx, o.nodes); err != nil {
 		return nil, err
 	}
+	if c.snmp, err = c.newSNMP(); err != nil {
+		return nil, errors.Join(err, c.net.guard.Close())
+	}
 	c.super = &supervisor{dir: w.path, program: program, belayd: o.belayd, mgmtd: o.mgmtd, pam: o.pam, logLevel: o.logLevel, note: note, changed: c.update}
 	for i := 1; i <= o.nodes; i++ {
 		n := &node{name: nodeName(i), dir: filepath.Join(w.path, nodeName(i)), addresses: c.net.node(i)}
 		if o.mgmtd != "" {
 			n.rest = c.net.rest(i)
+			if c.snmp != nil && c.snmp.Address != "" {
+				n.snmp = "udp:" + c.net.snmp(i)
+			}
 		}
 		c.super.nodes = append(c.super.nodes, n)
 		c.client = append(c.client, client.New(n.socket()))
@@ -255,6 +263,7 @@ func (c *cluster) config() map[string]any {
 			resourceGroup: {Group: []string{resourceDisk, resourceWeb}, Description: "What belay dev shows", Meta: cib.Meta{Stickiness: &stickiness}},
 		},
 	}
+	c.snmp.configure(config)
 	if c.opts.noReboot {
 		config["cluster"] = map[string]any{"options": map[string]any{"fencing-action": cib.FenceOpOff}}
 	}
@@ -377,7 +386,7 @@ func (c *cluster) file() *File {
 	f := &File{
 		Version: 1, Release: c.opts.release, Cluster: clusterName, Supervisor: FileProcess{os.Getpid()}, Nodes: fileNodes(c.super.views()),
 		CA: filepath.Join(c.work.path, fileCA), Service: FileService{resourceWeb, c.url()},
-		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd, Users: c.users,
+		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd, Users: c.users, SNMP: c.snmp,
 	}
 	if c.opts.mgmtd != "" {
 		f.REST = f.Nodes[0].REST

@@ -37,6 +37,7 @@ type machine struct {
 	mgmtd    string // program of the management daemon; "": none runs
 	pam      string // program of its PAM helper
 	rest     string // where it listens
+	snmp     string // where its SNMP agent answers; "": nowhere
 	logLevel string
 	bootID   string
 	report   *os.File
@@ -60,6 +61,7 @@ func machineCommand() *cobra.Command {
 	c.Flags().StringVar(&m.belayd, "belayd", "", "`program` of the engine")
 	c.Flags().StringVar(&m.mgmtd, "mgmtd", "", "`program` of the management daemon")
 	c.Flags().StringVar(&m.pam, "pam", "", "`program` of its PAM helper")
+	c.Flags().StringVar(&m.snmp, "snmp", "", "`address` of the SNMP agent")
 	c.Flags().StringVar(&m.rest, "rest", "", "`address` of the management daemon")
 	c.Flags().StringVar(&m.logLevel, "log-level", "info", "`level` of the engine's log")
 	return c

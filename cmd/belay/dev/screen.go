@@ -249,6 +249,9 @@ func (c *cluster) hints(stop string) string {
 		for _, u := range c.users {
 			fmt.Fprintf(&b, "  user %-15s password %s\n", u.Name, u.Password)
 		}
+		if c.snmp != nil && c.snmp.Address != "" {
+			fmt.Fprintf(&b, "  %s\n", c.snmp.walk())
+		}
 	}
 	fmt.Fprintf(&b, "Everything that runs stands in %s. %s\n", c.work.path+"/"+fileDev, stop)
 	return b.String()

@@ -36,6 +36,7 @@ type node struct {
 	dir       string
 	addresses []string
 	rest      string // address of its management daemon
+	snmp      string // of its SNMP agent; "": none
 
 	power sync.Mutex // one switching at a time
 
@@ -209,6 +210,9 @@ func (s *supervisor) boot(n *node) (bool, error) {
 	args := []string{s.program, "dev", "machine", "--name", n.name, "--dir", n.dir, "--belayd", s.belayd, "--log-level", s.logLevel}
 	if s.mgmtd != "" {
 		args = append(args, "--mgmtd", s.mgmtd, "--pam", s.pam, "--rest", n.rest)
+		if n.snmp != "" {
+			args = append(args, "--snmp", n.snmp)
+		}
 	}
 	pid, err := syscall.ForkExec(s.program, args, &syscall.ProcAttr{
 		Dir: "/", Env: s.environment(), Files: []uintptr{lifeEnd.Fd(), log.Fd(), log.Fd(), reportEnd.Fd()},

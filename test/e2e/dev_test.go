@@ -1,0 +1,148 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/belay-ha/belay/engine/client"
+	"github.com/belay-ha/belay/engine/status"
+)
+
+// devCluster is a cluster that "belay dev" runs, with its management daemons.
+type devCluster struct {
+	t   *testing.T
+	dir string
+}
+
+type devNode struct {
+	Name   string `json:"name"`
+	Socket string `json:"socket"`
+	PID    int    `json:"pid"`
+	REST   string `json:"rest"`
+}
+
+// devFile is what the tests read of dev.json.
+type devFile struct {
+	Nodes []devNode `json:"nodes"`
+	CA    string    `json:"ca"`
+	Users []struct {
+		Name     string `json:"name"`
+		Password string `json:"password"`
+		Role     string `json:"role"`
+	} `json:"users"`
+	SNMP struct {
+		Address  string `json:"address"`
+		User     string `json:"user"`
+		Auth     string `json:"auth"`
+		AuthPass string `json:"auth_passphrase"`
+		Priv     string `json:"priv"`
+		PrivPass string `json:"priv_passphrase"`
+	} `json:"snmp"`
+}
+
+func belay(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(os.Getenv("BELAY_BIN"), "belay")
+}
+
+// startDev starts a cluster and ends it with the test.
+func startDev(t *testing.T, args ...string) *devCluster {
+	t.Helper()
+	d := &devCluster{t, filepath.Join(t.TempDir(), "dev")}
+	run := func(ctx context.Context, args ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(ctx, belay(t), append([]string{"dev", "--dir", d.dir}, args...)...).CombinedOutput(); err != nil {
+			t.Errorf("belay dev %v: %v\n%s", args, err, out)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := filepath.Glob(filepath.Join(d.dir, "n*", "belay-mgmtd.log"))
+			for _, l := range logs {
+				b, _ := os.ReadFile(l)
+				t.Logf("%s:\n%s", l, b[max(0, len(b)-4000):])
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		run(ctx, "--stop")
+	})
+	run(t.Context(), append([]string{"--detach"}, args...)...)
+	if t.Failed() {
+		t.FailNow()
+	}
+	return d
+}
+
+func (d *devCluster) file() *devFile {
+	d.t.Helper()
+	b, err := os.ReadFile(filepath.Join(d.dir, "dev.json"))
+	must(d.t, err)
+	f := &devFile{}
+	must(d.t, json.Unmarshal(b, f))
+	return f
+}
+
+// status asks the engine of a node.
+func (d *devCluster) status(node int) (*status.Summary, error) {
+	d.t.Helper()
+	c := client.New(d.file().Nodes[node].Socket)
+	defer c.Close()
+	return c.Status(d.t.Context(), true)
+}
+
+// web is a client that trusts the cluster's authority.
+func (d *devCluster) web() *http.Client {
+	d.t.Helper()
+	pem, err := os.ReadFile(d.file().CA)
+	must(d.t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}, Timeout: 20 * time.Second}
+}
+
+// rest reads a path of the REST API as the user with a role.
+func (d *devCluster) rest(role, path string, into any) {
+	d.t.Helper()
+	f, web := d.file(), d.web()
+	defer web.CloseIdleConnections()
+	ask := func(method, path, token string, body []byte, into any) {
+		d.t.Helper()
+		req, err := http.NewRequestWithContext(d.t.Context(), method, f.Nodes[0].REST+path, bytes.NewReader(body))
+		must(d.t, err)
+		req.Header.Set("Content-Type", "application/json")
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := web.Do(req)
+		must(d.t, err)
+		defer resp.Body.Close()
+		if resp.StatusCode >= http.StatusMultipleChoices {
+			d.t.Fatalf("%s %s: %s", method, path, resp.Status)
+		}
+		must(d.t, json.NewDecoder(resp.Body).Decode(into))
+	}
+	for _, u := range f.Users {
+		if u.Role != role {
+			continue
+		}
+		login, err := json.Marshal(map[string]string{"user": u.Name, "password": u.Password})
+		must(d.t, err)
+		var session struct {
+			Token string `json:"token"`
+		}
+		ask(http.MethodPost, "/v1/session", "", login, &session)
+		ask(http.MethodGet, path, session.Token, nil, into)
+		return
+	}
+	d.t.Fatalf("nobody is %s", role)
+}
