@@ -218,6 +218,19 @@ func (b *planner) awaitConnection(m, n int32) {
 	}
 }
 
+// canBeTold reports whether something can be done on a remote node: its connection
+// is up and stays, or comes up.
+func (b *planner) canBeTold(n int32) bool {
+	conn := b.nodes[n].remote.conn
+	if conn == nil {
+		return false
+	}
+	if up := b.start[conn.index]; up != noStep && b.steps[up].required && !b.steps[up].blocks() {
+		return true
+	}
+	return b.nodes[n].connected && b.fence[n] == noStep
+}
+
 // reconnects reports whether the connection to a node is made anew, so that what
 // it carried must be asked for again.
 func (b *planner) reconnects(n int32) bool {

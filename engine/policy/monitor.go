@@ -42,6 +42,9 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 		return o.Name == cib.OpMonitor && o.Interval > 0 && (o.Enabled == nil || *o.Enabled) && runsInRole(o, role)
 	}
 	restarts := b.steps[b.start[i]].required
+	if b.nodes[t].remote != nil && !b.canBeTold(t) {
+		return // nobody can be asked to watch it
+	}
 	for k := range r.cfg.Operations {
 		o := &r.cfg.Operations[k]
 		if !wanted(o) || slices.ContainsFunc(r.cfg.Operations[:k], func(x cib.Operation) bool { return x.Interval == o.Interval && wanted(&x) }) {
@@ -198,10 +201,14 @@ func (b *planner) forget(r *rsc, at int32, f *fact) {
 	if !n.member || n.lost || f != nil && (f.history == nil || f.dead) || !b.opt.StopsOrphans() && f != nil && f.role > cib.RoleStopped {
 		return
 	}
+	if n.remote != nil && !b.canBeTold(at) {
+		return // another time: nobody can be told to forget it
+	}
 	c := b.add(step{
 		op: cib.OpCleanup, rank: rankCleanup, rsc: r, node: at, fact: f, required: true,
 		why: cib.Why{Cause: "it is not in the configuration", Rule: "stop-orphan-resources"},
 	})
+	b.awaitConnection(c, at)
 	b.relate(b.probeOf(r.ledger, at), c, before|needs, "")
 	for _, s := range b.stop[r.index] {
 		if b.steps[s].node != at {

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -78,7 +79,9 @@ func answered(doc []byte) (text string) {
 			text = fmtPanic(r)
 		}
 	}()
-	_, _ = decide(doc, "")
+	if _, err := decide(doc, ""); errors.Is(err, errPlan) {
+		return err.Error()
+	}
 	return ""
 }
 
