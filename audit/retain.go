@@ -123,6 +123,35 @@ func (l *Log) Remove(before time.Time, holds []Hold, s *Signer, intent func(Remo
 	return out, err
 }
 
+// RotateAfter begins a new segment when the first record of the present one is older
+// than age: only whole segments can be removed.
+func (l *Log) RotateAfter(age time.Duration) error {
+	l.disk.Lock()
+	defer l.disk.Unlock()
+	if l.f == nil {
+		return ErrClosed
+	}
+	if l.size == 0 {
+		return nil
+	}
+	var began time.Time
+	err := readSegment(l.f.Name(), false, func(at position, line []byte) error {
+		x, err := (&headReader{}).read(line)
+		if err != nil {
+			return &Bad{at.file, at.number, at.seq, err.Error()}
+		}
+		began = x.time
+		return ErrStop
+	})
+	if err != nil && !errors.Is(err, ErrStop) {
+		return err
+	}
+	if time.Since(began) < age {
+		return nil
+	}
+	return l.rotate()
+}
+
 // ends reads the first and the last record of a segment.
 func ends(file string) (first, last head, err error) {
 	var h headReader
