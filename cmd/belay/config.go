@@ -84,7 +84,8 @@ shows as ******** stays as it is.`
 var kinds = map[string]string{
 	"node": "nodes", "resource": "resources", "constraint": "constraints", "fence-device": "fence-devices",
 	"fence-topology": "fence-topology", "quorum-device": "quorum-devices", "ticket": "tickets",
-	"role": "roles", "role-binding": "role-bindings", "remote-node": "remote-nodes", "snmp-user": "snmp-users", "snmp-target": "snmp-targets",
+	"audit-rule": "audit-rules",
+	"role":       "roles", "role-binding": "role-bindings", "remote-node": "remote-nodes", "snmp-user": "snmp-users", "snmp-target": "snmp-targets",
 }
 
 // section finds the section for what a person typed: resource or resources.

@@ -38,6 +38,15 @@ type AuditState struct {
 	Problem    string            `json:"problem,omitempty"`    // why nothing can be written
 	Waiting    int               `json:"waiting,omitempty"`    // events of the engine that wait to be written
 	Lost       uint64            `json:"lost,omitempty"`       // events of the engine that are only in the journal
+	Forwards   []AuditForward    `json:"forwards,omitempty"`
+}
+
+// AuditForward is how far the forwarding of a rule is.
+type AuditForward struct {
+	Name      string `json:"name"`
+	Delivered uint64 `json:"delivered"` // up to this record
+	Connected bool   `json:"connected"`
+	Problem   string `json:"problem,omitempty"`
 }
 
 // AuditHeld is what other nodes hold of a node's audit log: what a verification

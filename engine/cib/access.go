@@ -106,6 +106,7 @@ var accessKinds = []accessKind{
 	{"subscription", DutyChange},
 	{"role", DutySecurity},
 	{"role-binding", DutySecurity},
+	{"audit-rule", DutySecurity},
 	{"session", DutySecurity},
 	{"api-token", DutySecurity},
 	{"audit", DutyAudit},
@@ -166,7 +167,7 @@ const (
 // BuiltinRoles are the roles of every cluster.
 var BuiltinRoles = map[string]*AccessRole{
 	RoleViewer: {Description: "sees the cluster, changes nothing", Rules: []AccessRule{
-		{Actions: []string{"read"}, Objects: []string{"*", "role/*", "role-binding/*"}},
+		{Actions: []string{"read"}, Objects: []string{"*", "role/*", "role-binding/*", "audit-rule/*"}},
 	}},
 	RoleOperator: {Description: "operates what is configured", Includes: []string{RoleViewer}, Rules: []AccessRule{
 		{Actions: []string{"operate"}, Objects: []string{"cluster", "node/*", "resource/*", "alarm/*"}},
@@ -179,7 +180,7 @@ var BuiltinRoles = map[string]*AccessRole{
 		{Actions: []string{"read", "verify", "export"}, Objects: []string{"audit"}},
 	}},
 	RoleSecurityAdmin: {Description: "says who may do what, but does nothing of it", Includes: []string{RoleViewer}, Rules: []AccessRule{
-		{Actions: []string{"read", "create", "update", "patch", "delete", "approve"}, Objects: []string{"role/*", "role-binding/*", "session/*", "api-token/*"}},
+		{Actions: []string{"read", "create", "update", "patch", "delete", "approve"}, Objects: []string{"role/*", "role-binding/*", "audit-rule/*", "session/*", "api-token/*"}},
 		{Actions: []string{"apply"}, Objects: []string{"cluster"}},
 	}},
 }

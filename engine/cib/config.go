@@ -23,6 +23,7 @@ type Config struct {
 	Roles         map[string]*AccessRole    `json:"roles,omitempty"`         // who may do what, besides the built-in roles; applying a document that has none keeps them
 	SNMPUsers     map[string]*SNMPUser      `json:"snmp-users,omitempty"`    // whom SNMP knows: users of version 3, communities of version 2c
 	SNMPTargets   map[string]*SNMPTarget    `json:"snmp-targets,omitempty"`  // who receives notifications
+	AuditRules    map[string]*AuditRule     `json:"audit-rules,omitempty"`   // what becomes of the audit log; applying a document that has none keeps them
 	RoleBindings  map[string]*RoleBinding   `json:"role-bindings,omitempty"` // who holds which role; applying a document that has none keeps them
 	RemoteNodes   map[string]*RemoteNode    `json:"remote-nodes,omitempty"`  // settings of remote and guest nodes
 }

@@ -55,6 +55,7 @@ func sectionOf[V any](kind, prefix, field string, m func(*Config) *map[string]*V
 }
 
 var sections = []section{
+	sectionOf("audit-rule", KeyAuditRule, "audit-rules", func(c *Config) *map[string]*AuditRule { return &c.AuditRules }),
 	sectionOf("constraint", KeyConstraint, "constraints", func(c *Config) *map[string]*Constraint { return &c.Constraints }),
 	sectionOf("fence-device", KeyFenceDevice, "fence-devices", func(c *Config) *map[string]*FenceDevice { return &c.FenceDevices }),
 	sectionOf("fence-topology", KeyFenceTopology, "fence-topology", func(c *Config) *map[string]*FenceTopology { return &c.FenceTopology }),
@@ -91,6 +92,7 @@ func (c *Config) Clone() *Config {
 		FenceTopology: cloneMap(c.FenceTopology),
 		QuorumDevices: cloneMap(c.QuorumDevices),
 		Tickets:       cloneMap(c.Tickets),
+		AuditRules:    cloneMap(c.AuditRules),
 		Roles:         cloneMap(c.Roles),
 		RoleBindings:  cloneMap(c.RoleBindings),
 		RemoteNodes:   cloneMap(c.RemoteNodes),

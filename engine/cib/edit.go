@@ -168,6 +168,9 @@ func (e *editor) apply() error {
 	}
 	e.keepMoves()
 	// What agents keep, and who may do what, stays unless the document names it.
+	if n.AuditRules == nil {
+		e.c.AuditRules = e.old.Clone().AuditRules
+	}
 	if n.Roles == nil {
 		e.c.Roles = e.old.Clone().Roles
 	}

@@ -18,6 +18,7 @@ const (
 	KeyFenceTopology = "config/fence-topology/"  // + target
 	KeyQuorumDevice  = "config/quorum-device/"   // + id
 	KeyTicket        = "config/ticket/"          // + id
+	KeyAuditRule     = "config/audit-rule/"      // + id
 	KeyRole          = "config/role/"            // + name
 	KeySNMPUser      = "config/snmp-user/"       // + name
 	KeySNMPTarget    = "config/snmp-target/"     // + id

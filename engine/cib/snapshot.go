@@ -91,7 +91,7 @@ func Empty() *Snapshot {
 			Nodes: map[string]*Node{}, Resources: map[string]*Resource{}, Constraints: map[string]*Constraint{},
 			FenceDevices: map[string]*FenceDevice{}, FenceTopology: map[string]*FenceTopology{},
 			QuorumDevices: map[string]*QuorumDevice{}, Tickets: map[string]*Ticket{},
-			Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{}, RemoteNodes: map[string]*RemoteNode{},
+			AuditRules: map[string]*AuditRule{}, Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{}, RemoteNodes: map[string]*RemoteNode{},
 			SNMPUsers: map[string]*SNMPUser{}, SNMPTargets: map[string]*SNMPTarget{},
 		},
 		Status: Status{
@@ -260,6 +260,8 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &b.config().QuorumDevices, KeyQuorumDevice, kv, nil)
 	case strings.HasPrefix(key, KeyTicket):
 		return one(b, &b.config().Tickets, KeyTicket, kv, nil)
+	case strings.HasPrefix(key, KeyAuditRule):
+		return one(b, &b.config().AuditRules, KeyAuditRule, kv, nil)
 	case strings.HasPrefix(key, KeyRole):
 		return one(b, &b.config().Roles, KeyRole, kv, nil)
 	case strings.HasPrefix(key, KeySNMPUser):

@@ -62,6 +62,9 @@ func Validate(c *Config) []Fault {
 		v.id(p, id, IDMax)
 		v.present(p, c.Tickets[id] != nil)
 	}
+	for _, id := range slices.Sorted(maps.Keys(c.AuditRules)) {
+		v.auditRule(id, c.AuditRules[id])
+	}
 	v.access()
 	v.snmp()
 	return v.faults

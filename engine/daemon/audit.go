@@ -45,6 +45,8 @@ type trail struct {
 	log     *audit.Log
 	problem error          // why the log could not be opened
 	events  chan cib.Event // of the engine, on their way into the log
+	// forwards is how far each rule's forwarder is: id to api.AuditForward.
+	forwards sync.Map
 
 	mu      sync.Mutex
 	signer  *audit.Signer  // nil until this node's id is known
@@ -471,6 +473,13 @@ func getAuditState(_ context.Context, e *engine, _ *caller, _ *http.Request) (an
 		out.Problem = "the last record could not be written"
 	}
 	out.Lost = t.lost
+	t.forwards.Range(func(_, v any) bool {
+		if f, ok := v.(api.AuditForward); ok {
+			out.Forwards = append(out.Forwards, f)
+		}
+		return true
+	})
+	slices.SortFunc(out.Forwards, func(a, b api.AuditForward) int { return cmp.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

@@ -273,8 +273,9 @@ func (c *changing) rollback(ctx context.Context, s *cib.Snapshot) (*cib.Config, 
 	// members would not follow.
 	out = out.Clone()
 	out.Nodes = s.Config.Nodes
-	// Nor who may do what: power that was taken away must not come back with it.
-	out.Roles, out.RoleBindings = s.Config.Roles, s.Config.RoleBindings
+	// Nor who may do what, and what becomes of the audit log: power that was taken
+	// away must not come back with it.
+	out.Roles, out.RoleBindings, out.AuditRules = s.Config.Roles, s.Config.RoleBindings, s.Config.AuditRules
 	return out, nil
 }
 

@@ -160,6 +160,9 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	for id, v := range c.Tickets {
 		add(cib.KeyTicket+id, 0, v)
 	}
+	for id, v := range c.AuditRules {
+		add(cib.KeyAuditRule+id, 0, v)
+	}
 	for id, v := range c.Roles {
 		add(cib.KeyRole+id, 0, v)
 	}

@@ -300,6 +300,7 @@ func (e *engine) run(ctx context.Context) error {
 	e.start(ctx, e.closeIntents)
 	e.start(ctx, e.writeTrail)
 	e.start(ctx, e.keepCheckpoints)
+	e.start(ctx, e.forwardAudit)
 	if e.watchdog != nil {
 		e.start(ctx, e.pingWatchdog)
 	}

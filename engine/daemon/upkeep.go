@@ -41,6 +41,9 @@ func (e *engine) upkeep(ctx context.Context) {
 		if err := e.renewCertificates(ctx); err != nil && ctx.Err() == nil {
 			e.log.Warn("certificates were not renewed", "err", err)
 		}
+		if err := e.removeOldRecords(time.Now()); err != nil {
+			e.log.Warn("old records of the audit log were not removed", "err", err)
+		}
 		if e.keeper.admin() != nil && ctx.Err() == nil {
 			if done, err := e.keeper.admin().Maintain(ctx); err != nil {
 				e.log.Warn("housekeeping of the store waits", "err", err)

@@ -87,6 +87,8 @@ const (
 	QuorumDeviceFailed
 	QuorumDeviceReady
 	QuorumByDevice
+	AuditForwardFailed
+	AuditForwarded
 )
 
 const (
@@ -155,11 +157,13 @@ var Catalogue = []Definition{
 	{EngineStarted, "engine-started", info, "Engine started", "the engine {version} of node {node} started", []string{"version"}, "", 0, false, true},
 	{EngineUpgraded, "engine-upgraded", info, "Feature level raised", "the cluster runs at feature level {level}", []string{"level"}, "", 0, false, true},
 	{AttributeChanged, "attribute-changed", info, "Node attribute changed", "attribute {name} of node {node} is now {value}", []string{"name", "value"}, "", 0, false, false},
-	{AuditWritable, "audit-writable", info, "Audit log can be written again", "node {node} can write its audit log again", nil, "", AuditFailed, false, true},
+	{AuditWritable, "audit-writable", cleared, "Audit log can be written again", "node {node} can write its audit log again", nil, "", AuditFailed, false, true},
 	{AuditConflict, "audit-conflict", critical, "Audit log in doubt", "node {node} presents an audit log that does not fit what node {witness} signed: {reason}", []string{"witness", "reason"}, "Keep the disk of {node} as it is, run belay audit verify there, and find out who changed the log or put an old copy back.", 0, true, true},
 	{QuorumDeviceFailed, "quorum-device-failed", major, "Tie-breaker does not answer", "quorum device {device} does not answer node {node}: {reason}; a tie would stop this part of the cluster", []string{"reason"}, "Check the device and the way to it: belay quorum status on {node}", 0, true, true},
 	{QuorumDeviceReady, "quorum-device-ready", cleared, "Tie-breaker answers", "quorum device {device} answers node {node}", nil, "", QuorumDeviceFailed, false, true},
 	{QuorumByDevice, "quorum-by-device", major, "A tie-breaker decided", "node {node} goes on with half of the votes, by quorum device {device}: {reason}", []string{"reason"}, "Bring the other half back: until then one more failure stops the cluster.", 0, false, true},
+	{AuditForwardFailed, "audit-forward-failed", major, "Audit log is not forwarded", "node {node} cannot forward its audit log to {device}: {reason}", []string{"reason"}, "Check the server and its certificate; nothing is lost, what was missed is sent when it is back.", 0, true, true},
+	{AuditForwarded, "audit-forwarded", cleared, "Audit log is forwarded again", "node {node} forwards its audit log to {device} again", nil, "", AuditForwardFailed, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

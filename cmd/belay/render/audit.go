@@ -53,6 +53,13 @@ func AuditState(s *api.AuditState, st Style) string {
 			fmt.Fprintf(&b, "  %s signs\n", name)
 		}
 	}
+	for _, f := range s.Forwards {
+		text := fmt.Sprintf("  forwarded to %s up to record %d", f.Name, f.Delivered)
+		if f.Problem != "" {
+			text += ": " + st.paint(bad, f.Problem)
+		}
+		b.WriteString(text + "\n")
+	}
 	if s.Key != "" {
 		fmt.Fprintf(&b, "Public key: %s\n", s.Key)
 	}
