@@ -101,8 +101,9 @@ docs: build ## man pages into dist/man
 	bin/belay docs man dist/man
 	cp deploy/man/*.8 dist/man/
 
-deb: ## Debian package into dist/
+deb: ## Debian packages into dist/
 	GO=$(GO) deploy/deb/build
+	GO=$(GO) deploy/deb/build-quorumd
 
 clean: ## remove what was built
 	rm -rf bin dist coverage
