@@ -105,6 +105,7 @@ func (f *fake) routes() http.Handler {
 		})
 	}
 	answer("GET /v1/status", func(*http.Request) (any, error) { return status.Summarize(f.s, time.Now()), nil })
+	answer("GET /v1/snapshot", func(*http.Request) (any, error) { return f.s, nil })
 	answer("GET /v1/config", func(*http.Request) (any, error) {
 		return api.Config{Generation: f.s.ConfigGen.Number, Config: cib.Redact(f.s.Config, nil)}, nil
 	})

@@ -140,23 +140,6 @@ func planCmd(a *app) *cobra.Command {
 	})
 }
 
-func quorumCmd(a *app) *cobra.Command {
-	return group("quorum", "Votes and quorum", "  belay quorum status",
-		command("status", "Show the votes, and whether this part of the cluster may act", "  belay quorum status", 0, func(c *cobra.Command, _ []string) error {
-			s, err := a.engine.Status(c.Context(), true)
-			if err != nil {
-				return err
-			}
-			local, err := a.engine.Local(c.Context())
-			if err != nil {
-				return err
-			}
-			return a.print(s.Quorum, func() string {
-				return render.Quorum(s, a.style) + "\n" + render.Local(local, a.style)
-			})
-		}))
-}
-
 // waiting is the flags of commands that can wait until the cluster has settled.
 type waiting struct {
 	wait    bool
