@@ -239,16 +239,16 @@ func TestSCSI(t *testing.T) {
 
 // An address that answers, and one that does not (RFC 6666, discard only).
 func TestPing(t *testing.T) {
-	if c, err := net.Dial("ip4:icmp", "127.0.0.1"); err != nil {
+	c, err := net.Dial("ip4:icmp", "127.0.0.1")
+	if err != nil {
 		t.Logf("no raw sockets here: %v", err)
 		p := NewPing(PingConfig{Addresses: []string{"127.0.0.1"}, Count: 1, Timeout: time.Second, Good: time.Second, Now: time.Now})
 		if a := p.Ask(t.Context(), claim("n1")); a.Err == nil {
 			t.Errorf("without the right to ask: %+v", a)
 		}
 		return
-	} else {
-		_ = c.Close()
 	}
+	_ = c.Close()
 	ask := func(addresses ...string) Answer {
 		return NewPing(PingConfig{Addresses: addresses, Count: 1, Timeout: 300 * time.Millisecond, Good: time.Second, Now: time.Now}).Ask(context.Background(), claim("n1"))
 	}

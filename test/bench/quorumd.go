@@ -305,7 +305,7 @@ func qnetd(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := os.MkdirAll("/run/corosync-qnetd", 0o755); err != nil { //nolint:gosec // its own package makes it so
+	if err := os.MkdirAll("/run/corosync-qnetd", 0o755); err != nil {
 		return 0, fmt.Errorf("make its directory: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, "corosync-qnetd", "-f", "-s", "off", "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-S", "local_socket_file=/run/corosync-qnetd/bench.sock", "-S", "lock_file=/run/corosync-qnetd/bench.lock")
