@@ -77,7 +77,31 @@ func (im *importer) importNodes() {
 	for _, e := range im.config.child("nodes").all("node") {
 		im.importNode(e, states, uint32(len(c.Nodes)+1), view)
 	}
+	im.numberNodes()
 	view.DC = im.hostNamed(im.root.attr("dc-uuid"))
+}
+
+// numberNodes numbers the nodes in the order in which their states stand: the one
+// in which they joined. Pacemaker numbers the instances of clones by it.
+func (im *importer) numberNodes() {
+	number := uint32(0)
+	done := map[*cib.Node]bool{}
+	give := func(n *cib.Node) {
+		if n != nil && !done[n] {
+			number++
+			n.ID, done[n] = number, true
+		}
+	}
+	for _, s := range im.root.child("status").all("node_state") {
+		for _, key := range []string{s.attr("id"), s.attr("uname")} {
+			if name := im.hostNamed(key); name != "" {
+				give(im.Snapshot.Config.Nodes[name])
+			}
+		}
+	}
+	for _, h := range im.hosts {
+		give(im.Snapshot.Config.Nodes[h.name])
+	}
 }
 
 func (im *importer) hostNamed(id string) string {

@@ -639,9 +639,13 @@ func (u *state) spreadClone(c *rsc) {
 	taken := make(map[int32]*rsc, len(on)) // node to instance
 	used := make([]bool, len(c.children))
 	nodes := slices.Sorted(maps.Keys(on))
-	for _, n := range nodes {
-		if int(n) < len(used) {
-			used[n], taken[n] = true, c.children[n]
+	if u.opt.PacemakerTies() { // it numbers them as it comes across them: by the nodes' age
+		slices.SortStableFunc(nodes, func(a, b int32) int { return cmp.Compare(u.nodes[a].cfg.ID, u.nodes[b].cfg.ID) })
+	} else {
+		for _, n := range nodes {
+			if int(n) < len(used) {
+				used[n], taken[n] = true, c.children[n]
+			}
 		}
 	}
 	next := 0
