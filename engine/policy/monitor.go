@@ -145,6 +145,9 @@ func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.Operation) bool)
 	if here == nil || here.history == nil || !here.current || b.nodes[here.node].lost || !b.nodes[here.node].member {
 		return
 	}
+	if b.nodes[here.node].remote != nil && !b.canBeTold(here.node) {
+		return
+	}
 	for k := range here.history.Ops {
 		op := &here.history.Ops[k]
 		if op.Op != cib.OpMonitor || op.Interval == 0 || here.recurring(op.Interval) != op {
@@ -162,6 +165,7 @@ func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.Operation) bool)
 			op: cib.OpCancel, rank: rankCancel, rsc: r, node: here.node, fact: here, interval: op.Interval, required: true,
 			why: cib.Why{Cause: cause},
 		})
+		b.awaitConnection(c, here.node)
 		b.relate(c, b.promote[r.index], before, "") // it would find the wrong role
 		for _, d := range b.demote[r.index] {
 			b.relate(c, d, before, "")
