@@ -83,5 +83,8 @@ func (im *importer) importRemote(r cib.Remote, e, state *element) {
 	if state != nil && isSet(state.attr("node_fenced")) {
 		st.Nodes[h.name].State, st.Nodes[h.name].Reason = cib.NodeFenced, "it was fenced"
 	}
+	if isSet(h.transient["shutdown"]) {
+		st.Nodes[h.name].State = cib.NodeLeaving
+	}
 	st.Attributes[h.name] = &cib.Attributes{BootID: bootOf(h.name), Values: h.transient}
 }

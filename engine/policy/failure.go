@@ -174,8 +174,8 @@ func (u *state) stopRule(r *rsc) (text, rule string) {
 			return x.denied, x.deniedRule
 		}
 	}
-	if why := u.staysDown(r); why != "" {
-		return why, "reconnect_interval"
+	if text, rule := u.staysDown(r); text != "" {
+		return text, rule
 	}
 	if r.ledger != nil && !r.anonymous() {
 		steady := 0

@@ -74,6 +74,7 @@ func (u *state) unpackHistories() {
 	if u.members == len(u.nodes) {
 		return
 	}
+	u.unpackMigrations()
 	u.knowUnfit()
 	u.endInside()
 	u.judgeNodes() // what is connected to a node that is to be fenced is cut off

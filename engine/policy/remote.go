@@ -306,6 +306,8 @@ func (u *state) judgeRemote(n *node) {
 		if n.adrift = true; n.kind == kindGuest {
 			u.loseGuest(n, "it was connected to "+u.nodes[at.node].name+", which is lost")
 		}
+	case conn.transfer != nil:
+		n.adrift, n.why = true, "is being connected to another host"
 	case n.dead != "":
 		n.why = "was fenced, and is not connected since"
 	default:
@@ -427,7 +429,11 @@ func (p *placer) connect(ranked []*rsc) {
 	for _, r := range ranked {
 		if r.connects != nowhere {
 			p.running.turn(r.base, p.rankOf(r))
-			p.assign(r, nowhere)
+			prefer := nowhere
+			if r.transfer != nil {
+				prefer = r.transfer.to.node // it is on its way there
+			}
+			p.assign(r, prefer)
 			p.joined(&p.nodes[r.connects])
 		}
 	}
@@ -528,17 +534,24 @@ func nested(s *cib.Snapshot) bool {
 	return false
 }
 
-// staysDown says why a connection is not tried again yet; "" if it may be.
-func (u *state) staysDown(r *rsc) string {
+// staysDown says why a connection is not wanted now, and by which setting; "" if
+// it is.
+func (u *state) staysDown(r *rsc) (text, rule string) {
+	if r.connects == nowhere {
+		return "", ""
+	}
+	if n := &u.nodes[r.connects]; n.status != nil && n.status.State == cib.NodeLeaving {
+		return "node " + n.name + " leaves the cluster", ""
+	}
 	if r.reconnect == 0 {
-		return ""
+		return "", ""
 	}
 	for _, f := range r.ledger.facts {
 		if f.reset != nil {
-			return describeFailure(f.reset, u.nodes[f.node].name) + "; it is tried again after reconnect_interval"
+			return describeFailure(f.reset, u.nodes[f.node].name) + "; it is tried again after reconnect_interval", "reconnect_interval"
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // endInside forgets what was inside of something that was stopped since: it is

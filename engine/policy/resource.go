@@ -226,6 +226,9 @@ func (u *state) newRsc(id, base string, cfg *cib.Resource, parent *rsc, number i
 		}
 	}
 	r.settings = u.resolve(&cfg.Meta, group, clone)
+	if cfg.Agent == cib.AgentRemote && cfg.Meta.AllowMigrate == nil {
+		r.settings.migrates = true // a connection moves without anybody noticing
+	}
 	return r
 }
 
