@@ -448,6 +448,9 @@ func (u *state) countFailures(l *ledger, f *fact) {
 	last := f.history.LastFailure
 	for i := range f.history.Ops {
 		op := &f.history.Ops[i]
+		if u.ofOtherParameters(r, f, op) {
+			return // what was changed may have mended it
+		}
 		if count > 0 && op.Op == cib.OpStart && f.failedLast(op) && u.opt.StartFailureIsFatal() && u.onFail(r, op) != cib.OnFailIgnore {
 			count = cib.Infinity
 			if !last.IsZero() && last.Before(op.Ended) {
@@ -464,6 +467,15 @@ func (u *state) countFailures(l *ledger, f *fact) {
 		u.changesAt(expires)
 	}
 	f.failures = count
+}
+
+// ofOtherParameters reports whether a start or monitor failed with other parameters
+// than the configured ones.
+func (u *state) ofOtherParameters(r *rsc, f *fact, op *cib.OpResult) bool {
+	if op.Op != cib.OpStart && op.Op != cib.OpMonitor || op.Digest == "" || r.orphan || !f.failedLast(op) {
+		return false
+	}
+	return op.Digest != cib.Digest(parametersOf(r, r.operation(op.Op, op.Interval)))
 }
 
 // failedLast reports whether op failed and is the newest of its kind.

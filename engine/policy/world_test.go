@@ -674,7 +674,10 @@ func (w *world) parseStatus(word string, f []string) error {
 		} else if len(f) > 3 {
 			rc, _ = strconv.Atoi(f[3])
 		}
-		w.result(node, instance, op, d, rc, 0, status)
+		failed := w.result(node, instance, op, d, rc, 0, status)
+		if r := w.Config.Resources[baseOf(instance)]; r != nil && op == cib.OpStart {
+			failed.Digest = cib.Digest(r.Parameters)
+		}
 		if len(f) > 4 {
 			n, _ := strconv.Atoi(strings.TrimPrefix(f[4], "times="))
 			w.history(node, instance).FailCount = cib.Score(n)
