@@ -27,6 +27,7 @@ var Suites = []Suite{
 	{"engine-heartbeats", heartbeats},
 	{"engine-peers", peers},
 	{"quorumd", arbitrator},
+	{"audit", auditing},
 }
 
 // Run executes the suites whose names match, each to its end, and returns what
