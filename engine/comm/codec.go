@@ -48,6 +48,7 @@ type wire struct {
 	Stalled      uint64      `cbor:"29,keyasint,omitempty"` // microseconds
 	FeatureLevel uint32      `cbor:"30,keyasint,omitempty"`
 	Version      string      `cbor:"31,keyasint,omitempty"`
+	Grant        uint64      `cbor:"32,keyasint,omitempty"` // microseconds
 }
 
 type wireHeard struct {
@@ -89,7 +90,7 @@ func Encode(m *membership.Message) ([]byte, error) {
 		Links: m.Links, Voter: m.Voter, Echoes: m.Echoes, GenNumber: m.Generation.Number, GenNonce: m.Generation.Nonce,
 		VoterEpoch: m.VoterEpoch, View: m.View, InView: m.InView, DC: m.DC, ConfigGen: m.ConfigGen,
 		HearsFrom: m.HearsFrom, HearsRev: m.HearsRev, HearsTop: m.HearsTop,
-		Leaving: m.Leaving, Restarting: m.Restarting, Stalled: micros(m.Stalled),
+		Leaving: m.Leaving, Restarting: m.Restarting, Stalled: micros(m.Stalled), Grant: micros(m.Grant),
 		FeatureLevel: uint32(max(0, m.FeatureLevel)), Version: m.Version,
 	}
 	w.BootUUID, w.BootText = packBoot(m.BootID)
@@ -130,7 +131,7 @@ func Decode(b []byte) (*membership.Message, error) {
 		Links: w.Links, Voter: w.Voter, Echoes: w.Echoes, Generation: cib.DataGeneration{Number: w.GenNumber, Nonce: w.GenNonce},
 		VoterEpoch: w.VoterEpoch, View: w.View, InView: w.InView, DC: w.DC, ConfigGen: w.ConfigGen,
 		HearsFrom: w.HearsFrom, HearsRev: w.HearsRev, HearsTop: w.HearsTop,
-		Leaving: w.Leaving, Restarting: w.Restarting, Stalled: duration(w.Stalled),
+		Leaving: w.Leaving, Restarting: w.Restarting, Stalled: duration(w.Stalled), Grant: duration(w.Grant),
 		FeatureLevel: int(w.FeatureLevel), Version: w.Version,
 	}
 	if w.Wall != 0 {
@@ -155,7 +156,7 @@ func (w *wire) check() error {
 		return errors.New("bad boot id")
 	case int(w.EchoLink) >= membership.MaxLinks:
 		return errors.New("bad link")
-	case w.EchoHeld > durationMax*1e6, w.Stalled > durationMax*1e6:
+	case w.EchoHeld > durationMax*1e6, w.Stalled > durationMax*1e6, w.Grant > durationMax*1e6:
 		return errors.New("bad duration")
 	case len(w.Hears) > membership.MaxHears:
 		return errors.New("too many nodes")

@@ -62,6 +62,7 @@ func TestSize(t *testing.T) {
 func TestEveryField(t *testing.T) {
 	m := heartbeat()
 	m.Answer, m.Leaving, m.Restarting, m.Stalled = true, true, true, 1500*time.Millisecond
+	m.Grant = 2500 * time.Millisecond
 	m.Hears = []membership.Heard{
 		{Node: "n2", Incarnation: 4, BootID: bootID},
 		{Node: "n3", BootID: "not-a-uuid", OneWay: true, Incarnation: 1},

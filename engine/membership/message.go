@@ -29,6 +29,7 @@ type Message struct {
 
 	Voter      bool // the sender is a voter, as it sees the voter set
 	Echoes     bool // this message counts for the receiver's validity
+	Grant      time.Duration // a tie-breaker lets the sender's half act for so long; 0: none does
 	Generation cib.DataGeneration
 	VoterEpoch uint64
 	View       uint64 // number of the newest view the sender knows

@@ -97,6 +97,7 @@ type echo struct {
 	epoch  uint64
 	view   uint64
 	inView bool
+	grant  time.Time // until when its half may act by a tie-breaker; zero: it does not say so
 }
 
 // link is one link to a peer.

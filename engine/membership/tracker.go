@@ -356,6 +356,9 @@ func (t *Tracker) compose(p *peer, m *Message) {
 		}
 	}
 	m.Voter, m.Echoes = t.voter, t.echoes() && (p.state == up || !t.promise)
+	if t.voter && t.now.Before(t.grant) {
+		m.Grant = t.grant.Sub(t.now)
+	}
 	m.Generation, m.VoterEpoch, m.View = k.Generation, t.setup.VoterEpoch, t.view
 	m.InView = p.viewInc != 0 && p.viewInc == p.incarnation
 	m.DC, m.ConfigGen = k.DC, k.ConfigGen
@@ -503,6 +506,9 @@ func (t *Tracker) echoed(p *peer, m *Message, sent time.Time) {
 	}
 	if p.voter && m.Voter && m.Echoes && !sent.Before(p.echo.sent) {
 		p.echo = echo{sent: sent, gen: m.Generation, epoch: m.VoterEpoch, view: m.View, inView: m.InView}
+		if m.Grant > 0 {
+			p.echo.grant = sent.Add(m.Grant) // it was longer when it was said
+		}
 	}
 	if p.voter && m.Voter && m.Generation == t.know.Generation && !m.InView {
 		t.exclude(m.View)

@@ -84,13 +84,35 @@ func (t *Tracker) renewIn(view uint64, self bool) {
 	if need := t.voters/2 + 1; n >= need {
 		t.extend(newest[need-1].Add(t.setup.Validity), view)
 	}
-	if half := t.voters / 2; t.voters%2 == 0 && n >= half && t.settled && t.now.Before(t.grant) {
+	grant := t.grant
+	if !t.voter {
+		_, grant = t.granted(view)
+	}
+	if half := t.voters / 2; t.voters%2 == 0 && n >= half && t.settled && t.now.Before(grant) {
 		until := newest[half-1].Add(t.setup.Validity)
-		if t.grant.Before(until) {
-			until = t.grant
+		if grant.Before(until) {
+			until = grant
 		}
 		t.extend(until, view)
 	}
+}
+
+// granted returns the voter whose half may act by a tie-breaker for longest, of
+// those that echo a view (any, for 0).
+func (t *Tracker) granted(view uint64) (voter string, until time.Time) {
+	for _, p := range t.target {
+		if t.counts(p) && (view == 0 || p.echo.view == view) && p.echo.grant.After(until) {
+			voter, until = p.name, p.echo.grant
+		}
+	}
+	return voter, until
+}
+
+// Granted returns a voter that says that its half may act by a tie-breaker now. A
+// node without a vote acts by that.
+func (t *Tracker) Granted(now time.Time) (voter string, ok bool) {
+	voter, until := t.granted(0)
+	return voter, now.Before(until)
 }
 
 func (t *Tracker) extend(until time.Time, view uint64) {

@@ -126,7 +126,8 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 	if claim.Episode == 0 || !slices.Equal(claim.Present, n.arb.claim.Present) || !slices.Equal(claim.Voters, n.arb.claim.Voters) {
 		claim.Episode++
 	}
-	tie := quorum.Evaluate(*in).Tied && claim.Voter
+	tied := quorum.Evaluate(*in).Tied
+	tie := tied && claim.Voter
 	switch {
 	case !tie:
 		n.arb.tieSince, n.arb.askAt = time.Time{}, time.Time{}
@@ -140,9 +141,29 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 	n.tracker.Promise(tie)
 	claim.Tie = tie && !now.Before(n.arb.askAt)
 	n.consult(claim)
-	if tie {
+	switch {
+	case tie:
 		in.Devices = n.devices(now)
+	case tied:
+		in.Devices = n.heardGrant(now)
 	}
+}
+
+// heardGrant is the answer of the tie-breakers to a node without a vote: what the
+// voters that it hears were told.
+func (n *Node) heardGrant(now time.Time) []quorum.Device {
+	for _, id := range n.snap.Config.QuorumOrder() {
+		kind := n.snap.Config.QuorumDevices[id].Kind
+		if kind == cib.QuorumDevicePing {
+			continue
+		}
+		d := quorum.Device{ID: id, Kind: kind, Answer: cib.QuorumNo, Reason: "no voter that is heard was told yes"}
+		if voter, ok := n.tracker.Granted(now); ok {
+			d.Answer, d.Reason = cib.QuorumHave, "as "+voter+" says"
+		}
+		return []quorum.Device{d}
+	}
+	return nil
 }
 
 // consult tells the shell what this node claims.
@@ -160,7 +181,7 @@ func (n *Node) granted(now time.Time) {
 	before := n.arb.until
 	n.arb.until, n.arb.settled = time.Time{}, time.Time{}
 	by := ""
-	if n.quorum.Tied && n.quorum.Quorate {
+	if n.quorum.Tied && n.quorum.Quorate && n.arb.claim.Voter {
 		by = n.quorum.Modules[len(n.quorum.Modules)-1].ID
 		s := n.arb.said[by]
 		n.arb.until, n.arb.settled = s.Until, s.Settled
