@@ -27,8 +27,8 @@ type Message struct {
 	Echo        Echo   // the newest nonce heard from the receiver
 	Links       uint32 // bit n: the receiver was heard on link n lately
 
-	Voter      bool // the sender is a voter, as it sees the voter set
-	Echoes     bool // this message counts for the receiver's validity
+	Voter      bool          // the sender is a voter, as it sees the voter set
+	Echoes     bool          // this message counts for the receiver's validity
 	Grant      time.Duration // a tie-breaker lets the sender's half act for so long; 0: none does
 	Generation cib.DataGeneration
 	VoterEpoch uint64
