@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -234,4 +236,67 @@ func TestQuorumArbitratorDown(t *testing.T) {
 	if len(eventsOf(t, c.Nodes[0], event.QuorumDeviceFailed, "", began)) == 0 {
 		t.Error("no event says that the arbitrator did not answer")
 	}
+}
+
+// The node that leads is cut off from everything: the other one goes on, and the
+// first one stops on its own.
+func TestQuorumCutOff(t *testing.T) {
+	c := twoNodes(t)
+	lone := dc(t, c)
+	other := c.Others(lone)[0]
+	must(t, c.Lab.Partition([]*lab.Host{lone.Host}, []*lab.Host{other.Host, c.Quorumd.Host}))
+	until(t, 30*time.Second, "the other one goes on, the lone one has stopped", func() string {
+		l, err := other.Client().Local(t.Context())
+		if err != nil || !l.Valid || !strings.Contains(l.Quorum, "quorumd q: have") {
+			return other.Name + ": " + l.Quorum
+		}
+		l, err = lone.Client().Local(t.Context())
+		if err != nil || l.Valid || l.Quorate {
+			return lone.Name + ": " + l.Quorum
+		}
+		if countRuns(t, c, "on-"+lone.Name, cib.OpStop) == 0 {
+			return "the resource of " + lone.Name + " runs"
+		}
+		return ""
+	})
+	if n := countRuns(t, c, "on-"+other.Name, cib.OpStop); n > 0 {
+		t.Errorf("the resource of %s was stopped:\n%s", other.Name, traceOf(t, c, "on-"+other.Name))
+	}
+	backTogether(t, c)
+}
+
+// A lease on a shared file decides instead of an arbitrator.
+func TestQuorumDisk(t *testing.T) {
+	grace := cib.Duration(2 * time.Second)
+	c := start(t, cluster.Config{Nodes: 2, Options: cib.Options{StopGrace: &grace, WatchdogTimeout: cib.Duration(time.Second), Detection: cib.Duration(2 * time.Second)}})
+	must(t, os.WriteFile(filepath.Join(c.Lab.Shared(), "lease"), nil, 0o600))
+	_, err := c.Nodes[0].Create(deadline(t, 20*time.Second), "quorum-device/d", &cib.QuorumDevice{
+		Kind: cib.QuorumDeviceDisk, Parameters: map[string]string{"device": "/shared/lease", "lease": "10s"},
+	})
+	must(t, err)
+	wait(t, c, 20*time.Second, "no alarm", calm)
+	must(t, c.Lab.Partition([]*lab.Host{c.Nodes[0].Host}, []*lab.Host{c.Nodes[1].Host}))
+	until(t, 30*time.Second, "one of them goes on", func() string {
+		have, not := 0, 0
+		for _, n := range c.Nodes {
+			l, err := n.Client().Local(t.Context())
+			switch {
+			case err != nil:
+				return err.Error()
+			case l.Valid && l.Quorate && strings.Contains(l.Quorum, "disk d: have"):
+				have++
+			case !l.Valid && strings.Contains(l.Quorum, "disk d: no"):
+				not++
+			}
+		}
+		if have > 1 {
+			t.Fatal("both go on")
+		}
+		if have != 1 || not != 1 {
+			return fmt.Sprint(have, " go on, ", not, " are refused")
+		}
+		return ""
+	})
+	must(t, c.Lab.Heal())
+	wait(t, c, 60*time.Second, "all is well", func(s *status.Summary) string { return cluster.Online(s, c.Names()...) })
 }
