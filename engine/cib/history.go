@@ -136,8 +136,10 @@ func (r *OpResult) hard() bool {
 		return false
 	}
 	switch r.RC {
-	case InvalidParameter, Unimplemented, Insufficient, NotInstalled, NotConfigured:
+	case InvalidParameter, Insufficient, NotInstalled, NotConfigured:
 		return true
+	case Unimplemented: // a recurring monitor that the agent does not know is no reason not to start
+		return r.Interval == 0
 	}
 	return false
 }

@@ -30,9 +30,11 @@ func (im *importer) importHistories() {
 // judgeAbsent finds nodes that are gone and did not stop their resources: these
 // did not leave cleanly, whatever their state says.
 func (im *importer) judgeAbsent() {
-	if !im.Snapshot.Config.Cluster.Options.Fencing() {
+	c := im.Snapshot.Config
+	if !c.Cluster.Options.Fencing() || c.Cluster.Options.MaintenanceMode {
 		return
 	}
+	parents := c.Parents()
 	st := &im.Snapshot.Status
 	for _, h := range im.hosts {
 		s := st.Nodes[h.name]
@@ -41,7 +43,7 @@ func (im *importer) judgeAbsent() {
 		}
 		for _, key := range slices.Sorted(maps.Keys(st.Histories[h.name])) {
 			x := st.Histories[h.name][key]
-			if p := im.prims[x.Resource]; x.Role().Active() && (p == nil || p.cfg.Meta.Managed == nil || *p.cfg.Meta.Managed) {
+			if meta := c.MetaOf(x.Resource, parents); x.Role().Active() && meta.IsManaged() && !meta.InMaintenance() {
 				s.State, s.Reason = cib.NodeUnclean, x.Instance+" is thought to be active there"
 				break
 			}
@@ -96,7 +98,7 @@ func (im *importer) importHistory(host *host, e *element) {
 			}
 			return -1
 		}
-		return cmp.Compare(a.call, b.call)
+		return cmp.Or(cmp.Compare(a.call, b.call), a.op.Ended.Compare(b.op.Ended)) // a monitor keeps its number
 	})
 	for i := range records {
 		r := &records[i]

@@ -14,7 +14,7 @@ func Active(s *cib.Snapshot, now time.Time) []graph.Activity {
 	var out []graph.Activity
 	for _, l := range u.byKey {
 		for _, f := range l.facts {
-			if f.dead || f.role <= cib.RoleStopped {
+			if f.role <= cib.RoleStopped || f.dead && !u.leftBehind(l, f) {
 				continue
 			}
 			a := graph.Activity{Instance: l.key, Resource: l.key, Node: u.nodes[f.node].name, Role: f.role}
@@ -27,4 +27,11 @@ func Active(s *cib.Snapshot, now time.Time) []graph.Activity {
 		}
 	}
 	return out
+}
+
+// leftBehind reports whether an instance still runs on a node that left cleanly:
+// what is not managed is not stopped before.
+func (u *state) leftBehind(l *ledger, f *fact) bool {
+	n := &u.nodes[f.node]
+	return n.status != nil && n.status.State == cib.NodeOffline && l.rsc != nil && !u.managedOn(l.rsc, f.node)
 }

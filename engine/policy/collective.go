@@ -315,9 +315,12 @@ func (b *planner) orderOther(o *order) {
 	rel, back := before, before
 	if o.kind == cib.OrderMandatory {
 		rel |= needs
-		if o.goesUp() {
+		switch {
+		case o.goesUp():
 			rel |= o.must() | redoes
 			back |= needs | requires
+		case o.firstOp == cib.OpStop && o.thenOp == cib.OpStop:
+			o.first.primitives(func(x *rsc) { b.relateAll(b.stop[x.index], b.stopsFirst(o.then), before|redoes, o.id) })
 		}
 	}
 	firsts, backs := b.ends(o.first, o.firstOp), b.begins(o.first, inverse(o.firstOp))

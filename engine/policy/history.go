@@ -308,7 +308,7 @@ func (u *state) replaySuccess(f *fact, op *cib.OpResult) {
 				f.since = op
 			}
 		}
-		past = op.Interval == 0
+		past = op.Interval == 0 || op.RC == cib.NotRunning || f.failed != nil && f.failed.Op == op.Op && f.failed.Interval == op.Interval
 	default:
 		past = false
 	}
@@ -380,7 +380,7 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 			f.interruptionOver()
 		}
 	}
-	if timeout := r.settings.failureTimeout; timeout > 0 && onFail != cib.OnFailBlock && op.Op != cib.OpStop {
+	if timeout := r.settings.failureTimeout; timeout > 0 && !u.blocks(r, op) && op.Status != cib.OpNotInstalled {
 		expires := op.Ended.Add(timeout)
 		if f.history.FailCount > 0 && f.history.LastFailure.After(op.Ended) {
 			expires = f.history.LastFailure.Add(timeout) // none of them ends before the last one does
@@ -402,6 +402,18 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 	}
 }
 
+// blocks reports whether the configuration says that a failure of op blocks the
+// resource. Such a failure does not expire, unlike one that blocks because there is
+// no fencing.
+func (u *state) blocks(r *rsc, op *cib.OpResult) bool {
+	for i := range r.cfg.Operations {
+		if o := &r.cfg.Operations[i]; o.Name == op.Op && o.Interval == op.Interval && o.OnFail != 0 {
+			return o.OnFail == cib.OnFailBlock
+		}
+	}
+	return u.s.Config.Cluster.OpDefaults.OnFail == cib.OnFailBlock
+}
+
 // banAfter bans the node after an error that a repetition would not mend.
 func (u *state) banAfter(f *fact, op *cib.OpResult) {
 	if op.Op == cib.OpStop || f.dead {
@@ -411,7 +423,7 @@ func (u *state) banAfter(f *fact, op *cib.OpResult) {
 	case op.RC == cib.NotConfigured && op.Status == cib.OpDone:
 		f.banned, f.fatal = describeFailure(op, u.nodes[f.node].name), true
 	case op.Status == cib.OpNotInstalled || op.Status == cib.OpDone &&
-		(op.RC == cib.NotInstalled || op.RC == cib.Insufficient || op.RC == cib.InvalidParameter || op.RC == cib.Unimplemented && op.Interval > 0):
+		(op.RC == cib.NotInstalled || op.RC == cib.Insufficient || op.RC == cib.InvalidParameter || op.RC == cib.Unimplemented && op.Interval == 0):
 		f.banned = describeFailure(op, u.nodes[f.node].name)
 	}
 }

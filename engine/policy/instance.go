@@ -93,6 +93,7 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 	if n.lost {
 		s.point = true // the fencing stops it
 	}
+	s.bars = pin != "" && f.failed != nil && f.failed.Op == cib.OpStop
 	if pin == "" && endsWithContainer(r, f) {
 		s.point, s.required, s.why = true, true, cib.Why{Cause: describeFailure(f.failed, n.name)}
 	}

@@ -82,7 +82,7 @@ func (b *planner) block(by, then int32, lasting bool, rule string) {
 }
 
 // blocks reports whether what needs the step can't be done.
-func (s *step) blocks() bool { return s.stuck != "" && (s.required || s.point || s.absent) }
+func (s *step) blocks() bool { return s.stuck != "" && (s.required || s.point || s.absent || s.bars) }
 
 // tooFew reports whether a step that needs only some of those before it has too
 // few left.

@@ -97,6 +97,7 @@ type step struct {
 	stuck    string         // why it can't be done; "" if it can
 	rule     string         // of a point: the id of the constraint that it is for
 	needed   int            // of a point: it is reached when that many of the steps before are; 0 means all
+	bars     bool           // it failed, and stays undone: what comes after it cannot be done either
 	held     bool           // it waits for something in flight that is not in the plan
 	why      cib.Why
 	inFlight string

@@ -3,6 +3,8 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -14,6 +16,11 @@ func (w *world) parseTrouble(word string, f []string) (bool, error) {
 	case "banned": // RESOURCE NODE: short for a location
 		w.Config.Constraints["ban-"+f[0]+"-"+f[1]] = &cib.Constraint{Location: &cib.Location{Resource: f[0], Node: f[1], Score: -cib.Infinity}}
 		return true, nil
+	case "well": // INSTANCE NODE OP@INTERVAL: it succeeded
+		op, interval, _ := strings.Cut(f[2], "@")
+		d, err := time.ParseDuration(interval)
+		w.result(f[1], f[0], op, d, cib.OK, cib.OK, cib.OpDone)
+		return true, err
 	case "quorum": // held, lost or never
 		q, ok := map[string]cib.PartitionQuorum{"held": cib.QuorumHeld, "lost": cib.QuorumLost, "never": cib.QuorumNever}[f[0]]
 		if !ok {
