@@ -28,6 +28,7 @@ var Suites = []Suite{
 	{"engine-peers", peers},
 	{"quorumd", arbitrator},
 	{"audit", auditing},
+	{"snmp", snmp},
 }
 
 // Run executes the suites whose names match, each to its end, and returns what

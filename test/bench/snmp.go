@@ -1,0 +1,288 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gosnmp/gosnmp"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/snmp/agentx"
+	"github.com/belay-ha/belay/snmp/mib"
+	"github.com/belay-ha/belay/snmp/trap"
+)
+
+// The cluster whose tables are walked.
+const (
+	snmpNodes     = 3
+	snmpResources = 1000
+	snmpWalks     = 7
+	snmpEvents    = 50
+)
+
+// snmp measures a walk of our tables against one of snmpd's own, through the same agent
+// in the same run, and how long a notification takes.
+func snmp(ctx context.Context, r *Report) (err error) {
+	dir, err := os.MkdirTemp("", "snmp-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	for _, p := range []string{"snmpd", "snmp"} {
+		if err := install(ctx, map[string]string{"snmpd": "snmpd", "snmp": "snmpbulkwalk"}[p], p); err != nil {
+			return err
+		}
+	}
+	address, err := snmpMaster(ctx, dir)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	root := mib.Root(mib.DocumentationPEN)
+	vars := mib.Build(&mib.View{Summary: snmpSummary(), Node: "n1"}, root)
+	registered := make(chan error, 16)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- agentx.Run(ctx, agentx.Config{
+			Address: "unix:" + dir + "/master", Root: root, Description: "bench", Variables: func() []mib.Variable { return vars },
+			Log: slog.New(slog.DiscardHandler), Connected: func(err error) { registered <- err },
+		})
+	}()
+	defer func() { cancel(); err = errors.Join(err, <-ended) }()
+	for up := false; !up; {
+		select {
+		case err := <-registered:
+			up = err == nil
+		case <-time.After(20 * time.Second):
+			return errors.New("snmpd takes no subagent")
+		}
+	}
+	ours, theirs, best := []float64{}, map[string][]float64{}, ""
+	tables := []string{"1.3.6.1.2.1.25.4.2", "1.3.6.1.2.1.25.6.3", "1.3.6.1.2.1.4.24", "1.3.6.1.2.1.6"} // processes, packages, routes, connections
+	most := 0
+	for range snmpWalks {
+		rate, n, err := snmpWalk(ctx, dir, address, root.String()+".1.5")
+		if err != nil {
+			return err
+		}
+		if n < snmpResources*10 {
+			return fmt.Errorf("a walk shows %d objects", n)
+		}
+		ours = append(ours, rate)
+		for _, t := range tables {
+			rate, n, err := snmpWalk(ctx, dir, address, t)
+			if err != nil || n == 0 {
+				continue
+			}
+			theirs[t] = append(theirs[t], rate)
+			if n > most {
+				most, best = n, t
+			}
+		}
+	}
+	if best == "" {
+		return errors.New("snmpd shows no table of its own")
+	}
+	r.Add(Figure{
+		Name: "SNMP walk of one column after the other", Value: Median(ours), Unit: "1/s", Peer: "snmpd's own largest table", PeerValue: Median(theirs[best]),
+		Note: fmt.Sprintf("objects; %d resources; theirs: %d objects of %s. snmpd asks a subagent for each object by itself", snmpResources, most, best),
+	})
+	columns := func(root string, low, high int) (out []string) {
+		for c := low; c <= high; c++ {
+			out = append(out, fmt.Sprintf("%s.%d", root, c))
+		}
+		return out
+	}
+	var mine, peer []float64
+	for range snmpWalks {
+		a, err := snmpRows(ctx, address, columns(root.String()+".1.5.1", 2, 15), snmpResources)
+		if err != nil {
+			return err
+		}
+		b, err := snmpRows(ctx, address, columns("1.3.6.1.2.1.25.6.3.1", 1, 5), 100)
+		if err != nil {
+			return err
+		}
+		mine, peer = append(mine, 14*a), append(peer, 5*b) // objects
+	}
+	r.Add(Figure{
+		Name: "SNMP bulk walk of the resource table by rows", Value: Median(mine), Unit: "1/s", Peer: "snmpd's hrSWInstalledTable", PeerValue: Median(peer),
+		Note: fmt.Sprintf("objects; rows of 14 columns, theirs of 5; %d resources", snmpResources),
+	})
+	r.Add(Figure{Name: "SNMP bulk walk by rows against snmpd's own table", Value: Median(mine) / Median(peer), Unit: "x", Goal: AtLeast(0.5)})
+	return snmpNotify(ctx, r, root)
+}
+
+func snmpSummary() *status.Summary {
+	s := &status.Summary{Revision: 1, Cluster: status.Cluster{Name: "bench", State: status.ClusterNormal}}
+	for i := range snmpNodes {
+		s.Nodes = append(s.Nodes, status.Node{Name: fmt.Sprintf("n%d", i+1), ID: uint32(i + 1), State: status.NodeOnline})
+	}
+	for i := range snmpResources {
+		r := status.Resource{ID: fmt.Sprintf("resource-%04d", i), Number: uint32(i + 1), Kind: cib.KindPrimitive, Agent: "ocf:heartbeat:Dummy", State: status.ResourceRunning}
+		for n := range snmpNodes {
+			r.Instances = append(r.Instances, status.Instance{Instance: r.ID, Node: fmt.Sprintf("n%d", n+1), State: status.InstanceStopped})
+		}
+		s.Resources = append(s.Resources, r)
+	}
+	return s
+}
+
+// snmpMaster starts snmpd, which ends with ctx.
+func snmpMaster(ctx context.Context, dir string) (address string, err error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return "", err
+	}
+	address = fmt.Sprintf("127.0.0.1:%d", port)
+	conf := fmt.Sprintf("agentAddress udp:%s\nmaster agentx\nagentXSocket unix:%s/master\nrocommunity public\n", address, dir)
+	if err := os.WriteFile(filepath.Join(dir, "conf"), []byte(conf), 0o600); err != nil {
+		return "", err
+	}
+	program := "/usr/sbin/snmpd"
+	cmd := exec.CommandContext(ctx, program, "-f", "-Lf", filepath.Join(dir, "log"), "-C", "-c", filepath.Join(dir, "conf"), "-I", "-smux", "-p", filepath.Join(dir, "pid"))
+	cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+dir, "MIBS=")
+	if err := cmd.Start(); err != nil {
+		return "", fmt.Errorf("start snmpd: %w", err)
+	}
+	context.AfterFunc(ctx, func() { _ = cmd.Wait() })
+	return address, until(ctx, 10*time.Second, func() bool {
+		_, n, err := snmpWalk(ctx, dir, address, "1.3.6.1.2.1.1.3")
+		return err == nil && n > 0
+	})
+}
+
+// snmpWalk walks a subtree and returns the objects a second, and how many there are.
+func snmpWalk(ctx context.Context, dir, address, root string) (rate float64, objects int, err error) {
+	cmd := exec.CommandContext(ctx, "snmpbulkwalk", "-v2c", "-c", "public", "-Cr40", "-On", "-t", "5", address, root)
+	cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+dir, "MIBS=")
+	began := time.Now()
+	out, err := cmd.Output()
+	took := time.Since(began).Seconds()
+	objects = strings.Count(string(out), "\n.") + 1
+	if len(out) == 0 || strings.Contains(string(out), "No Such") {
+		objects = 0
+	}
+	return float64(objects) / took, objects, err
+}
+
+// snmpRows walks a table with all its columns in each request, as management stations
+// do, and returns the rows a second.
+func snmpRows(ctx context.Context, address string, columns []string, least int) (float64, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return 0, err
+	}
+	g := &gosnmp.GoSNMP{Target: host, Port: uint16(n), Community: "public", Version: gosnmp.Version2c, Timeout: 10 * time.Second, MaxOids: gosnmp.MaxOids, Context: ctx}
+	if err := g.Connect(); err != nil {
+		return 0, fmt.Errorf("connect to snmpd: %w", err)
+	}
+	defer g.Conn.Close() //nolint:errcheck // only read
+	const repetitions = 20
+	rows, at := 0, slices.Clone(columns)
+	for began := time.Now(); ; {
+		answer, err := g.GetBulk(at, 0, repetitions)
+		if err != nil {
+			return 0, fmt.Errorf("walk %s: %w", columns[0], err)
+		}
+		got := answer.Variables
+		for len(got) >= len(columns) {
+			if !strings.HasPrefix(got[0].Name, "."+columns[0]+".") {
+				if rows < least {
+					return 0, fmt.Errorf("walk %s: only %d rows", columns[0], rows)
+				}
+				return float64(rows) / time.Since(began).Seconds(), nil
+			}
+			for i := range at {
+				at[i] = got[i].Name
+			}
+			rows++
+			got = got[len(columns):]
+		}
+		if len(answer.Variables) < len(columns) {
+			return 0, fmt.Errorf("walk %s: an answer of %d variables", columns[0], len(answer.Variables))
+		}
+	}
+}
+
+// snmpNotify measures the time from an event to its notification at the receiver.
+func snmpNotify(ctx context.Context, r *Report, root mib.OID) error {
+	receiver, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("a receiver: %w", err)
+	}
+	defer receiver.Close() //nolint:errcheck // only read
+	events := make(chan *cib.Event)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- trap.Run(ctx, &trap.Config{
+			Root: root, EngineID: trap.EngineID(mib.DocumentationPEN, "bench"), Cluster: "bench", Started: time.Now(), Store: noCursors{},
+			Ring: func(context.Context) (oldest, newest uint64, err error) { return 0, 0, nil },
+			Follow: func(ctx context.Context, _ uint64, f func(*cib.Event) error) error {
+				for {
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case ev := <-events:
+						if err := f(ev); err != nil {
+							return err
+						}
+					}
+				}
+			},
+			Log: slog.New(slog.DiscardHandler),
+		}, &trap.Target{Name: "bench", Address: receiver.LocalAddr().String(), Version: trap.V2c, Community: "public", Timeout: time.Second})
+	}()
+	buf := make([]byte, 1<<16)
+	next := func() error {
+		if err := receiver.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return err
+		}
+		_, _, err := receiver.ReadFrom(buf)
+		return err
+	}
+	if err := next(); err != nil { // coldStart
+		return fmt.Errorf("no notification: %w", err)
+	}
+	var took []float64
+	for i := range snmpEvents {
+		ev := event.New(event.NodeLost, "node", "n2", "silence", "1s")
+		ev.Seq, ev.Time = uint64(i+1), time.Now()
+		began := time.Now()
+		events <- &ev
+		if err := next(); err != nil {
+			return fmt.Errorf("notification %d: %w", i, err)
+		}
+		took = append(took, float64(time.Since(began).Microseconds())/1000)
+	}
+	cancel()
+	r.Add(Figure{Name: "SNMP notification after its event", Value: Median(took), Unit: "ms", Goal: AtMost(100), Note: fmt.Sprintf("median of %d traps", snmpEvents)})
+	return <-ended
+}
+
+// noCursors keeps nothing.
+type noCursors struct{}
+
+func (noCursors) Load(context.Context, string) (*trap.Cursor, int64, error) { return nil, 0, nil }
+func (noCursors) Save(context.Context, string, trap.Cursor, int64) (int64, error) {
+	return 1, nil
+}
