@@ -22,7 +22,7 @@ func snmpCmd(a *app) *cobra.Command {
   belay snmp user add ops --agent
   belay snmp target add nms 10.9.0.1:162 --user ops --inform --min-severity major
   belay snmp set --listen udp:0.0.0.0:1161`,
-		a.snmpMIB(), a.snmpShow(), a.snmpSet(),
+		a.snmpMIB(), a.snmpExporter(), a.snmpShow(), a.snmpSet(),
 		group("user", "Users of SNMPv3 and communities of version 2c", `  belay snmp user add ops --agent
   belay snmp user delete ops`, a.snmpUserAdd(), a.snmpDelete("user")),
 		group("target", "Receivers of notifications", `  belay snmp target add nms 10.9.0.1:162 --user ops --inform
@@ -35,6 +35,16 @@ func (a *app) snmpMIB() *cobra.Command {
 	c := command("mib", "Print BELAY-MIB, for management stations", `  belay snmp mib > /usr/share/snmp/mibs/BELAY-MIB
   belay snmp mib --pen 99999`, 0, func(*cobra.Command, []string) error {
 		_, err := io.WriteString(a.out, mib.Text(pen))
+		return err
+	})
+	c.Flags().Uint32Var(&pen, "pen", pen, "private enterprise `number` that the module hangs from")
+	return c
+}
+
+func (a *app) snmpExporter() *cobra.Command {
+	pen := uint32(mib.DocumentationPEN)
+	c := command("exporter", "Print a module for Prometheus' snmp_exporter", "  belay snmp exporter > belay.yml", 0, func(*cobra.Command, []string) error {
+		_, err := io.WriteString(a.out, mib.ExporterModule(pen))
 		return err
 	})
 	c.Flags().Uint32Var(&pen, "pen", pen, "private enterprise `number` that the module hangs from")

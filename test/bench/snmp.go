@@ -194,7 +194,7 @@ func snmpRows(ctx context.Context, address string, columns []string, least int) 
 	if err := g.Connect(); err != nil {
 		return 0, fmt.Errorf("connect to snmpd: %w", err)
 	}
-	defer g.Conn.Close() //nolint:errcheck // only read
+	defer g.Conn.Close()
 	const repetitions = 20
 	rows, at := 0, slices.Clone(columns)
 	for began := time.Now(); ; {
@@ -228,7 +228,7 @@ func snmpNotify(ctx context.Context, r *Report, root mib.OID) error {
 	if err != nil {
 		return fmt.Errorf("a receiver: %w", err)
 	}
-	defer receiver.Close() //nolint:errcheck // only read
+	defer receiver.Close()
 	events := make(chan *cib.Event)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
