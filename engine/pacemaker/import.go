@@ -2,6 +2,7 @@ package pacemaker
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -103,14 +104,28 @@ func (im *importer) index(e *element) {
 	for _, c := range e.children {
 		if id := c.attr("id"); id != "" {
 			key := c.name + "\x00" + id
-			if im.byID[key] == nil {
+			switch first := im.byID[key]; {
+			case first == nil:
 				im.byID[key] = c
+			case isResource(c), slices.Contains([]string{"node", "node_state", "ticket_state", "resource_ref", "obj_ref", "role"}, c.name):
+				// told where these are read; a reference has the id of what it refers to
+			case first != c:
+				im.note(c, id, "a second %s of that id; what refers to it means the first", shorten(c.name))
 			}
 		}
 		if c.name != "status" {
 			im.index(c)
 		}
 	}
+}
+
+// isResource reports whether an element is a resource.
+func isResource(e *element) bool {
+	switch e.name {
+	case "primitive", "group", "clone", "master", "bundle", "template":
+		return true
+	}
+	return false
 }
 
 // note lists something that was not carried over.

@@ -129,6 +129,9 @@ func (im *importer) importNode(e *element, states map[string]*element, number ui
 		im.note(e, name, "a second node of that name")
 		return
 	}
+	if other := im.hostByID[id]; other != nil && id != "" {
+		im.note(e, name, "its id %s is that of node %s", shorten(id), shorten(other.name))
+	}
 	h := &host{name: name, id: id, dc: id == im.root.attr("dc-uuid"), cluster: im.Snapshot.Config.Cluster.Name}
 	if h.state = states[id]; h.state == nil {
 		h.state = states[name]
