@@ -22,7 +22,12 @@ import (
 
 var update = flag.Bool("update", false, "add cases that have come to pass to testdata/passing")
 
-const passingFile = "testdata/passing"
+// The lists of cases: those that are decided alike, and, one a line with the reason,
+// those that are not.
+const (
+	passingFile = "testdata/passing"
+	failingFile = "testdata/failing"
+)
 
 // anyTime is the time of cases that don't name one.
 var anyTime = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
@@ -119,7 +124,7 @@ func TestCases(t *testing.T) {
 		return
 	}
 	levels, active, idle := map[string]*score{}, &score{}, &score{}
-	var passing []string
+	var passing, failing []string
 	for _, c := range readCases(t, dir) {
 		expected := &Decision{}
 		b, err := os.ReadFile(filepath.Join(dir, "cases", c.name+".json"))
@@ -151,6 +156,8 @@ func TestCases(t *testing.T) {
 			levels[c.level].same++
 			kind.same++
 			passing = append(passing, c.name)
+		} else {
+			failing = append(failing, c.name)
 		}
 	}
 	var table strings.Builder
@@ -163,6 +170,7 @@ func TestCases(t *testing.T) {
 	fmt.Fprintf(&table, "all                      %4d of %4d  %5.1f %%\n", all.same, all.all, all.percent())
 	t.Logf("decided as Pacemaker 3.0.2 does (placement, actions, order):\n%s", table.String())
 	compareWithList(t, passing)
+	compareWithReasons(t, failing)
 }
 
 // compareWithList fails for cases that are in the list and do not pass.
@@ -190,6 +198,42 @@ func compareWithList(t *testing.T, passing []string) {
 	slices.Sort(listed)
 	if err := os.WriteFile(passingFile, []byte(strings.Join(listed, "\n")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// compareWithReasons fails for cases that are decided differently and have no
+// reason in the list, and for those in the list that are decided alike.
+func compareWithReasons(t *testing.T, failing []string) {
+	b, err := os.ReadFile(failingFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := map[string]string{}
+	for line := range strings.Lines(string(b)) {
+		if name, reason, _ := strings.Cut(strings.TrimSpace(line), " "); name != "" {
+			reasons[name] = strings.TrimSpace(reason)
+		}
+	}
+	if *update {
+		slices.Sort(failing)
+		var out strings.Builder
+		for _, name := range failing {
+			fmt.Fprintf(&out, "%s %s\n", name, reasons[name])
+		}
+		if err := os.WriteFile(failingFile, []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range failing {
+		if reasons[name] == "" {
+			t.Errorf("%s is decided differently, and %s does not say why", name, failingFile)
+		}
+		delete(reasons, name)
+	}
+	for name := range reasons {
+		if !*update {
+			t.Errorf("%s is in %s, and is decided alike: go test ./test/compat -update takes it out", name, failingFile)
+		}
 	}
 }
 
