@@ -39,11 +39,13 @@ type place struct {
 	node      string
 	addresses []string
 	ports     []int
+	code      string
 }
 
 func (p *place) flags(c *cobra.Command) {
 	c.Flags().StringVar(&p.node, "node", "", "`name` of this node (default: the host's name)")
 	c.Flags().StringSliceVar(&p.addresses, "address", nil, "`addresses` of this node, one for each link, in the order of the links")
+	c.Flags().StringVar(&p.code, "code", "", "set-up `code` from the log of the node's belayd, for who asks from elsewhere")
 	c.Flags().IntSliceVar(&p.ports, "ports", nil, "`numbers` of the ports for heartbeats, store, store peers and node API (default 7400,7401,7402,7403)")
 }
 
@@ -71,7 +73,7 @@ func (a *app) clusterInit() *cobra.Command {
 		if name == "" {
 			return usage("name the cluster: --name prod")
 		}
-		j, err := a.engine.Init(c.Context(), &api.Init{Cluster: name, Node: p.node, Addresses: p.addresses, Ports: ports})
+		j, err := a.engine.Init(c.Context(), &api.Init{Code: p.code, Cluster: name, Node: p.node, Addresses: p.addresses, Ports: ports})
 		if err != nil {
 			return err
 		}
@@ -151,7 +153,7 @@ func (a *app) clusterJoin() *cobra.Command {
 		if server == "" {
 			return usage("the token names no member: add --server ADDRESS of one")
 		}
-		j, err := a.engine.Join(c.Context(), &api.Join{Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports})
+		j, err := a.engine.Join(c.Context(), &api.Join{Code: p.code, Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports})
 		if err != nil {
 			return err
 		}

@@ -24,6 +24,8 @@ type app struct {
 	in       io.Reader
 	out, err io.Writer
 	socket   string
+	remote   string // address of a management daemon; "": the engine's socket
+	caFile   string // whom to trust with it
 	output   string // table, json or yaml
 	color    string // auto, always or never
 	style    render.Style
@@ -91,6 +93,8 @@ func newRoot(a *app) *cobra.Command {
 		Short: "High availability for Linux services",
 		Long: `belay shows and changes a Belay cluster. It talks to the engine on this node,
 belayd, over a unix socket: root may change, members of the group belay may look.
+With --server it asks a management daemon over the network, with the same commands
+and answers: belay login comes first.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no quorum or the engine
 does not answer, 4 conflict with somebody else's change.`,
@@ -106,6 +110,8 @@ does not answer, 4 conflict with somebody else's change.`,
 	}
 	f := root.PersistentFlags()
 	f.StringVar(&a.socket, "socket", "", "`path` of the engine's socket (default $BELAY_SOCKET, else "+api.SocketPath+")")
+	f.StringVar(&a.remote, "server", "", "`address` of a management daemon to ask instead, https://HOST:PORT (default $BELAY_SERVER); see belay login")
+	f.StringVar(&a.caFile, "ca-file", "", "`file` with the certificate of the server's authority, PEM (default: as at the log-in)")
 	f.StringVarP(&a.output, "output", "o", "table", "`format`: table for people, json, jsonl (a line each) or yaml for programs")
 	f.StringVar(&a.color, "color", "auto", "`when` to use colours: auto, always or never; NO_COLOR is respected")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
@@ -113,7 +119,7 @@ does not answer, 4 conflict with somebody else's change.`,
 	for id, list := range map[string][]*cobra.Command{
 		"see":    {statusCmd(a), eventsCmd(a), alarmsCmd(a), explainCmd(a), impactCmd(a), locateCmd(a), planCmd(a), auditCmd(a), getCmd(a), diffCmd(a), historyCmd(a), agentsCmd(a), simulateCmd(a)},
 		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), ticketCmd(a), quorumCmd(a), snmpCmd(a), authCmd(a), importCmd(a)},
-		"run":    {clusterCmd(a), logCmd(a), reportCmd(a), devCmd()},
+		"run":    {clusterCmd(a), logCmd(a), reportCmd(a), loginCmd(a), logoutCmd(a), devCmd()},
 	} {
 		for _, c := range list {
 			c.GroupID = id
@@ -134,7 +140,15 @@ func (a *app) prepare() error {
 	if a.socket == "" {
 		a.socket = os.Getenv("BELAY_SOCKET")
 	}
+	if a.remote == "" && a.socket == "" {
+		a.remote = os.Getenv("BELAY_SERVER")
+	}
 	a.engine = client.New(a.socket)
+	if a.remote != "" {
+		if err := a.connect(); err != nil {
+			return err
+		}
+	}
 	switch a.output {
 	case "table", "json", "yaml", "jsonl":
 	default:

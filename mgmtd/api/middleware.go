@@ -72,6 +72,7 @@ func (s *Server) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		if r.Body == nil || r.Body == http.NoBody || r.Method == http.MethodGet || r.Method == http.MethodHead {
+			unhurried(c)
 			return next(c)
 		}
 		if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
@@ -99,8 +100,15 @@ func (s *Server) readBody(next echo.HandlerFunc) echo.HandlerFunc {
 			r.Header.Set("Content-Type", "application/json")
 		}
 		r.Body = io.NopCloser(bytes.NewReader(b))
+		unhurried(c)
 		return next(c)
 	}
+}
+
+// unhurried lifts the limit on the time in which a request must have arrived, once it
+// has: after it, net/http would end the context of a handler that still works.
+func unhurried(c echo.Context) {
+	_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Time{})
 }
 
 // strangerBodyMaxBytes bounds the body of who has not logged in.

@@ -79,7 +79,16 @@ func (s *Server) readRoutes() {
 	}
 	register(s, get("/v1/status", "status", "state", "The state of everything, with reasons and alarms", "read", "cluster"),
 		func(_ context.Context, _ *call, in *Conditional) (*tagged[*status.Summary], error) {
-			return show(s, in, nil, func(v *view.View) (*status.Summary, error) { return v.Summary, nil })
+			return show(s, in, nil, func(v *view.View) (*status.Summary, error) {
+				if v.Problem != nil {
+					return v.Summary, nil
+				}
+				// The engine tells of every change: this is how it is now, and ages
+				// count from now.
+				now := *v.Summary
+				now.Time = s.now().UTC()
+				return &now, nil
+			})
 		})
 	register(s, get("/v1/config", "config", "configuration", "The configuration with its generation, which is also its ETag", "read", "cluster"),
 		func(_ context.Context, _ *call, in *Conditional) (*tagged[*api.Config], error) {

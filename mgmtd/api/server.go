@@ -159,6 +159,7 @@ type op struct {
 func register[I, O any](s *Server, o op, h func(ctx context.Context, k *call, in *I) (*O, error)) {
 	d := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: o.path, Summary: o.text, Tags: []string{o.tag}, DefaultStatus: o.status, MaxBodyBytes: bodyMaxBytes,
+		BodyReadTimeout: -1, // readBody has read it; huma's limit would end the context of a handler that still works
 	}
 	if o.public {
 		d.Security = []map[string][]string{}

@@ -155,12 +155,14 @@ func (a *Authenticator) Begin(ctx context.Context, s *Subject, client string) (*
 	actor := s.Actor()
 	actor.Session = e.ID
 	ch := &api.DocumentChange{Actor: actor, Action: "login", Object: "session/" + e.ID, Details: details, Put: []api.Document{doc}, Delete: drop}
-	rev, err := a.change(ctx, ch)
+	kctx, cancel := context.WithTimeout(ctx, keepMax)
+	rev, err := a.change(kctx, ch)
+	cancel()
 	p, ok := errors.AsType[*api.Problem](err)
 	switch {
 	case err == nil:
 		e.rev = rev
-	case ok && (p.Code == api.CodeStore || p.Code == api.CodeNoQuorum || p.Code == api.CodeNoCluster || p.Code == api.CodeNotRunning):
+	case ok && ctx.Err() == nil && (p.Code == api.CodeTimeout || p.Code == api.CodeStore || p.Code == api.CodeNoQuorum || p.Code == api.CodeNoCluster || p.Code == api.CodeNotRunning):
 		// Who can log in must be able to see what is wrong, even now.
 		e.Local, e.Expires = true, now.Add(min(localLife, a.opts.Life))
 		a.opts.Log.Warn("a session of this node alone began", "user", s.User, "err", err)
@@ -174,6 +176,10 @@ func (a *Authenticator) Begin(ctx context.Context, s *Subject, client string) (*
 	}
 	return &Begun{Secret: secret, Session: e.Session}, nil
 }
+
+// keepMax is how long a log-in waits for the store before it begins a session of this
+// node alone.
+const keepMax = 5 * time.Second
 
 // room names the sessions to be ended so that one more of the user has its place.
 func (a *Authenticator) room(user string) ([]string, error) {
