@@ -53,6 +53,7 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			k.id = newID()
 		}
 		c.Response().Header().Set("X-Request-Id", k.id)
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callKey{}, k)))
 		now := s.now()
 		switch scheme, bearer, ok := strings.Cut(r.Header.Get("Authorization"), " "); {
 		case ok && strings.EqualFold(scheme, "Bearer"):
@@ -77,7 +78,6 @@ func (s *Server) identify(next echo.HandlerFunc) echo.HandlerFunc {
 				}
 			}
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), callKey{}, k)))
 		return next(c)
 	}
 }

@@ -82,16 +82,16 @@ func (s *Server) matched(ctx context.Context, k *call, m *Match, ch *api.Change)
 
 // ObjectPath names a document of the configuration.
 type ObjectPath struct {
-	Kind string `path:"kind" enum:"node,resource,constraint,fence-device,fence-topology,quorum-device,ticket,role,role-binding"`
+	Kind Kind   `path:"kind"`
 	ID   string `path:"id" maxLength:"200"`
 }
 
-func (o *ObjectPath) object() string { return o.Kind + "/" + o.ID }
+func (o *ObjectPath) object() string { return string(o.Kind) + "/" + o.ID }
 
 type configItem struct {
-	Kind     string `json:"kind"`
-	ID       string `json:"id"`
-	Document any    `json:"document"`
+	Kind     Kind            `json:"kind"`
+	ID       string          `json:"id"`
+	Document json.RawMessage `json:"document"`
 }
 
 // configRoutes are the reads of documents of the configuration.
@@ -99,11 +99,11 @@ func (s *Server) configRoutes() {
 	register(s, op{method: http.MethodGet, path: "/v1/config/{kind}", id: "listConfig", tag: "configuration", text: "The documents of one kind", action: "read", object: "{kind}/*"},
 		func(_ context.Context, _ *call, in *struct {
 			Page
-			Kind string `path:"kind" enum:"node,resource,constraint,fence-device,fence-topology,quorum-device,ticket,role,role-binding"`
+			Kind Kind `path:"kind"`
 		},
 		) (*tagged[listAnswer[configItem]], error) {
 			return show(s, &in.Conditional, generationTag, func(v *view.View) (listAnswer[configItem], error) {
-				docs := documentsOf(v.Config.Config, in.Kind)
+				docs := s.documentsOf(v, string(in.Kind))
 				rows := make([]configItem, 0, len(docs))
 				for id, d := range docs {
 					rows = append(rows, configItem{in.Kind, id, d})
@@ -118,9 +118,9 @@ func (s *Server) configRoutes() {
 			Conditional
 			ObjectPath
 		},
-		) (*tagged[any], error) {
-			return show(s, &in.Conditional, generationTag, func(v *view.View) (any, error) {
-				docs := documentsOf(v.Config.Config, in.Kind)
+		) (*tagged[json.RawMessage], error) {
+			return show(s, &in.Conditional, generationTag, func(v *view.View) (json.RawMessage, error) {
+				docs := s.documentsOf(v, string(in.Kind))
 				d, ok := docs[in.ID]
 				if !ok {
 					return nil, api.NewProblem(api.CodeNotFound, fmt.Sprintf("there is no %s %q", in.Kind, in.ID))

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -198,36 +199,24 @@ func part[T any](s *Server, noun, id, text string, get func(*status.Summary) *T)
 		})
 }
 
-// documentsOf lists the documents of the configuration of one kind, by id.
-func documentsOf(c *cib.Config, kind string) map[string]any {
-	out := map[string]any{}
-	switch kind {
-	case "node":
-		fill(out, c.Nodes)
-	case "resource":
-		fill(out, c.Resources)
-	case "constraint":
-		fill(out, c.Constraints)
-	case "fence-device":
-		fill(out, c.FenceDevices)
-	case "fence-topology":
-		fill(out, c.FenceTopology)
-	case "quorum-device":
-		fill(out, c.QuorumDevices)
-	case "ticket":
-		fill(out, c.Tickets)
-	case "role":
-		fill(out, c.Roles)
-	case "role-binding":
-		fill(out, c.RoleBindings)
-	default:
-		return nil
-	}
-	return out
+// documents are the documents of a configuration in JSON, made once for all readers.
+type documents struct {
+	of   *api.Config
+	docs map[string]json.RawMessage // by key of the store
 }
 
-func fill[T any](out map[string]any, in map[string]*T) {
-	for id, v := range in {
-		out[id] = v
+// documentsOf lists the documents of the configuration of one kind, by id.
+func (s *Server) documentsOf(v *view.View, kind string) map[string]json.RawMessage {
+	d := s.docs.Load()
+	if d == nil || d.of != v.Config {
+		d = &documents{v.Config, cib.Documents(v.Config.Config)}
+		s.docs.Store(d)
 	}
+	out := map[string]json.RawMessage{}
+	for key, doc := range d.docs {
+		if id, ok := strings.CutPrefix(key, cib.KeyConfig+kind+"/"); ok {
+			out[id] = doc
+		}
+	}
+	return out
 }

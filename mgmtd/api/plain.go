@@ -167,7 +167,7 @@ func (s *Server) operations() []docTag {
 		}
 	}
 	var out []docTag
-	for _, name := range []string{"session", "state", "streams", "operations", "configuration", "approvals", "cluster"} {
+	for _, name := range []string{"session", "state", "streams", "operations", "configuration", "approvals", "audit", "cluster"} {
 		slices.SortFunc(tags[name], func(a, b docOp) int {
 			if c := strings.Compare(a.Path, b.Path); c != 0 {
 				return c

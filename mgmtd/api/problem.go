@@ -23,6 +23,15 @@ type Problem struct {
 	Request string `json:"request,omitempty"` // id of the request, as in X-Request-Id
 }
 
+// notModified is the answer to a reader who has what there is.
+type notModified struct{}
+
+// GetStatus returns 304.
+func (notModified) GetStatus() int { return http.StatusNotModified }
+
+// Error says it in words.
+func (notModified) Error() string { return "not modified" }
+
 // GetStatus returns the HTTP status.
 func (p *Problem) GetStatus() int { return p.Status }
 
@@ -101,6 +110,13 @@ var useOurProblems = sync.OnceFunc(func() {
 			}
 		}
 		return problemOf(p)
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, text string, errs ...error) huma.StatusError {
+		err := huma.NewError(status, text, errs...)
+		if p, ok := errors.AsType[*Problem](err); ok && ctx != nil {
+			p.Request = requestID(ctx.Context())
+		}
+		return err
 	}
 })
 

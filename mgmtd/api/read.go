@@ -50,7 +50,7 @@ func show[T any](s *Server, in *Conditional, tag func(*view.View) string, f func
 	if tag != nil {
 		out.ETag = tag(v)
 		if matches(in.IfNoneMatch, out.ETag) {
-			return nil, huma.ErrorWithHeaders(huma.Status304NotModified(), http.Header{"ETag": {out.ETag}})
+			return nil, huma.ErrorWithHeaders(notModified{}, http.Header{"ETag": {out.ETag}})
 		}
 	}
 	if age := v.Age(s.now()); age > 0 {
@@ -80,13 +80,12 @@ func (s *Server) readRoutes() {
 	register(s, get("/v1/status", "status", "state", "The state of everything, with reasons and alarms", "read", "cluster"),
 		func(_ context.Context, _ *call, in *Conditional) (*tagged[*status.Summary], error) {
 			return show(s, in, nil, func(v *view.View) (*status.Summary, error) {
-				if v.Problem != nil {
-					return v.Summary, nil
-				}
-				// The engine tells of every change: this is how it is now, and ages
-				// count from now.
 				now := *v.Summary
-				now.Time = s.now().UTC()
+				if v.Age(s.now()) == 0 {
+					// The engine tells of every change: this is how it is now, and ages
+					// count from now.
+					now.Time = s.now().UTC()
+				}
 				return &now, nil
 			})
 		})

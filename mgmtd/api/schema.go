@@ -67,3 +67,16 @@ func (anyDocument) Schema(huma.Registry) *huma.Schema {
 }
 
 func typeOf[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+// Kind is a kind of document of the configuration.
+type Kind string
+
+// Schema lists the kinds.
+func (Kind) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString}
+	for _, k := range cib.ObjectKinds() {
+		s.Enum = append(s.Enum, k)
+	}
+	s.PrecomputeMessages()
+	return s
+}

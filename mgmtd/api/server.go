@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -38,6 +39,9 @@ type Engine interface {
 	Token(ctx context.Context, r *api.TokenRequest) (*api.Token, error)
 	Backup(ctx context.Context, r *api.BackupRequest) (*api.Backup, error)
 	SetLogLevel(ctx context.Context, level string) error
+	Audit(ctx context.Context, q *api.AuditQuery) (*api.AuditPage, error)
+	AuditState(ctx context.Context) (*api.AuditState, error)
+	AuditHeld(ctx context.Context) (*api.AuditHeld, error)
 	Init(ctx context.Context, r *api.Init) (*api.Joined, error)
 	Join(ctx context.Context, r *api.Join) (*api.Joined, error)
 }
@@ -75,6 +79,7 @@ type Server struct {
 	metrics *metrics
 	streams atomic.Int64
 	cached  atomic.Pointer[encoded]
+	docs    atomic.Pointer[documents]
 	done    chan struct{} // closed by Stop: streams end
 }
 
@@ -142,6 +147,7 @@ func (s *Server) routes() {
 	s.actionRoutes()
 	s.approvalRoutes()
 	s.clusterRoutes()
+	s.auditRoutes()
 	s.plainRoutes()
 }
 
@@ -186,6 +192,9 @@ func register[I, O any](s *Server, o op, h func(ctx context.Context, k *call, in
 	}}
 	huma.Register(s.huma, d, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, callOf(ctx), in)
+		if _, ok := errors.AsType[notModified](err); ok {
+			return nil, err
+		}
 		if err != nil {
 			p := problemOf(err)
 			if p.Code == api.CodeDefect {

@@ -148,7 +148,7 @@ func (s *Server) tokenRoutes() {
 		func(ctx context.Context, k *call, in *tokenInput) (*body[tokenAnswer], error) {
 			held := *k.subject
 			held.Roles = s.opts.Door.Roles(held.User, held.Groups)
-			t, secret, err := s.opts.Auth.NewToken(ctx, &held, in.Body.Name, in.Body.Roles, in.Body.Scope, in.Body.Life.D())
+			t, secret, err := s.opts.Auth.NewToken(ctx, &held, s.opts.Door.Usable(held.User, held.Groups), in.Body.Name, in.Body.Roles, in.Body.Scope, in.Body.Life.D())
 			if err != nil {
 				return nil, err
 			}

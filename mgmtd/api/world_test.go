@@ -75,7 +75,8 @@ func (e *fakeEngine) Watch(ctx context.Context, f func(*status.Summary) error) e
 	s := e.summary
 	e.mu.Unlock()
 	for {
-		if err := f(&s); err != nil {
+		fresh := s
+		if err := f(&fresh); err != nil {
 			return err
 		}
 		select {
@@ -249,6 +250,18 @@ func (e *fakeEngine) Token(context.Context, *api.TokenRequest) (*api.Token, erro
 
 func (e *fakeEngine) Backup(context.Context, *api.BackupRequest) (*api.Backup, error) {
 	return &api.Backup{File: "f"}, nil
+}
+
+func (e *fakeEngine) Audit(context.Context, *api.AuditQuery) (*api.AuditPage, error) {
+	return &api.AuditPage{Node: "n1"}, nil
+}
+
+func (e *fakeEngine) AuditState(context.Context) (*api.AuditState, error) {
+	return &api.AuditState{Node: "n1"}, nil
+}
+
+func (e *fakeEngine) AuditHeld(context.Context) (*api.AuditHeld, error) {
+	return &api.AuditHeld{Node: "n1"}, nil
 }
 
 func (e *fakeEngine) SetLogLevel(context.Context, string) error { return nil }

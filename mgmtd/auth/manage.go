@@ -13,8 +13,9 @@ import (
 	"github.com/belay-ha/belay/engine/api"
 )
 
-// NewToken makes an API token for the user who asks. Its roles are some of theirs.
-func (a *Authenticator) NewToken(ctx context.Context, by *Subject, name string, roles, scope []string, life time.Duration) (*Token, string, error) {
+// NewToken makes an API token for the user who asks. Its roles are some of those that
+// they may use; none means all that they hold.
+func (a *Authenticator) NewToken(ctx context.Context, by *Subject, usable []string, name string, roles, scope []string, life time.Duration) (*Token, string, error) {
 	now := time.Now().UTC()
 	bad := func(format string, args ...any) (*Token, string, error) {
 		return nil, "", api.NewProblem(api.CodeBadRequest, fmt.Sprintf(format, args...))
@@ -32,7 +33,7 @@ func (a *Authenticator) NewToken(ctx context.Context, by *Subject, name string, 
 		roles = by.Roles
 	}
 	for _, r := range roles {
-		if !slices.Contains(by.Roles, r) {
+		if !slices.Contains(usable, r) {
 			return nil, "", api.NewProblem(api.CodeForbidden, fmt.Sprintf("you have not the role %s, so a token of yours can't have it", r))
 		}
 	}

@@ -38,7 +38,7 @@ type Subject struct {
 
 // Actor is the subject as the engine records it.
 func (s *Subject) Actor() *api.Actor {
-	return &api.Actor{User: s.User, Via: s.Via, Address: s.Address, Session: s.Session}
+	return &api.Actor{User: s.User, Via: s.Via, Address: s.Address, Session: s.Session, Authn: string(s.Method), Roles: s.Roles}
 }
 
 // Covers reports whether the scope of a token lets it reach an object. An object of

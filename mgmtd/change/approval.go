@@ -125,7 +125,7 @@ func (d *Door) put(ctx context.Context, s *auth.Subject, action, object, name st
 // so that nobody is asked to agree to what can't be done.
 func (d *Door) hold(ctx context.Context, s *auth.Subject, ch *api.Change) error {
 	if edits(ch.Action) {
-		if _, err := d.judge(ctx, s, ch); err != nil {
+		if _, _, err := d.judge(ctx, s, ch); err != nil {
 			return err
 		}
 	}

@@ -40,8 +40,9 @@ type Door struct {
 // enforcer is the rules of one generation, with what they have said already.
 type enforcer struct {
 	*authz.Enforcer
-	mu   sync.RWMutex
-	said map[string]authz.Decision
+	config *cib.Config
+	mu     sync.RWMutex
+	said   map[string]authz.Decision
 }
 
 // saidMax bounds the decisions that are remembered of one generation.
@@ -60,7 +61,7 @@ func (d *Door) SetConfig(c *cib.Config) {
 		d.log.Error("the roles of the configuration can't be used", "err", err)
 		return
 	}
-	d.enforcer.Store(&enforcer{Enforcer: e, said: map[string]authz.Decision{}})
+	d.enforcer.Store(&enforcer{Enforcer: e, config: c, said: map[string]authz.Decision{}})
 }
 
 // Roles lists the roles that somebody holds.
@@ -70,6 +71,26 @@ func (d *Door) Roles(user string, groups []string) []string {
 		return nil
 	}
 	return e.Held(authz.Subject{User: user, Groups: groups}).Roles
+}
+
+// Usable lists the roles that somebody holds, with those that they include: what a
+// token of theirs may be limited to.
+func (d *Door) Usable(user string, groups []string) []string {
+	e := d.enforcer.Load()
+	if e == nil {
+		return nil
+	}
+	all := d.Roles(user, groups)
+	for i := 0; i < len(all); i++ { // it grows
+		if r := e.config.AccessRoleOf(all[i]); r != nil {
+			for _, name := range r.Includes {
+				if !slices.Contains(all, name) {
+					all = append(all, name)
+				}
+			}
+		}
+	}
+	return all
 }
 
 func subject(s *auth.Subject) authz.Subject {
@@ -139,6 +160,14 @@ func (d *Door) refuse(ctx context.Context, s *auth.Subject, action, object strin
 	return p
 }
 
+// Record notes that somebody did something that changes nothing and is worth a record,
+// such as reading the audit log. What can't be recorded does not happen.
+func (d *Door) Record(ctx context.Context, s *auth.Subject, action, object string) error {
+	actor := s.Actor()
+	actor.Rule = d.Can(s, action, object).Rule
+	return d.engine.Note(ctx, &api.Note{Actor: actor, Action: action, Object: object, Result: "success"})
+}
+
 // editTriesMax is how often a change without an expected generation is tried when
 // others change the configuration at the same time.
 const editTriesMax = 4
@@ -150,9 +179,11 @@ func (d *Door) Change(ctx context.Context, s *auth.Subject, ch *api.Change) (*ap
 		return d.dryRun(ctx, s, ch)
 	}
 	if !edits(ch.Action) {
-		if err := d.Require(ctx, s, string(ch.Action), ch.Object); err != nil {
-			return nil, err
+		dec := d.Can(s, string(ch.Action), ch.Object)
+		if !dec.Allowed {
+			return nil, d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
 		}
+		ch.Actor.Rule = dec.Rule
 	}
 	if d.needsSecond(ch.Action) {
 		return nil, d.hold(ctx, s, ch)
@@ -172,12 +203,14 @@ func (d *Door) commit(ctx context.Context, s *auth.Subject, ch *api.Change) (*ap
 		return d.engine.Change(ctx, ch)
 	}
 	for try := 1; ; try++ {
-		base, err := d.judge(ctx, s, ch)
+		base, rule, err := d.judge(ctx, s, ch)
 		if err != nil {
 			return nil, err
 		}
 		once := *ch
-		once.ExpectedGeneration = base
+		actor := *s.Actor()
+		actor.Rule = rule
+		once.Actor, once.ExpectedGeneration = &actor, base
 		out, err := d.engine.Change(ctx, &once)
 		p, ok := errors.AsType[*api.Problem](err)
 		if ok && p.Code == api.CodeConflict && ch.ExpectedGeneration == 0 && ch.PlanToken == "" && try < editTriesMax {
@@ -188,15 +221,15 @@ func (d *Door) commit(ctx context.Context, s *auth.Subject, ch *api.Change) (*ap
 }
 
 // judge simulates an edit and looks at every object that it would change. It returns
-// the generation that it was simulated on.
-func (d *Door) judge(ctx context.Context, s *auth.Subject, ch *api.Change) (uint64, error) {
+// the generation that it was simulated on, and the rule that allows it.
+func (d *Door) judge(ctx context.Context, s *auth.Subject, ch *api.Change) (uint64, string, error) {
 	e := d.enforcer.Load()
 	if e == nil {
-		return 0, api.NewProblem(api.CodeStore, "the roles of the cluster are not known yet")
+		return 0, "", api.NewProblem(api.CodeStore, "the roles of the cluster are not known yet")
 	}
 	// Who may do nothing of that kind learns nothing about what there is.
 	if dec := d.Can(s, "simulate", ch.Object); !dec.Allowed {
-		return 0, d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
+		return 0, "", d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
 	}
 	trial := *ch
 	trial.DryRun, trial.RequestID = true, ""
@@ -205,9 +238,9 @@ func (d *Door) judge(ctx context.Context, s *auth.Subject, ch *api.Change) (uint
 		// What can't be simulated is not made either. Whether the caller might have
 		// made it is asked all the same, so that a refusal looks like one.
 		if dec := d.Can(s, string(ch.Action), ch.Object); !dec.Allowed && ch.Action != api.ActionApply && ch.Action != api.ActionRollback {
-			return 0, d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
+			return 0, "", d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
 		}
-		return 0, err
+		return 0, "", err
 	}
 	dec := e.CanChange(subject(s), string(ch.Action), ch.Object, sim.Changes)
 	for _, c := range sim.Changes {
@@ -216,12 +249,12 @@ func (d *Door) judge(ctx context.Context, s *auth.Subject, ch *api.Change) (uint
 		}
 	}
 	if !dec.Allowed {
-		return 0, d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
+		return 0, "", d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
 	}
 	if len(sim.Changes) > 0 {
-		return sim.Generation - 1, nil
+		return sim.Generation - 1, dec.Rule, nil
 	}
-	return sim.Generation, nil
+	return sim.Generation, dec.Rule, nil
 }
 
 // dryRun simulates for who may see what would happen.
