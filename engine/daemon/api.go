@@ -550,8 +550,20 @@ func (d *Daemon) postLog(_ context.Context, c *caller, r *http.Request) (any, er
 	if err := body(r, &l); err != nil {
 		return nil, err
 	}
-	if err := d.opts.Level.UnmarshalText([]byte(l.Level)); err != nil {
-		return nil, api.NewProblem(api.CodeBadRequest, "a log level is debug, info, warn or error")
+	set := func() error {
+		if err := d.opts.Level.UnmarshalText([]byte(l.Level)); err != nil {
+			return api.NewProblem(api.CodeBadRequest, "a log level is debug, info, warn or error")
+		}
+		return nil
+	}
+	var err error
+	if e := d.engine.Load(); e != nil { // before there is a cluster there is no audit log
+		err = e.audited(c.Actor, "log-level", "node/"+e.local.Node, &l, set)
+	} else {
+		err = set()
+	}
+	if err != nil {
+		return nil, err
 	}
 	d.log.Info("the log level was set", "to", l.Level, "by", c.User)
 	return l, nil

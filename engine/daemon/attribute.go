@@ -473,7 +473,15 @@ func postAttribute(ctx context.Context, e *engine, c *caller, r *http.Request) (
 	}
 	a.Node = cmpOr(a.Node, e.local.Node)
 	if !a.Permanent {
-		_, err := e.setAttribute(ctx, &a)
+		// Agents set theirs all the time, by another way: this is somebody's own doing.
+		shown := a
+		if a.Private {
+			shown.Value = cib.Redacted
+		}
+		err := e.audited(c.Actor, "attribute", "node/"+a.Node, &shown, func() error {
+			_, err := e.setAttribute(ctx, &a)
+			return err
+		})
 		return a, err
 	}
 	_, err := e.setPermanent(ctx, c.Actor, &a)

@@ -501,10 +501,17 @@ func getAuditHeld(ctx context.Context, e *engine, c *caller, _ *http.Request) (a
 }
 
 // audited does something that is no change of the configuration between an intent
-// and an outcome.
-func (e *engine) audited(actor api.Actor, action, object string, do func() error) error {
+// and an outcome. what says more than action and object do; it must hold no secret.
+func (e *engine) audited(actor api.Actor, action, object string, what any, do func() error) error {
 	c := &changing{engine: e, actor: actor, Change: &api.Change{Action: api.Action(action), Object: object, RequestID: newID()}}
 	p := &prepared{base: cib.Empty(), result: &api.ChangeResult{}}
+	if what != nil {
+		b, err := json.Marshal(what)
+		if err != nil {
+			return fmt.Errorf("record %s of %s: %w", action, object, err)
+		}
+		p.result.Changes = []cib.Changed{{Key: object, After: b}}
+	}
 	if err := c.intend(p); err != nil {
 		return err
 	}

@@ -130,3 +130,37 @@ func TestCheckpoint(t *testing.T) {
 		t.Errorf("one node has the witnesses %v", w)
 	}
 }
+
+// What changes no configuration is recorded, too; what nobody may see is not in the
+// log, whichever way it came.
+func TestAuditHasNoSecrets(t *testing.T) {
+	t.Parallel()
+	d := newTestCluster(t)
+	const secret = "hunter2-geheim"
+	d.apply(`{"fence-devices": {"f": {"agent": "fence_ipmilan", "targets": {"n1": ""}, "parameters": {"ip": "127.0.0.1", "username": "admin", "password": "` + secret + `"}}}}`)
+	d.apply(`{"fence-devices": {"f": {"agent": "fence_ipmilan", "targets": {"n1": ""}, "parameters": {"ip": "127.0.0.1", "username": "admin", "password": "` + secret + `2"}}}}`)
+	_ = d.post("/v1/change", &api.Change{Action: api.ActionCreate, Object: "fence-device/f", Value: json.RawMessage(`{"agent": "fence_ipmilan", "parameters": {"password": "` + secret + `3"}}`)}, nil)
+	_ = d.post("/v1/change", &api.Change{Action: api.ActionCreate, Object: "fence-device/g", Value: json.RawMessage(`{"agent": "fence_ipmilan", "passwort": "` + secret + `4"}`)}, nil)
+	must(t, d.post("/v1/attribute", &api.Attribute{Name: "a", Value: secret + "5", Private: true}, nil))
+	must(t, d.post("/v1/attribute", &api.Attribute{Name: "b", Value: "seen"}, nil))
+	must(t, d.post("/v1/log", &api.LogLevel{Level: "info"}, nil))
+	var token api.Token
+	must(t, d.post("/v1/token", &api.TokenRequest{}, &token))
+	for action, want := range map[string]string{"attribute": "seen", "log-level": "info", "token": ""} {
+		r := d.records("?phase=intent&action=" + action)
+		if len(r) == 0 || !bytes.Contains(r[len(r)-1].Changes, []byte(want)) {
+			t.Errorf("%s: %+v", action, r)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(d.path(dirAudit), "audit-*.jsonl"))
+	must(t, err)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		must(t, err)
+		for _, s := range []string{secret, token.Token} {
+			if i := bytes.Index(b, []byte(s)); i >= 0 {
+				t.Errorf("a secret is in the log: ...%s", b[max(0, i-200):i+len(s)])
+			}
+		}
+	}
+}

@@ -198,7 +198,7 @@ func postBackup(ctx context.Context, e *engine, c *caller, r *http.Request) (any
 		return nil, err
 	}
 	var out *api.Backup
-	err := e.audited(c.Actor, "backup", "cluster", func() (err error) {
+	err := e.audited(c.Actor, "backup", "cluster", &in, func() (err error) {
 		out, err = e.backup(ctx, in.File)
 		return err
 	})
