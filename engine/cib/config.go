@@ -50,6 +50,8 @@ type Options struct {
 	MaintenanceMode   bool           `json:"maintenance-mode,omitempty"`   // nothing is started, stopped or monitored
 	StopAllResources  bool           `json:"stop-all-resources,omitempty"` // every resource is stopped
 	StopOrphans       *bool          `json:"stop-orphan-resources,omitempty"`
+	ShutdownLock      bool           `json:"shutdown-lock,omitempty"`          // what ran on a node that is shut down is not started elsewhere
+	ShutdownLockLimit Duration       `json:"shutdown-lock-limit,omitzero"`     // for how long; default 0: until the node is back
 	StartFailureFatal *bool          `json:"start-failure-is-fatal,omitempty"` // default true: one failed start bans the node
 	StartupProbes     *bool          `json:"enable-startup-probes,omitempty"`  // default true
 	BatchLimit        int            `json:"batch-limit,omitempty"`            // actions in flight in the cluster; default 200

@@ -700,6 +700,9 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 // own returns a history of our own to change: snapshots share the stored one.
 func (m *Manager) own(in *instance, a *cib.Action) *cib.History {
 	h := &cib.History{Instance: a.Instance, Resource: a.Resource, Agent: a.Agent}
+	if old := m.stored[a.Instance]; in.history == nil && old != nil && old.BootID != m.bootID {
+		h.Ops = keptFor(old) // over a reboot
+	}
 	if in.history != nil {
 		c := *in.history
 		h = &c
@@ -712,6 +715,18 @@ func (m *Manager) own(in *instance, a *cib.Action) *cib.History {
 	h.BootID, h.Incarnation = m.bootID, m.incarnation
 	in.history = h
 	return h
+}
+
+// keptFor returns the stop that keeps an instance for this node while it is away,
+// as shutdown-lock says.
+func keptFor(h *cib.History) []cib.OpResult {
+	for _, op := range h.Ops {
+		if op.Op == cib.OpStop && op.Why.Rule == "shutdown-lock" {
+			op.Seq = 0
+			return []cib.OpResult{op}
+		}
+	}
+	return nil
 }
 
 // Failed reports whether a result is a failure. A probe that finds the instance

@@ -119,6 +119,9 @@ func (im *importer) importHistory(host *host, e *element) {
 	if len(h.Ops) == 0 {
 		return // nothing is known
 	}
+	if since, ok := parseEpoch(e.attr("shutdown-lock")); ok { // the stop is the lock here
+		h.Ops = append(h.Ops, cib.OpResult{Seq: uint64(len(h.Ops) + 1), Op: cib.OpStop, Status: cib.OpDone, Ended: since, Why: cib.Why{Cause: "its node was shut down", Rule: "shutdown-lock"}})
+	}
 	im.countFailures(host, base, number, h)
 	all := im.Snapshot.Status.Histories[host.name]
 	if all == nil {

@@ -97,6 +97,12 @@ func (im *importer) option(o *cib.Options, name, value string) bool {
 		return setPlainBool(&o.StopAllResources, value)
 	case "stop-removed-resources":
 		return setBool(&o.StopOrphans, value)
+	case "shutdown-lock":
+		return setPlainBool(&o.ShutdownLock, value)
+	case "shutdown-lock-limit":
+		d, ok := parseDuration(value)
+		o.ShutdownLockLimit = d
+		return ok
 	case "start-failure-is-fatal":
 		return setBool(&o.StartFailureFatal, value)
 	case "enable-startup-probes":

@@ -166,6 +166,9 @@ func (u *state) stopRule(r *rsc) (text, rule string) {
 	if r.settings.targetRole == cib.RoleStopped {
 		return "target-role is Stopped", "target-role"
 	}
+	if text := u.lockReason(r); text != "" {
+		return text, lockRule
+	}
 	if text := u.noQuorumReason(r); text != "" {
 		return text, noQuorumRule
 	}

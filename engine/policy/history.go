@@ -152,7 +152,7 @@ func (u *state) unpackHistory(n *node, l *ledger, h *cib.History, p *cib.Pending
 		if h != nil {
 			f := &fact{node: n.index, role: cib.RoleStopped, history: h, dead: true}
 			u.replay(l, f)
-			if f.role > cib.RoleStopped || f.out != nil {
+			if f.role > cib.RoleStopped || f.out != nil || u.opt.ShutdownLock && lockingStop(h) != nil {
 				l.facts = append(l.facts, f)
 			}
 		}

@@ -24,6 +24,7 @@ type node struct {
 	usable      bool   // what is not there yet may be placed on it
 	lost        bool   // what ran there may still run, until a proof
 	joining     bool   // it is about to become a member: what runs there will be known soon
+	leaving     bool   // it is being shut down
 	frozen      bool   // its engine restarts, or nothing is decided about it: nothing is done there
 	maintenance bool
 	health      cib.Score // what the node-health-strategy makes of its health attributes
@@ -159,7 +160,7 @@ func (u *state) unpackMember(n *node, state cib.NodeState, member *cib.Member) {
 	}
 	switch {
 	case state == cib.NodeLeaving || member != nil && member.Shutdown:
-		n.why = "leaves the cluster"
+		n.why, n.leaving = "leaves the cluster", true
 	case n.cfg.Arbiter:
 		n.why = "is an arbiter, which hosts nothing"
 	case n.cfg.Standby:

@@ -20,6 +20,7 @@ func (p *placer) place() *graph.Placement {
 	p.applyAdvice()     // what the external program says
 	p.applyLocations()  // what the administrator wants of each node
 	p.applyHealth()     // nodes that are not well
+	p.applyLocks()      // what a node that was shut down keeps
 	p.applyFailures()   // nodes that a resource may not use any more
 	p.applyStickiness() // it rather stays where it is
 	p.banUnfit()        // what can't be on a remote node or guest

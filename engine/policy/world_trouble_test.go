@@ -21,6 +21,9 @@ func (w *world) parseTrouble(word string, f []string) (bool, error) {
 		d, err := time.ParseDuration(interval)
 		w.result(f[1], f[0], op, d, cib.OK, cib.OK, cib.OpDone)
 		return true, err
+	case "locked": // INSTANCE NODE: it was stopped when its node was shut down
+		w.result(f[1], f[0], cib.OpStop, 0, cib.OK, cib.OK, cib.OpDone).Why = cib.Why{Cause: "its node was shut down", Rule: "shutdown-lock"}
+		return true, nil
 	case "quorum": // held, lost or never
 		q, ok := map[string]cib.PartitionQuorum{"held": cib.QuorumHeld, "lost": cib.QuorumLost, "never": cib.QuorumNever}[f[0]]
 		if !ok {
@@ -65,6 +68,10 @@ func (w *world) migration(op, instance, node, peer, outcome string) {
 func parseTroubleOption(o *cib.Options, k, v string) error {
 	var err error
 	switch k {
+	case "shutdown-lock":
+		o.ShutdownLock = true
+	case "shutdown-lock-limit":
+		o.ShutdownLockLimit, err = cib.ParseDuration(v)
 	case "no-quorum-policy":
 		o.NoQuorumPolicy, err = cib.NoQuorumPolicies.Parse(v)
 	default:
