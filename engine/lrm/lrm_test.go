@@ -49,10 +49,10 @@ func (w *script) do(d *datadriven.TestData) {
 		return def
 	}
 	switch d.Cmd {
-	case "engine": // a new engine of the same boot
+	case "engine": // a new engine, of the same boot unless it says another
 		var n uint64
 		d.ScanArgs(w.t, "incarnation", &n)
-		w.m, w.commits, w.runs = New("n1", n, "boot-a"), nil, nil
+		w.m, w.commits, w.runs = New("n1", n, arg("boot", "boot-a")), nil, nil
 	case "valid":
 		w.m.SetValid(w.now, true)
 	case "invalid":
@@ -64,7 +64,7 @@ func (w *script) do(d *datadriven.TestData) {
 		}
 		_, _ = fmt.Sscan(arg("expect", "0"), &p.Expected)
 		p.Interval, _ = cib.ParseDuration(arg("every", "0"))
-		p.Probe = d.HasArg("probe")
+		p.Probe, p.Peer, p.Why.Rule = d.HasArg("probe"), arg("peer", ""), arg("rule", "")
 		w.rev++
 		p.Rev = w.rev
 		w.pending[p.Instance] = p
@@ -112,7 +112,11 @@ func (w *script) do(d *datadriven.TestData) {
 		w.say("failures %s, engine %d", h.FailCount, h.Incarnation)
 		for i := range h.Ops {
 			o := &h.Ops[i]
-			w.say("  %d %s every %s: %s rc %d failed %t", o.Seq, o.Op, o.Interval, o.Status, o.RC, o.Failed)
+			peer := ""
+			if o.Peer != "" {
+				peer = " peer " + o.Peer
+			}
+			w.say("  %d %s every %s: %s rc %d failed %t%s", o.Seq, o.Op, o.Interval, o.Status, o.RC, o.Failed, peer)
 		}
 		return
 	default:
