@@ -73,6 +73,7 @@ type checker struct {
 	g      *graph.Graph
 	seen   []int32 // by action: the one it was last found to come before, plus one
 	stack  []int
+	later  *state           // as of when all failures have expired; nil where no node is a resource
 	marked int              // the action whose predecessors are marked in seen; -1 none
 	steps  map[string][]int // by instance key: its actions
 	fences map[string]int   // by node
@@ -82,6 +83,9 @@ func newChecker(s *cib.Snapshot, g *graph.Graph) *checker {
 	c := &checker{
 		u: unpack(s, time.Time{}), g: g, seen: make([]int32, len(g.Actions)), marked: -1,
 		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{},
+	}
+	if c.u.members < len(c.u.nodes) {
+		c.later = unpack(s, endOfTime)
 	}
 	for i := range g.Actions {
 		if a := &g.Actions[i]; a.Op == cib.OpFence {
@@ -251,7 +255,7 @@ func (c *checker) elsewhere(i int, l *ledger, at, except int32) error {
 		active := f != nil && !f.dead && f.role > cib.RoleStopped
 		lost := c.isLost(x)
 		switch {
-		case active && lost && !c.proven(i, x):
+		case active && lost && !c.proven(i, x) && !(c.mayBack(x) && c.waitsFor(i, a.Instance, x.name, cib.OpStop)):
 			return c.fault(i, "does not wait for the fence of %s, where it may run", x.name)
 		case active && x.frozen:
 			return c.fault(i, "does not wait for %s, where it may run", x.name)
@@ -260,7 +264,7 @@ func (c *checker) elsewhere(i int, l *ledger, at, except int32) error {
 			return c.fault(i, "does not wait for the stop on %s, where it may run", x.name)
 		case !l.known[n] && x.member && !lost && !x.cfg.Arbiter && l.rsc != nil && c.u.opt.Probes() && c.u.discovers(l.rsc, x) && !c.waitsFor(i, a.Instance, x.name, cib.OpMonitor):
 			return c.fault(i, "does not wait for the probe on %s", x.name)
-		case !l.known[n] && lost && l.rsc != nil && l.rsc.settings.requires != "nothing" && !c.proven(i, x):
+		case !l.known[n] && lost && l.rsc != nil && l.rsc.settings.requires != "nothing" && !c.proven(i, x) && !c.mayBack(x):
 			return c.fault(i, "does not wait for the fence of %s, whose state is not known", x.name)
 		}
 	}
@@ -289,7 +293,7 @@ func (c *checker) promotable(i int, l *ledger, at int32) error {
 		n := &c.u.nodes[f.node]
 		switch {
 		case f.dead || f.role != cib.RolePromoted || f.node == at:
-		case c.isLost(n) && c.proven(i, n):
+		case c.isLost(n) && (c.proven(i, n) || c.mayBack(n)):
 		case c.waitsFor(i, a.Instance, n.name, cib.OpDemote), c.waitsFor(i, a.Instance, n.name, cib.OpStop):
 		default:
 			promoted++

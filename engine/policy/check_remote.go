@@ -1,6 +1,13 @@
 package policy
 
-import "github.com/belay-ha/belay/engine/cib"
+import (
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// endOfTime is when every failure that can expire has expired.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // proven reports whether an action waits for the proof that a lost node is dead: of
 // a guest that is the stop of what it is inside of, wherever that may run.
@@ -29,6 +36,12 @@ func (c *checker) isLost(n *node) bool {
 	return n.lost || n.remote != nil && fenced
 }
 
+// mayBack reports whether a remote node that is lost by a failure is so no more
+// once the failure has expired. The linter takes no time, so it lets both pass.
+func (c *checker) mayBack(n *node) bool {
+	return n.lost && c.later != nil && int(n.index) >= c.u.members && c.later.nodes[n.index].connected && !c.later.nodes[n.index].lost
+}
+
 // remote: what is done on a remote node is done over its connection, which is up
 // and stays, or comes up before.
 func (c *checker) remote(i int, n *node) error {
@@ -41,8 +54,8 @@ func (c *checker) remote(i int, n *node) error {
 	switch {
 	case start >= 0 && c.waits(i, start):
 		return nil
-	case n.connected && !c.isLost(n) && (start < 0 || !goesUp(a.Op)):
-		if goesUp(a.Op) && !n.usable && a.InFlight == "" {
+	case (n.connected && !c.isLost(n) || c.mayBack(n)) && (start < 0 || !goesUp(a.Op)):
+		if goesUp(a.Op) && !n.usable && !c.mayBack(n) && a.InFlight == "" {
 			return c.fault(i, "is on a node that is not to be used: it %s", n.why)
 		}
 		return nil

@@ -385,13 +385,15 @@ func (u *state) replayFailure(l *ledger, f *fact, op *cib.OpResult) {
 		if f.history.FailCount > 0 && f.history.LastFailure.After(op.Ended) {
 			expires = f.history.LastFailure.Add(timeout) // none of them ends before the last one does
 		}
-		if !u.now.Before(expires) && (f.history.FailCount == 0 || !f.history.LastFailure.IsZero()) {
-			return
+		switch expired := !u.now.Before(expires) && (f.history.FailCount == 0 || !f.history.LastFailure.IsZero()); {
+		case !expired:
+			u.changesAt(expires)
+			if r.reconnect > 0 && !probe && op.Op != cib.OpStart {
+				f.reset = op
+			}
+		case r.connects == nowhere:
+			return // that a connection is broken does not expire, only that it stays down
 		}
-		u.changesAt(expires)
-	}
-	if r.reconnect > 0 && !probe && op.Op != cib.OpStart {
-		f.reset = op
 	}
 	u.banAfter(f, op)
 	if probe && f.role <= cib.RoleStopped {

@@ -266,6 +266,9 @@ func (b *planner) mayMigrate(r *rsc, t int32) *fact {
 	if !r.settings.migrates || r.clone != nil || r.orphan || t == nowhere || b.left[r.index] || !b.reachable(t) {
 		return nil
 	}
+	if b.recovers(r).Cause != "" {
+		return nil // to stop it is what it takes
+	}
 	if x := r.transfer; x != nil {
 		if len(r.active) == 2 && x.to.node == t && b.reachable(x.from.node) && x.from.failed == nil && x.to.failed == nil {
 			return x.from

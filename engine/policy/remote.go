@@ -206,6 +206,8 @@ func (u *state) unfit(r *rsc, n *node) string {
 	case n.kind == kindCluster:
 	case r.connects != nowhere:
 		return "connections run on cluster nodes"
+	case r.guest != nowhere && n.kind == kindGuest:
+		return "what is a guest itself does not run inside of another one"
 	case r.guest != nowhere && r.part != partContainer:
 		return "guests run on cluster nodes"
 	case strings.HasPrefix(r.agent, "stonith:"):
