@@ -38,10 +38,14 @@ const (
 // truth is what the checks remember of a machine. Times are the machine's own
 // steady clock where the machine's own clock decides.
 type truth struct {
-	majority bool      // it reaches a majority of the voters' engines
-	majSince int64     // world time of the last change of majority
-	majEnd   time.Time // own clock: when it last had one, in this boot; zero: never
-	calm     int64     // world time since when nothing was wrong with it
+	majority bool  // it reaches a majority of the voters' engines
+	majSince int64 // world time of the last change of majority
+	// grantUntil is until when it has an arbitrator's grant, on its own clock, and
+	// grantAt when it was told so last.
+	grantUntil time.Time
+	grantAt    int64
+	majEnd     time.Time // own clock: when it last had one, in this boot; zero: never
+	calm       int64     // world time since when nothing was wrong with it
 
 	in           bool   // the newest view has this incarnation
 	inSince      int64  // world time
@@ -159,7 +163,7 @@ func (c *checks) mayAct(w *World, e *engine, what string) {
 	t := &m.truth
 	T := w.validity()
 	now := m.steady()
-	if !t.majority && (t.majEnd.IsZero() || now.Sub(t.majEnd) > T) {
+	if !t.majority && !m.granted() && (t.majEnd.IsZero() || now.Sub(t.majEnd) > T) {
 		w.fail(2, "%s: %s, without a majority of the voters for %s (validity is %s)", m.name, what, now.Sub(t.majEnd), T)
 	}
 	if !t.in && t.excludedAt.IsZero() && t.inSince == 0 {
@@ -770,6 +774,9 @@ func (c *checks) deadline(w *World, m *machine) {
 		since = max(since, m.truth.excludedNow)
 	} else {
 		since = max(since, m.truth.majSince)
+	}
+	if m.truth.grantAt > 0 {
+		since = max(since, m.truth.grantAt+int64(arbLease))
 	}
 	limit := o.StopGraceTime() + 10*time.Second + 2*w.validity() + 5*time.Second
 	if time.Duration(w.now-since) < limit {

@@ -14,6 +14,7 @@
 //	store.go     a linearizable store with watches, leases and lost answers
 //	machine.go   power, boots, engines, clocks, pauses, watchdogs
 //	agents.go    resource agents and what really runs
+//	arbitrator.go a real core of belay-quorumd, in worlds of two nodes
 //	devices.go   fence devices and what is really off
 //	admin.go     administrators' changes
 //	check.go     what must never happen, on the ground truth
@@ -26,7 +27,7 @@
 //
 // # What is not modelled
 //
-// Two-voter clusters, quorum devices, changes of the voter set, forced recovery and
+// Quorum devices but belay-quorumd, changes of the voter set, forced recovery and
 // data generations; resource fencing; a watchdog's bound as a proof; live migration;
 // full disks; the daemon's own code. A hypervisor that pauses a machine may freeze the
 // machine's clocks too: such a machine can go on acting, when it is resumed, for as

@@ -55,6 +55,7 @@ type engine struct {
 	inc  uint64
 	boot string
 	node *node.Node
+	arb  *arbClient // nil: it has said nothing to an arbitrator
 
 	wakeAt   int64
 	seen     int64 // revision delivered
@@ -218,6 +219,7 @@ func (m *machine) endEngine() {
 		return
 	}
 	m.engine = nil
+	m.truth.grantUntil = time.Time{}
 	if m.powered {
 		m.w.connectivity()
 	}

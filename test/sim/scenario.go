@@ -44,7 +44,8 @@ const DriftMax = 1000
 
 func pick[T any](r *rand.Rand, choices ...T) T { return choices[r.IntN(len(choices))] }
 
-// Generate draws the scenario of a seed. Nodes 0 means 3 to 7.
+// Generate draws the scenario of a seed. Nodes 0 means 3 to 7. Two nodes have an
+// arbitrator.
 func Generate(seed uint64, nodes int) *Scenario {
 	r := rand.New(rand.NewPCG(seed, 0))
 	if nodes == 0 {
@@ -69,6 +70,7 @@ func Generate(seed uint64, nodes int) *Scenario {
 	case nodes >= 7 && r.IntN(3) == 0:
 		voters = 7
 	}
+	voters = min(voters, nodes)
 	sc.Voters = r.Perm(nodes)[:voters]
 	slices.Sort(sc.Voters)
 	for range nodes {
@@ -173,6 +175,9 @@ func configure(sc *Scenario, r *rand.Rand, large bool) *cib.Config {
 			n.Addresses = append(n.Addresses, fmt.Sprintf("10.%d.%d.%d", l, i/250, i%250+1))
 		}
 		c.Nodes[nodeName(sc, i)] = n
+	}
+	if sc.Nodes == 2 {
+		arbitrated(c)
 	}
 	devices(sc, r, c, large)
 	resources(sc, r, c, large)

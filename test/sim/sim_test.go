@@ -41,6 +41,12 @@ func TestLarge(t *testing.T) {
 	runSeeds(t, Options{From: 1, Seeds: max(1, seeds(t)*50/seedsCI), Nodes: largeNodes})
 }
 
+// TestTwoNodes runs worlds of two nodes with an arbitrator: 500 in CI, for every 40
+// others one.
+func TestTwoNodes(t *testing.T) {
+	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*500/seedsCI), Nodes: 2})
+}
+
 func runSeeds(t *testing.T, o Options) {
 	rep := RunSeeds(o)
 	t.Logf("%d worlds in %s, %.0f a second, %s of virtual time, %d events", rep.Worlds, rep.Took.Round(time.Millisecond),

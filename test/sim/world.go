@@ -29,6 +29,7 @@ type World struct {
 	store    *store
 	devices  map[string]*device
 	admin    admin
+	arb      *arbitrator // nil but in worlds of two nodes
 	checks   checks
 	mutant   *Mutant
 
@@ -154,6 +155,7 @@ func New(sc *Scenario) *World {
 	w.net.init(w)
 	newStore(w)
 	w.initDevices()
+	w.arbitrate()
 	for _, m := range w.machines {
 		w.after(time.Duration(w.bootRand.Int64N(int64(sc.BootSpread)+1)), func() { m.powerOn("cold start") })
 	}
@@ -292,6 +294,10 @@ func (w *World) perform(e *engine, effects []node.Effect) {
 		case node.Journal:
 		case node.Advise:
 			w.afterOn(x.Timeout, e.m, ofEngine, e, func() { e.step(node.Advised{Program: x.Program, Error: "there are no programs here"}) })
+		case node.Consult:
+			if w.arb != nil {
+				w.arb.consult(e, x.Claim)
+			}
 		case node.Remove:
 			w.admin.remove(w, e.m, x.Constraint)
 		case node.Left:

@@ -22,7 +22,7 @@ func run() int {
 		shrink  = flag.Bool("shrink", false, "with -seed: look for the smallest scenario that breaks the same rule")
 		seeds   = flag.Uint64("seeds", 1000, "how many seeds to run")
 		from    = flag.Uint64("from", 1, "the first of them")
-		nodes   = flag.Int("nodes", 0, "nodes of each cluster; 0 means 3 to 7")
+		nodes   = flag.Int("nodes", 0, "nodes of each cluster; 0 means 3 to 7, 2 have an arbitrator")
 		dump    = flag.Bool("dump", false, "with -seed: print what the store has at the end, as JSON")
 		keep    = flag.Int("keep", 1, "go on until so many seeds have failed")
 		mutant  = flag.String("mutant", "", "break the engine on purpose; \"list\" names the ways")
