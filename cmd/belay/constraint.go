@@ -50,6 +50,46 @@ func (a *app) constraintList() *cobra.Command {
 	})
 }
 
+// ruleText says what a rule asks for.
+func ruleText(r *cib.Rule) string {
+	var parts []string
+	for _, e := range r.Expressions {
+		value := e.Value
+		if e.Source == "param" {
+			value = "parameter " + value
+		}
+		parts = append(parts, strings.TrimSpace(e.Attribute+" "+e.Operation+" "+value))
+	}
+	for i := range r.Dates {
+		parts = append(parts, dateText(&r.Dates[i]))
+	}
+	for i := range r.Rules {
+		parts = append(parts, "("+ruleText(&r.Rules[i])+")")
+	}
+	joint := " and "
+	if r.Any {
+		joint = " or "
+	}
+	return strings.Join(parts, joint)
+}
+
+// dateText says when a date is true.
+func dateText(d *cib.Date) string {
+	switch {
+	case d.Operation == "date-spec":
+		return "the date fits"
+	case d.Operation == "gt":
+		return "after " + d.Start
+	case d.Operation == "lt":
+		return "before " + d.End
+	case d.End == "":
+		return "from " + d.Start
+	case d.Start == "":
+		return "until " + d.End
+	}
+	return "from " + d.Start + " until " + d.End
+}
+
 // sentence says what a constraint means.
 func sentence(c *cib.Constraint) string {
 	role := func(r cib.Role) string {
@@ -63,20 +103,16 @@ func sentence(c *cib.Constraint) string {
 		l := c.Location
 		where := "on " + l.Node
 		if l.Rule != nil {
-			var parts []string
-			for _, e := range l.Rule.Expressions {
-				parts = append(parts, strings.TrimSpace(e.Attribute+" "+e.Operation+" "+e.Value))
-			}
-			joint := " and "
-			if l.Rule.Any {
-				joint = " or "
-			}
-			where = "where " + strings.Join(parts, joint)
+			where = "where " + ruleText(l.Rule)
 		}
 		if l.UntilReached {
 			where += ", until it is so"
 		}
-		return fmt.Sprintf("%s%s %s: %s", l.Resource, role(l.Role), where, l.Score)
+		score := l.Score.String()
+		if l.ScoreAttribute != "" {
+			score = "the score in " + l.ScoreAttribute
+		}
+		return fmt.Sprintf("%s%s %s: %s", l.Resource, role(l.Role), where, score)
 	case c.Colocation != nil:
 		k := c.Colocation
 		return fmt.Sprintf("%s%s with %s%s: %s", k.Resource, role(k.Role), k.With, role(k.WithRole), k.Score)

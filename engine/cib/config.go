@@ -389,29 +389,18 @@ type Constraint struct {
 
 // Location says how much a resource wants a node.
 type Location struct {
-	Resource  string `json:"resource"`
-	Node      string `json:"node,omitempty"`
-	Score     Score  `json:"score"`
-	Role      Role   `json:"role,omitzero"`
-	Rule      *Rule  `json:"rule,omitempty"`               // instead of Node: every node on which it is true
-	Discovery string `json:"resource-discovery,omitempty"` // always (default), never, exclusive
+	Resource string `json:"resource"`
+	Node     string `json:"node,omitempty"`
+	Score    Score  `json:"score"`
+	Role     Role   `json:"role,omitzero"`
+	Rule     *Rule  `json:"rule,omitempty"` // instead of Node: every node on which it is true
+	// ScoreAttribute names the node attribute that holds the score, instead of Score.
+	// A node that has none is not to be used.
+	ScoreAttribute string `json:"score-attribute,omitempty"`
+	Discovery      string `json:"resource-discovery,omitempty"` // always (default), never, exclusive
 	// UntilReached removes the constraint once the resource runs on Node: what
 	// "belay move" makes, so that it leaves nothing behind.
 	UntilReached bool `json:"until-reached,omitempty"`
-}
-
-// Rule is true on a node when its expressions are.
-type Rule struct {
-	Any         bool         `json:"any,omitempty"` // or instead of and
-	Expressions []Expression `json:"expressions"`
-}
-
-// Expression compares a node attribute.
-type Expression struct {
-	Attribute string `json:"attribute"`
-	Operation string `json:"operation"`      // eq ne lt gt lte gte defined not_defined
-	Type      string `json:"type,omitempty"` // string (default), integer, number, version
-	Value     string `json:"value,omitempty"`
 }
 
 // Colocation says how much a resource wants to be where another one is.

@@ -367,6 +367,15 @@ func (v *validator) location(p string, l *Location) {
 	v.score(p+".score", l.Score)
 	v.role(p+".role", l.Role, l.Resource)
 	v.oneOf(p+".resource-discovery", l.Discovery, "always", "never", "exclusive")
+	if l.ScoreAttribute != "" {
+		v.values(p+".score-attribute", map[string]string{l.ScoreAttribute: ""}, false)
+		if l.Rule == nil {
+			v.fault(p+".score-attribute", "fits a rule only: with a node, give the score")
+		}
+		if l.Score != 0 {
+			v.fault(p+".score", "the score is in the attribute %s: leave it out", l.ScoreAttribute)
+		}
+	}
 	switch {
 	case l.Node != "" && l.Rule != nil:
 		v.fault(p, "has a node and a rule: choose one")
@@ -380,12 +389,7 @@ func (v *validator) location(p string, l *Location) {
 	if l.Rule == nil {
 		return
 	}
-	if len(l.Rule.Expressions) == 0 {
-		v.fault(p+".rule.expressions", "a rule needs at least one expression")
-	}
-	for i := range l.Rule.Expressions {
-		v.expression(fmt.Sprintf("%s.rule.expressions[%d]", p, i), &l.Rule.Expressions[i])
-	}
+	v.rule(p+".rule", l.Rule, 0)
 }
 
 func (v *validator) expression(p string, e *Expression) {
@@ -397,8 +401,13 @@ func (v *validator) expression(p string, e *Expression) {
 	}
 	v.oneOf(p+".operation", e.Operation, "eq", "ne", "lt", "gt", "lte", "gte", "defined", "not_defined")
 	v.oneOf(p+".type", e.Type, "string", "integer", "number", "version")
+	v.oneOf(p+".value-source", e.Source, "literal", "param")
 	defined := e.Operation == "defined" || e.Operation == "not_defined"
 	switch {
+	case e.Source == "param":
+		if e.Value == "" || defined {
+			v.fault(p+".value", "with value-source param, name the parameter that is compared")
+		}
 	case defined && e.Value != "":
 		v.fault(p+".value", "%s compares with nothing: remove the value", e.Operation)
 	case defined:

@@ -154,8 +154,11 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 		im.noteName(r, r.attr("id"), "score", "%q is no score; the rule has no effect", shorten(r.attr("score")))
 		return
 	}
-	if rule, ok := im.plain(r); ok && by == "" {
-		im.add(id, &cib.Constraint{Location: &cib.Location{Resource: rsc, Rule: rule, Score: score, Role: role, Discovery: discovery}})
+	if rule, ok := im.plain(r); ok && !(asksFor(rule) && im.differs(rsc)) && !strings.HasPrefix(by, "#") {
+		if by != "" {
+			score = 0
+		}
+		im.add(id, &cib.Constraint{Location: &cib.Location{Resource: rsc, Rule: rule, Score: score, ScoreAttribute: by, Role: role, Discovery: discovery}})
 		return
 	}
 	about := &subject{}
@@ -165,7 +168,7 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 		im.pairs(&v, p.e, "meta_attributes", "", nil)
 		about.meta = v.of
 	}
-	im.note(r, cmp.Or(r.attr("id"), e.attr("id")), "rules here compare attributes of nodes with values, and no more: it is carried over as it holds at %s, node by node", im.Now.UTC().Format("2006-01-02 15:04:05"))
+	im.note(r, cmp.Or(r.attr("id"), e.attr("id")), "rules here compare attributes of nodes with values and parameters, and dates, and no more: it is carried over as it holds at %s, node by node", im.Now.UTC().Format("2006-01-02 15:04:05"))
 	for _, h := range im.hosts {
 		about.node = h
 		if p := im.prims[rsc]; p != nil { // parameters may differ from node to node
@@ -180,11 +183,18 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 		if by != "" {
 			text, _ := h.attribute(by)
 			if s, ok = parseScore(text); !ok {
-				continue
+				s = -cib.Infinity
 			}
 		}
 		im.add(id+"-"+h.name, &cib.Constraint{Location: &cib.Location{Resource: rsc, Node: h.name, Score: s, Role: role, Discovery: discovery}})
 	}
+}
+
+// differs reports whether the parameters of a resource are not the same on every
+// node.
+func (im *importer) differs(rsc string) bool {
+	p := im.prims[rsc]
+	return p != nil && slices.ContainsFunc(p.e.all("instance_attributes"), func(e *element) bool { return e.child("rule") != nil })
 }
 
 // set is a resource_set.

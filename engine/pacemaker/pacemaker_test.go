@@ -129,40 +129,59 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestRules: those on node attributes are carried over, those on the time are
-// evaluated.
+// TestRules: what the cluster can say itself is carried over, the rest is evaluated.
 func TestRules(t *testing.T) {
+	inner := cib.Rule{Any: true, Expressions: []cib.Expression{{Attribute: "#uname", Operation: "eq", Value: "n1"}, {Attribute: "rack", Operation: "eq", Value: "x"}}}
 	for _, c := range []struct {
 		rule string
-		want []string // nodes
+		want *cib.Rule // nil: evaluated
 	}{
-		{`<expression id="e" attribute="rack" operation="eq" value="b"/>`, nil}, // a rule here, too
-		{`<date_expression id="e" operation="gt" start="2026-03-01"/>`, []string{"n1", "n2"}},
-		{`<date_expression id="e" operation="lt" end="2026-03-01"/>`, []string{}},
-		{`<date_expression id="e" operation="date_spec"><date_spec id="d" hours="9-16" weekdays="1-5"/></date_expression>`, []string{"n1", "n2"}},
-		{`<date_expression id="e" operation="date_spec"><date_spec id="d" weekdays="6-7"/></date_expression>`, []string{}},
-		{`<date_expression id="e" operation="in_range" start="2026-03-04"><duration id="d" hours="13"/></date_expression>`, []string{"n1", "n2"}},
-		{`<date_expression id="e" operation="in_range" start="2026-03-04"><duration id="d" hours="11"/></date_expression>`, []string{}},
-		{`<rule id="in" boolean-op="or"><expression id="e1" attribute="#uname" operation="eq" value="n1"/><expression id="e2" attribute="rack" operation="eq" value="x"/></rule>`, []string{"n1"}},
-		{`<expression id="e" attribute="#id" operation="eq" value="2"/>`, []string{"n2"}},
+		{`<expression id="e" attribute="rack" operation="eq" value="b"/>`, &cib.Rule{Expressions: []cib.Expression{{Attribute: "rack", Operation: "eq", Value: "b"}}}},
+		{
+			`<expression id="e" attribute="rack" operation="eq" value="place" value-source="param"/>`,
+			&cib.Rule{Expressions: []cib.Expression{{Attribute: "rack", Operation: "eq", Value: "place", Source: "param"}}},
+		},
+		{`<date_expression id="e" operation="gt" start="2026-03-01"/>`, &cib.Rule{Dates: []cib.Date{{Operation: "gt", Start: "2026-03-01T00:00:00Z"}}}},
+		{`<date_expression id="e" operation="lt" end="2026-03-01"/>`, &cib.Rule{Dates: []cib.Date{{Operation: "lt", End: "2026-03-01T00:00:00Z"}}}},
+		{
+			`<date_expression id="e" operation="date_spec"><date_spec id="d" hours="9-16" weekdays="1-5"/></date_expression>`,
+			&cib.Rule{Dates: []cib.Date{{Operation: "date-spec", Spec: &cib.DateSpec{Hours: "9-16", Weekdays: "1-5"}}}},
+		},
+		{
+			`<date_expression id="e" operation="in_range" start="2026-03-04"><duration id="d" hours="13"/></date_expression>`,
+			&cib.Rule{Dates: []cib.Date{{Start: "2026-03-04T00:00:00Z", Duration: &cib.DateDuration{Hours: 13}}}},
+		},
+		{
+			`<rule id="in" boolean-op="or"><expression id="e1" attribute="#uname" operation="eq" value="n1"/><expression id="e2" attribute="rack" operation="eq" value="x"/></rule>`,
+			&cib.Rule{Rules: []cib.Rule{inner}},
+		},
+		{`<expression id="e" attribute="#id" operation="eq" value="2"/>`, nil},
 	} {
 		im := imported(t, wrap("", web, `<rsc_location id="l" rsc="web"><rule id="r" score="7">`+c.rule+`</rule></rsc_location>`, ""))
-		nodes := []string{}
-		plain := false
-		for _, x := range im.Snapshot.Config.Constraints {
-			plain = plain || x.Location.Rule != nil
-			nodes = append(nodes, x.Location.Node)
-		}
-		slices.Sort(nodes)
 		if c.want == nil {
-			if !plain || len(im.Notes) > 0 {
-				t.Errorf("%s was not carried over as a rule: %v", c.rule, im.Notes)
+			x := im.Snapshot.Config.Constraints["l-n2"]
+			if len(im.Snapshot.Config.Constraints) != 1 || x == nil || x.Location.Node != "n2" || !has(im.Notes, "rule", "r", "2026-03-04") {
+				t.Errorf("%s: got %v, notes %v", c.rule, im.Snapshot.Config.Constraints, im.Notes)
 			}
 			continue
 		}
-		if !slices.Equal(nodes, c.want) || !has(im.Notes, "rule", "r", "2026-03-04") {
-			t.Errorf("%s: on %v, want %v; notes %v", c.rule, nodes, c.want, im.Notes)
+		x := im.Snapshot.Config.Constraints["l"]
+		if x == nil || len(im.Notes) > 0 {
+			t.Errorf("%s was not carried over as a rule: %v", c.rule, im.Notes)
+			continue
 		}
+		if d := cmp.Diff(c.want, x.Location.Rule); d != "" {
+			t.Errorf("%s: %s", c.rule, d)
+		}
+	}
+}
+
+// TestScoreAttribute: the score of a rule may be in an attribute.
+func TestScoreAttribute(t *testing.T) {
+	im := imported(t, wrap("", web, `<rsc_location id="l" rsc="web"><rule id="r" score-attribute="weight"><expression id="e" attribute="weight" operation="defined"/></rule></rsc_location>`, ""))
+	x := im.Snapshot.Config.Constraints["l"]
+	if x == nil || x.Location.ScoreAttribute != "weight" || x.Location.Score != 0 {
+		t.Errorf("got %+v, notes %v", x, im.Notes)
 	}
 }
 

@@ -2,6 +2,7 @@ package pacemaker
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -157,116 +158,119 @@ func compareVersions(a, b string) int {
 
 // dateHolds evaluates a date_expression as of the time of the import.
 func (im *importer) dateHolds(e *element) bool {
-	start, hasStart := parseTime(e.attr("start"))
-	end, hasEnd := parseTime(e.attr("end"))
-	if d := e.child("duration"); d != nil && hasStart && !hasEnd {
-		end, hasEnd = addDuration(start, d), true
+	d, ok := date(e)
+	return ok && d.Holds(im.Now)
+}
+
+// date reads a date_expression; false where it cannot be true.
+func date(e *element) (*cib.Date, bool) {
+	d := &cib.Date{Operation: strings.ReplaceAll(strings.ToLower(e.attr("operation")), "_", "-")}
+	if t, ok := parseTime(e.attr("start")); ok {
+		d.Start = t.Format(time.RFC3339)
 	}
-	switch strings.ToLower(e.attr("operation")) {
+	if t, ok := parseTime(e.attr("end")); ok {
+		d.End = t.Format(time.RFC3339)
+	}
+	switch d.Operation {
 	case "gt":
-		return hasStart && im.Now.After(start)
+		d.End = ""
+		return d, d.Start != ""
 	case "lt":
-		return hasEnd && im.Now.Before(end)
-	case "date_spec":
-		return im.specHolds(e.child("date_spec"))
-	case "", "in_range":
-		if !hasStart && !hasEnd {
-			return false
+		d.Start = ""
+		return d, d.End != ""
+	case "date-spec":
+		spec := e.child("date_spec")
+		if spec == nil {
+			return d, false
 		}
-		return (!hasStart || !im.Now.Before(start)) && (!hasEnd || !im.Now.After(end))
-	}
-	return false
-}
-
-// addDuration adds a duration element to a time.
-func addDuration(t time.Time, d *element) time.Time {
-	n := func(name string) int {
-		v, _ := strconv.Atoi(d.attr(name))
-		return max(-100_000, min(v, 100_000))
-	}
-	t = t.AddDate(n("years"), n("months"), n("days")+7*n("weeks"))
-	return t.Add(time.Duration(n("hours"))*time.Hour + time.Duration(n("minutes"))*time.Minute + time.Duration(n("seconds"))*time.Second)
-}
-
-// specHolds evaluates a date_spec: each part that is named must fit.
-func (im *importer) specHolds(spec *element) bool {
-	if spec == nil {
-		return false
-	}
-	weekYear, week := im.Now.ISOWeek()
-	weekday := int(im.Now.Weekday())
-	if weekday == 0 {
-		weekday = 7
-	}
-	parts := []struct {
-		name string
-		now  int
-	}{
-		{"seconds", im.Now.Second()},
-		{"minutes", im.Now.Minute()},
-		{"hours", im.Now.Hour()},
-		{"monthdays", im.Now.Day()},
-		{"weekdays", weekday},
-		{"yeardays", im.Now.YearDay()},
-		{"weeks", week},
-		{"months", int(im.Now.Month())},
-		{"years", im.Now.Year()},
-		{"weekyears", weekYear},
-	}
-	for _, p := range parts {
-		if text, ok := spec.lookup(p.name); ok && !inRange(text, p.now) {
-			return false
+		d.Start, d.End = "", ""
+		d.Spec = &cib.DateSpec{
+			Years: spec.attr("years"), Months: spec.attr("months"), Monthdays: spec.attr("monthdays"), Weekdays: spec.attr("weekdays"),
+			Yeardays: spec.attr("yeardays"), Weeks: spec.attr("weeks"), Weekyears: spec.attr("weekyears"),
+			Hours: spec.attr("hours"), Minutes: spec.attr("minutes"), Seconds: spec.attr("seconds"),
 		}
-	}
-	return true
-}
-
-// inRange reads "5", "1-5", "5-" and "-5", and lists of them.
-func inRange(text string, n int) bool {
-	for part := range strings.SplitSeq(text, ",") {
-		low, high, ranged := strings.Cut(strings.TrimSpace(part), "-")
-		if !ranged {
-			high = low
+		return d, true
+	case "", "in-range":
+		d.Operation = ""
+		if x := e.child("duration"); x != nil && d.Start != "" && d.End == "" {
+			n := func(name string) int {
+				v, _ := strconv.Atoi(x.attr(name))
+				return v
+			}
+			d.Duration = &cib.DateDuration{
+				Years: n("years"), Months: n("months"), Weeks: n("weeks"), Days: n("days"), Hours: n("hours"), Minutes: n("minutes"), Seconds: n("seconds"),
+			}
 		}
-		a, errA := strconv.Atoi(low)
-		b, errB := strconv.Atoi(high)
-		switch {
-		case low == "" && high == "", low != "" && errA != nil, high != "" && errB != nil:
-			continue
-		case (low == "" || a <= n) && (high == "" || n <= b):
-			return true
-		}
+		return d, d.Start != "" || d.End != ""
 	}
-	return false
+	return d, false
 }
 
 // plain turns a rule into ours, where ours can say the same.
-func (im *importer) plain(r *element) (*cib.Rule, bool) {
+func (im *importer) plain(r *element) (*cib.Rule, bool) { return im.plainAt(r, 0) }
+
+func (im *importer) plainAt(r *element, depth int) (*cib.Rule, bool) {
+	if r = im.follow(r); r == nil || depth >= cib.RuleDepthMax {
+		return nil, false
+	}
 	out := &cib.Rule{Any: strings.EqualFold(r.attr("boolean-op"), "or")}
 	for _, c := range r.children {
-		if c.name != "expression" || c.attr("value-source") == "param" || c.attr("value-source") == "meta" {
-			return nil, false
-		}
-		e := cib.Expression{Attribute: c.attr("attribute"), Operation: strings.ToLower(c.attr("operation")), Type: c.attr("type"), Value: c.attr("value")}
-		switch {
-		case strings.HasPrefix(e.Attribute, "#") && e.Attribute != "#uname":
-			return nil, false // #id, #is_dc and their like mean something else here
-		case e.Attribute == "":
-			return nil, false
-		}
-		switch e.Type {
-		case "", "string", "integer", "number", "version":
+		switch c.name {
+		case "expression":
+			e, ok := plainExpression(c)
+			if !ok {
+				return nil, false
+			}
+			out.Expressions = append(out.Expressions, e)
+		case "date_expression":
+			d, ok := date(c)
+			if !ok {
+				return nil, false
+			}
+			out.Dates = append(out.Dates, *d)
+		case "rule":
+			inner, ok := im.plainAt(c, depth+1)
+			if !ok {
+				return nil, false
+			}
+			out.Rules = append(out.Rules, *inner)
 		default:
 			return nil, false
 		}
-		switch e.Operation {
-		case "eq", "ne", "lt", "gt", "lte", "gte":
-		case "defined", "not_defined":
-			e.Type, e.Value = "", ""
-		default:
-			return nil, false
-		}
-		out.Expressions = append(out.Expressions, e)
 	}
-	return out, len(out.Expressions) > 0
+	return out, len(out.Expressions)+len(out.Dates)+len(out.Rules) > 0
+}
+
+// plainExpression turns an expression into ours, where ours can say the same.
+func plainExpression(c *element) (cib.Expression, bool) {
+	e := cib.Expression{Attribute: c.attr("attribute"), Operation: strings.ToLower(c.attr("operation")), Type: c.attr("type"), Value: c.attr("value")}
+	switch c.attr("value-source") {
+	case "", "literal":
+	case "param":
+		e.Source = "param"
+	default:
+		return e, false
+	}
+	if e.Attribute == "" || strings.HasPrefix(e.Attribute, "#") && e.Attribute != "#uname" && !strings.HasPrefix(e.Attribute, "#health") {
+		return e, false // #id, #is_dc and their like mean something else here
+	}
+	switch e.Type {
+	case "", "string", "integer", "number", "version":
+	default:
+		return e, false
+	}
+	switch e.Operation {
+	case "eq", "ne", "lt", "gt", "lte", "gte":
+	case "defined", "not_defined":
+		e.Type, e.Value, e.Source = "", "", ""
+	default:
+		return e, false
+	}
+	return e, true
+}
+
+// asksFor reports whether a rule compares with parameters.
+func asksFor(r *cib.Rule) bool {
+	return slices.ContainsFunc(r.Expressions, func(e cib.Expression) bool { return e.Source == "param" }) ||
+		slices.ContainsFunc(r.Rules, func(x cib.Rule) bool { return asksFor(&x) })
 }

@@ -10,8 +10,9 @@ import (
 
 // location is a location constraint bound to its resource.
 type location struct {
-	id  string
-	cfg *cib.Location
+	id   string
+	cfg  *cib.Location
+	rule *rule // of cfg.Rule
 }
 
 // unpackConstraints binds the constraints to the resources they name. One that
@@ -26,7 +27,7 @@ func (u *state) unpackConstraints() {
 		switch {
 		case c == nil:
 		case c.Location != nil:
-			u.locations[c.Location.Resource] = append(u.locations[c.Location.Resource], &location{id: id, cfg: c.Location})
+			u.locations[c.Location.Resource] = append(u.locations[c.Location.Resource], u.newLocation(id, c.Location))
 		case c.Colocation != nil:
 			u.unpackColocation(id, c.Colocation)
 		case c.Order != nil:
@@ -41,10 +42,37 @@ func (u *state) unpackConstraints() {
 
 // applies reports whether the constraint concerns a node.
 func (l *location) applies(n *node) bool {
-	if l.cfg.Rule != nil {
-		return holds(l.cfg.Rule, n)
+	if l.rule != nil {
+		return l.rule.holds(n)
 	}
 	return l.cfg.Node == n.name
+}
+
+// newLocation makes a location ready.
+func (u *state) newLocation(id string, cfg *cib.Location) *location {
+	l := &location{id: id, cfg: cfg}
+	if cfg.Rule != nil {
+		var params map[string]string
+		if r := u.s.Config.Resources[cfg.Resource]; r != nil {
+			params = r.Parameters
+		}
+		l.rule = new(compile(cfg.Rule, u.now, params, u.changesAt, 0))
+	}
+	return l
+}
+
+// score is what the constraint is worth on a node. One that takes it from an
+// attribute bans the nodes that do not have it.
+func (l *location) score(n *node) cib.Score {
+	if l.cfg.ScoreAttribute == "" {
+		return l.cfg.Score
+	}
+	if text, ok := n.attribute(l.cfg.ScoreAttribute); ok {
+		if s, err := cib.ParseScore(text); err == nil {
+			return s
+		}
+	}
+	return -cib.Infinity
 }
 
 // text says in words what the constraint does to a node.
@@ -66,6 +94,10 @@ func (l *location) forPlacement() bool {
 	return l.cfg.Role != cib.RolePromoted
 }
 
+// dated reports whether the constraint depends on the time. Where a resource is
+// looked for does not.
+func (l *location) dated() bool { return l.rule != nil && l.rule.dated }
+
 // discovers reports whether the resource may be looked for on a node.
 func (u *state) discovers(r *rsc, n *node) bool {
 	allowed, exclusive := false, false
@@ -73,12 +105,12 @@ func (u *state) discovers(r *rsc, n *node) bool {
 		for _, l := range u.locations[p.base] {
 			switch l.cfg.Discovery {
 			case "never":
-				if l.applies(n) {
+				if !l.dated() && l.applies(n) {
 					return false
 				}
 			case "exclusive":
 				exclusive = true
-				allowed = allowed || l.applies(n)
+				allowed = allowed || l.dated() || l.applies(n)
 			}
 		}
 	}

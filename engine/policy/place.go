@@ -144,7 +144,7 @@ func (p *placer) applyLocationsOf(r *rsc, id string) {
 		}
 		for i := range p.nodes {
 			if n := &p.nodes[i]; l.applies(n) {
-				p.want(r, n.index, l.cfg.Score, graph.Part{Rule: l.id, Text: l.text(n, l.cfg.Score)})
+				p.want(r, n.index, l.score(n), graph.Part{Rule: l.id, Text: l.text(n, l.score(n))})
 			}
 		}
 	}

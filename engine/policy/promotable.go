@@ -168,7 +168,7 @@ func (p *placer) promotionIndex(c, i *rsc, n int32) cib.Score {
 	for _, id := range namesOf(c, i) {
 		for _, l := range p.locations[id] {
 			if l.cfg.Role == cib.RolePromoted && l.applies(&p.nodes[n]) {
-				index = index.Add(l.cfg.Score)
+				index = index.Add(l.score(&p.nodes[n]))
 			}
 		}
 	}

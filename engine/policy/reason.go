@@ -250,21 +250,19 @@ func (p *placer) whyBanned(r *rsc, at int32) (cib.Why, bool) {
 // with the lowest; nil if none says anything that way.
 func (p *placer) strongest(r *rsc, n int32, positive bool) (*location, cib.Score) {
 	var best *location
+	var highest cib.Score
 	for x := r; x != nil; x = x.parent {
 		for _, l := range p.locations[x.base] {
-			s := l.cfg.Score
+			s := l.score(&p.nodes[n])
 			if !l.forPlacement() || s == 0 || (s > 0) != positive || !l.applies(&p.nodes[n]) {
 				continue
 			}
-			if best == nil || positive == (s > best.cfg.Score) {
-				best = l
+			if best == nil || positive == (s > highest) {
+				best, highest = l, s
 			}
 		}
 	}
-	if best == nil {
-		return nil, 0
-	}
-	return best, best.cfg.Score
+	return best, highest
 }
 
 // whyChosen says what speaks for the node.

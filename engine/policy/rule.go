@@ -2,24 +2,71 @@ package policy
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
 
-// holds reports whether a rule is true on a node. A rule without expressions is
-// true, as in Pacemaker.
-func holds(r *cib.Rule, n *node) bool {
-	if len(r.Expressions) == 0 {
-		return true
-	}
-	for i := range r.Expressions {
-		if compares(&r.Expressions[i], n) == r.Any {
-			return r.Any
+// rule is a rule made ready: what does not depend on the node is decided.
+type rule struct {
+	any         bool
+	fixed       []bool // what its dates say now
+	expressions []cib.Expression
+	rules       []rule
+	dated       bool // it has dates, or a rule in it does
+}
+
+// compile makes a rule ready for a time and a resource with these parameters. It
+// calls changes with every time at which a date may say something else.
+func compile(r *cib.Rule, now time.Time, params map[string]string, changes func(time.Time), depth int) rule {
+	out := rule{any: r.Any, expressions: r.Expressions, dated: len(r.Dates) > 0}
+	if slices.ContainsFunc(r.Expressions, func(e cib.Expression) bool { return e.Source == "param" }) {
+		out.expressions = slices.Clone(r.Expressions)
+		for i := range out.expressions {
+			if e := &out.expressions[i]; e.Source == "param" {
+				e.Value = params[e.Value]
+			}
 		}
 	}
-	return !r.Any
+	for i := range r.Dates {
+		out.fixed = append(out.fixed, r.Dates[i].Holds(now))
+		if t := r.Dates[i].Next(now); !t.IsZero() {
+			changes(t)
+		}
+	}
+	for i := range r.Rules {
+		if depth < cib.RuleDepthMax {
+			inner := compile(&r.Rules[i], now, params, changes, depth+1)
+			out.rules = append(out.rules, inner)
+			out.dated = out.dated || inner.dated
+		}
+	}
+	return out
+}
+
+// holds reports whether a rule is true on a node. A rule without expressions is
+// true, as in Pacemaker.
+func (r *rule) holds(n *node) bool {
+	if len(r.expressions)+len(r.fixed)+len(r.rules) == 0 {
+		return true
+	}
+	if slices.Contains(r.fixed, r.any) {
+		return r.any
+	}
+	for i := range r.expressions {
+		if compares(&r.expressions[i], n) == r.any {
+			return r.any
+		}
+	}
+	for i := range r.rules {
+		if r.rules[i].holds(n) == r.any {
+			return r.any
+		}
+	}
+	return !r.any
 }
 
 // compares evaluates one expression. An attribute that is not defined differs

@@ -521,19 +521,43 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 		return nil, errors.New("too few words")
 	}
 	switch word {
-	case "location": // ID RESOURCE NODE SCORE, or ID RESOURCE SCORE if ATTRIBUTE OPERATION [VALUE]
+	case "location":
+		// ID RESOURCE NODE SCORE, or ID RESOURCE SCORE and one of
+		// if ATTRIBUTE OPERATION [VALUE], from START END, hours RANGE: the last two on
+		// all nodes but n1. A score of @NAME is in that attribute.
 		l := &cib.Location{Resource: f[1]}
 		rest := f[4:]
 		var err error
-		if f[3] == "if" {
-			l.Score, err = cib.ParseScore(f[2])
+		score := func(text string) {
+			if by, ok := strings.CutPrefix(text, "@"); ok {
+				l.ScoreAttribute = by
+			} else {
+				l.Score, err = cib.ParseScore(text)
+			}
+		}
+		switch f[3] {
+		case "if":
+			score(f[2])
 			e := cib.Expression{Attribute: f[4], Operation: f[5]}
 			rest = f[6:]
 			if len(f) > 6 && !strings.Contains(f[6], "=") {
 				e.Value, rest = f[6], f[7:]
 			}
+			if name, ok := strings.CutPrefix(e.Value, "param:"); ok {
+				e.Value, e.Source = name, "param"
+			}
 			l.Rule = &cib.Rule{Expressions: []cib.Expression{e}}
-		} else {
+		case "from", "hours": // ... NODE SCORE from START END, or hours SPEC
+			d := cib.Date{Start: f[4]}
+			rest = f[5:]
+			if f[3] == "hours" {
+				d = cib.Date{Operation: "date-spec", Spec: &cib.DateSpec{Hours: f[4]}}
+			} else {
+				d.End, rest = f[5], f[6:]
+			}
+			l.Rule = &cib.Rule{Dates: []cib.Date{d}, Rules: []cib.Rule{{Expressions: []cib.Expression{{Attribute: "#uname", Operation: "ne", Value: "n1"}}}}}
+			score(f[2])
+		default:
 			l.Node = f[2]
 			l.Score, err = cib.ParseScore(f[3])
 		}
