@@ -128,6 +128,7 @@ func (r truth) sink(w *world) {
 				for _, on := range r {
 					delete(on, x.Name)
 				}
+				delete(r, x.Name) // there is nothing to be connected to
 			}
 		}
 	}
