@@ -3,7 +3,6 @@ package mib
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -22,19 +21,6 @@ func (o OID) String() string {
 		parts[i] = strconv.FormatUint(uint64(n), 10)
 	}
 	return strings.Join(parts, ".")
-}
-
-// ParseOID reads an object identifier with dots, with or without one at the start.
-func ParseOID(text string) (OID, error) {
-	var out OID
-	for p := range strings.SplitSeq(strings.TrimPrefix(text, "."), ".") {
-		n, err := strconv.ParseUint(p, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("object identifier %q: %q is no number below 2^32", text, p)
-		}
-		out = append(out, uint32(n))
-	}
-	return out, nil
 }
 
 // Compare orders object identifiers as SNMP does (RFC 3416, section 4.2.2).
