@@ -373,6 +373,9 @@ func (a *app) auditExport() *cobra.Command {
 		}
 		n, err := audit.Export(out, audit.Source{Dir: dir, Keys: keys, Held: held}, f.Filter, form, version)
 		if err = errors.Join(err, done()); err != nil {
+			if file != "" && file != "-" {
+				err = errors.Join(err, os.Remove(file)) // half an export proves nothing
+			}
 			return failure{err}
 		}
 		if file != "" && file != "-" {

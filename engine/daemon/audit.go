@@ -17,6 +17,7 @@ import (
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/node"
 	"github.com/belay-ha/belay/engine/pki"
 )
 
@@ -43,8 +44,8 @@ const (
 // trail is this node's audit log with all that keeps it.
 type trail struct {
 	log     *audit.Log
-	problem error          // why the log could not be opened
-	events  chan cib.Event // of the engine, on their way into the log
+	problem error              // why the log could not be opened
+	events  chan *audit.Record // of what the engine did, on their way into the log
 	// forwards is how far each rule's forwarder is: id to api.AuditForward.
 	forwards sync.Map
 
@@ -59,7 +60,7 @@ type trail struct {
 // openTrail opens the audit log. One that can't be opened does not keep the engine
 // from running: it refuses changes, and goes on keeping services up.
 func (e *engine) openTrail() {
-	e.trail = &trail{events: make(chan cib.Event, trailMax), told: map[string]string{}}
+	e.trail = &trail{events: make(chan *audit.Record, trailMax), told: map[string]string{}}
 	log, torn, err := audit.Open(e.d.path(dirAudit))
 	if err != nil {
 		e.log.Error("the audit log can't be opened: changes are refused here", "err", err)
@@ -99,20 +100,26 @@ func (e *engine) newRecord(phase audit.Phase, a api.Actor) *audit.Record {
 	}
 }
 
-// unrecorded are events that say again what a change's own records say, or that are
-// values and no actions.
+// unrecorded are events that say again what other records say, or that are values
+// and no actions.
 var unrecorded = []string{
 	event.Get(event.ConfigChanged).Code(), event.Get(event.AttributeChanged).Code(), event.Get(event.AuditFailed).Code(), event.Get(event.AuditWritable).Code(),
+	// The actions themselves stand there, with why.
+	event.Get(event.ResourceStarted).Code(), event.Get(event.ResourceStopped).Code(),
 }
 
 // trace queues an event for the audit log: who was fenced, what moved where, and
 // why. It never waits, since what it tells of happens anyway.
 func (e *engine) trace(ev *cib.Event) {
-	if slices.Contains(unrecorded, ev.Code) {
-		return
+	if !slices.Contains(unrecorded, ev.Code) {
+		e.queue(e.eventRecord(ev))
 	}
+}
+
+// queue takes a record that nobody waits for.
+func (e *engine) queue(r *audit.Record) {
 	select {
-	case e.trail.events <- *ev:
+	case e.trail.events <- r:
 	default:
 		e.trail.mu.Lock()
 		e.trail.lost++
@@ -129,8 +136,8 @@ func (e *engine) writeTrail(ctx context.Context) {
 		case <-ctx.Done():
 			e.drainTrail()
 			return
-		case ev := <-e.trail.events:
-			batch = append(batch, e.eventRecord(&ev))
+		case r := <-e.trail.events:
+			batch = append(batch, r)
 		}
 		batch = e.moreEvents(batch)
 		for e.record(batch...) != nil {
@@ -147,8 +154,8 @@ func (e *engine) writeTrail(ctx context.Context) {
 func (e *engine) moreEvents(batch []*audit.Record) []*audit.Record {
 	for len(batch) < 256 {
 		select {
-		case ev := <-e.trail.events:
-			batch = append(batch, e.eventRecord(&ev))
+		case r := <-e.trail.events:
+			batch = append(batch, r)
 			continue
 		default:
 		}
@@ -192,6 +199,40 @@ func (e *engine) eventRecord(ev *cib.Event) *audit.Record {
 		r.Object = "node/" + ev.Node
 	}
 	return r
+}
+
+// traceAction queues what an agent was made to do: with the id and the cause that
+// led to it, which a change, an event or a fencing request has, too. Looking is no
+// action.
+func (e *engine) traceAction(a *cib.Action, res *node.AgentResult) {
+	if a.Op == cib.OpMonitor || a.Op == cib.OpNotify {
+		return
+	}
+	r := e.newRecord(audit.Note, api.Actor{User: "belayd", Via: "engine"})
+	r.Action, r.Object, r.RequestID, r.Reason, r.Rule = a.Op, "resource/"+a.Resource, a.Why.ID, a.Why.Cause, a.Why.Rule
+	if a.Why.Proof != "" {
+		r.Reason += "; allowed by proof " + a.Why.Proof
+	}
+	if r.Result = audit.ResultSuccess; res.Status != cib.OpDone || res.RC != a.Expected {
+		r.Result = audit.ResultFailed
+		r.Reason += fmt.Sprintf("; %s, exit code %d", res.Status, res.RC)
+	}
+	e.queue(r)
+}
+
+// traceFence queues what a fence device was made to do.
+func (e *engine) traceFence(c *node.FenceCall, res *node.FenceResult) {
+	if c.Op == node.FenceMonitor || c.Op == node.FenceStatus {
+		return
+	}
+	r := e.newRecord(audit.Note, api.Actor{User: "belayd", Via: "engine"})
+	r.Action, r.Object = "fence-"+string(c.Op), "node/"+c.Target
+	r.Reason = "device " + c.DeviceID
+	if r.Result = audit.ResultSuccess; !res.OK {
+		r.Result = audit.ResultFailed
+		r.Reason += ": " + res.Error
+	}
+	e.queue(r)
 }
 
 // keepCheckpoints signs the log, and lets others sign it, until ctx ends.

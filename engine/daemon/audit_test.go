@@ -34,11 +34,13 @@ func TestAuditTrailOfTheEngine(t *testing.T) {
 	d.apply(`{"resources": {"a": {"agent": "belay:dummy"}}}`)
 	var started []*audit.Record
 	d.awaitTrue("the start in the audit log", func() bool {
-		started = d.records("?object=resource/a&action=resource-started")
+		started = d.records("?object=resource/a&action=start")
 		return len(started) > 0
 	})
-	r := started[0]
-	if r.Phase != audit.Note || r.Actor.Via != "engine" || r.Node != "n1" || r.Code == "" || r.Reason == "" {
+	if r := started[0]; r.Phase != audit.Note || r.Actor.Via != "engine" || r.Node != "n1" || r.Reason == "" || r.Result != audit.ResultSuccess {
+		t.Errorf("%+v", r)
+	}
+	if r := d.records("?action=node-online"); len(r) != 1 || r[0].Code == "" || r[0].Object != "node/n1" {
 		t.Errorf("%+v", r)
 	}
 	if changes := d.records("?phase=intent&user=root"); len(changes) > 0 && changes[0].Rule != ruleBreakGlass {

@@ -165,6 +165,7 @@ func (e *engine) runAgent(run, ctx context.Context, own *agentRun, r node.Run) {
 			Status: res.Status, RC: res.RC, Started: res.Started, Ended: res.Ended, Exec: res.Exec, Reason: res.Reason, Output: tail(res.Output(), outputMaxBytes),
 		}
 		e.promotion(ctx, a, id, &res)
+		e.traceAction(a, &done.Result)
 		level := slog.LevelInfo
 		if a.Op == cib.OpMonitor {
 			level = slog.LevelDebug
@@ -216,6 +217,7 @@ func (e *engine) runFence(ctx context.Context, c node.FenceCall) {
 	}
 	e.log.Log(ctx, level, "fence agent ran", "device", c.DeviceID, "op", c.Op, "target", c.Target, "ok", res.OK, "power", res.Power.String(), "dur", res.Exec, "reason", res.Reason)
 	done.Result = node.FenceResult{OK: res.OK, Off: res.Power == agent.PowerOff, Error: res.Reason}
+	e.traceFence(&c, &done.Result)
 	e.tell(ctx, done)
 }
 
