@@ -187,11 +187,14 @@ func (n *Node) doubt(now time.Time, name string) (cib.ViewMember, bool) {
 	st := &n.snap.Status
 	m, member := st.View.Member(name)
 	cur, doc := st.Nodes[name], st.Members[name]
-	ok := member && cur != nil && doc != nil && (cur.State == cib.NodeOnline || cur.State == cib.NodeLeaving) && doc.BootID == m.BootID
+	ok := member && cur != nil && doc != nil && (cur.State == cib.NodeOnline || cur.State == cib.NodeLeaving)
 	detection := n.snap.Config.Cluster.Options.DetectionTime()
 	if since, silent := n.tracker.SilentSince(name); ok && silent {
-		p, known := n.tracker.Peer(name)
-		ok = known && p.BootID == m.BootID && now.Before(since.Add(detection))
+		// Also one that answers from a new boot, and has not registered yet, and one
+		// that an engine as new as ours has had no time to hear: what is known of it is
+		// soon more than that it is silent.
+		_, known := n.tracker.Peer(name)
+		ok = known && now.Before(since.Add(detection))
 	}
 	if !ok {
 		delete(n.doubted, name)
@@ -293,6 +296,9 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 	}
 	silence := "not since this DC started"
 	if t, ok := n.tracker.SilentSince(name); ok {
+		if doubted, ok := n.doubted[name]; ok && doubted.Before(t) {
+			t = doubted
+		}
 		silence = now.Sub(t).Round(time.Millisecond).String()
 	}
 	to(cib.NodeUnclean, "silent: "+silence, "")
