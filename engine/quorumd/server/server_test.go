@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ func newWorld(t *testing.T) *world {
 	for _, c := range []string{"c1", "c2"} {
 		fmt.Fprintf(&b, "  %s:\n    nodes:\n", c)
 		for _, n := range []string{"n1", "n2"} {
-			w.keys[c+n] = newKey(t, time.Now().AddDate(1, 0, 0))
+			w.keys[c+n] = newKey(t)
 			fmt.Fprintf(&b, "      %s: [%q]\n", n, pki.Pin(w.keys[c+n].Leaf))
 		}
 	}
@@ -51,7 +52,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func newKey(t *testing.T, _ time.Time) *tls.Certificate {
+func newKey(t *testing.T) *tls.Certificate {
 	t.Helper()
 	key, err := pki.NewKey()
 	must(t, err)
@@ -191,14 +192,14 @@ func TestBadClients(t *testing.T) {
 	until(t, "the cluster is known", func() bool { return w.server.View().Clusters[0].Generation == gen1 })
 	before := w.server.View().Clusters[0]
 
-	stranger := w.clientWith("c1", "n1", newKey(t, time.Now()), w.server.Pin())
+	stranger := w.clientWith("c1", "n1", newKey(t), w.server.Pin())
 	until(t, "a key that is nobody's is refused", func() bool { err := stranger.Status().Err; return err != nil })
 	impostor := w.clientWith("c1", "n1", w.keys["c2n1"], w.server.Pin())
 	until(t, "a key of another cluster is refused", func() bool {
 		err := impostor.Status().Err
 		return err != nil && strings.Contains(err.Error(), quorumd.CodeForbidden)
 	})
-	wrong := w.clientWith("c1", "n2", w.keys["c1n2"], pki.Pin(newKey(t, time.Now()).Leaf))
+	wrong := w.clientWith("c1", "n2", w.keys["c1n2"], pki.Pin(newKey(t).Leaf))
 	until(t, "a server with another key is refused by the client", func() bool {
 		err := wrong.Status().Err
 		return err != nil && strings.Contains(err.Error(), pki.ErrPin.Error())
@@ -250,6 +251,23 @@ func flood(from, n int) string {
 		fmt.Fprintf(&b, `{"type":"beat","seq":%d}`+"\n", from+i)
 	}
 	return b.String()
+}
+
+// A certificate that has ended does not take a pinned key's right away: a cluster must
+// not stop for a date. It is said.
+func TestExpired(t *testing.T) {
+	w := newWorld(t)
+	old, err := pki.SelfSigned("a node", w.keys["c1n1"].PrivateKey.(*ecdsa.PrivateKey), time.Now().AddDate(-40, 0, 0))
+	must(t, err)
+	c := w.clientWith("c1", "n1", old, w.server.Pin())
+	until(t, "it is served", func() bool { return c.Status().Connected })
+	w.stop()
+	found := false
+	_, err = audit.Verify(filepath.Join(w.dir, "state", "audit"), func(r *audit.Record) { found = found || r.Action == string(noticeExpired) })
+	must(t, err)
+	if !found {
+		t.Error("the audit log does not say that the certificate has ended")
+	}
 }
 
 // A ticket is held by one cluster; it is renewed, revoked, granted by hand, and
