@@ -200,8 +200,13 @@ type OpResult struct {
 	Output   string        `json:"output,omitempty"` // the end of what the agent printed, at most 1 KiB
 	Digest   string        `json:"digest,omitempty"` // of the parameters
 	Peer     string        `json:"peer,omitempty"`   // of a migration: the node at its other end
-	Why      Why           `json:"why"`
-	Failed   bool          `json:"failed,omitempty"`
+	// Reloadable are the parameters that the agent said it can take over while the
+	// instance runs (reload-agent); RestartDigest is the digest of the others. Empty:
+	// it said nothing, and every change means a restart.
+	Reloadable    []string `json:"reloadable,omitempty"`
+	RestartDigest string   `json:"restartDigest,omitempty"`
+	Why           Why      `json:"why"`
+	Failed        bool     `json:"failed,omitempty"`
 }
 
 // Pending is an action in flight: the record is the request. Its key is the

@@ -680,7 +680,14 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 		h.FailCount = h.FailCount.Add(1)
 		h.LastFailure = r.Ended
 	}
-	if a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom {
+	if a.Op == cib.OpReload {
+		for _, o := range h.Ops { // what it could take over before, it still can
+			if o.RestartDigest != "" {
+				op.Reloadable, op.RestartDigest = o.Reloadable, o.RestartDigest
+			}
+		}
+	}
+	if a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom || a.Op == cib.OpReload && !op.Failed {
 		h.Parameters = a.Parameters
 		h.Agent = a.Agent
 	}

@@ -39,10 +39,19 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 	if im.masked(r, params, p.class == "stonith") {
 		return cib.Digest(params)
 	}
-	if names := strings.Fields(r.e.attr("op-force-restart")); !extra && r.e.attr("op-restart-digest") != "" {
+	if names := slices.Collect(maps.Keys(params)); !extra && r.e.attr("op-restart-digest") != "" {
+		if text, ok := r.e.lookup("op-force-restart"); ok {
+			names = strings.Fields(text)
+		}
 		if digest(params, names) == r.e.attr("op-restart-digest") {
-			im.noteName(r.e, r.e.attr("id"), "op-restart-digest", "parameters were changed that the agent can reload; it is not reloaded here")
-			return ""
+			rest := maps.Clone(params)
+			maps.DeleteFunc(rest, func(name, _ string) bool { return !slices.Contains(names, name) })
+			r.op.RestartDigest = cib.Digest(rest)
+			for _, name := range slices.Sorted(maps.Keys(params)) {
+				if !slices.Contains(names, name) {
+					r.op.Reloadable = append(r.op.Reloadable, name)
+				}
+			}
 		}
 	}
 	return changed

@@ -287,6 +287,8 @@ func (u *state) replaySuccess(f *fact, op *cib.OpResult) {
 	case cib.OpMigrateTo:
 		f.role, f.out, past = cib.RoleStarted, op, false // until the target has said more
 		f.interruptionOver()
+	case cib.OpReload:
+		f.since, past = op, false
 	case cib.OpPromote:
 		f.role = cib.RolePromoted
 	case cib.OpDemote:

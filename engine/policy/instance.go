@@ -217,7 +217,7 @@ func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 			return cib.Why{Cause: "it was active on " + other + " as well", Rule: "multiple-active"}
 		}
 	}
-	if here.sure && b.parametersChanged(r, here) {
+	if here.sure && b.parametersChanged(r, here) && !b.reloads(r, here) {
 		return cib.Why{Cause: "its parameters were changed"}
 	}
 	return cib.Why{}

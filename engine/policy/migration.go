@@ -424,9 +424,12 @@ func (b *planner) settleMigrations() {
 			}
 		}
 		if !changed {
-			for _, m := range b.toDrop(b.circles()) {
-				b.drop(m)
-				changed = true
+			circle, list := b.circles()
+			if changed = b.exchange(circle, list); !changed {
+				for _, m := range b.toDrop(circle, list) {
+					b.drop(m)
+					changed = true
+				}
 			}
 		}
 		if !changed {
@@ -461,6 +464,23 @@ func (b *planner) drop(m *migration) {
 	}
 	b.steps[m.start].point = false
 	b.queue(m.start)
+}
+
+// exchange lets migrations that wait for each other's room begin all the same: a
+// node has more on it than it should for a moment, but nothing is interrupted.
+func (b *planner) exchange(circle []int32, list []*migration) bool {
+	found := false
+	for _, m := range list {
+		first := m.first()
+		for e := b.steps[first].in; e != noStep; e = b.edges[e].nextIn {
+			x := &b.edges[e]
+			if x.rule == capacityRule && x.relation&before != 0 && circle[x.first] == circle[first] {
+				x.relation &^= before
+				found = true
+			}
+		}
+	}
+	return found
 }
 
 // toDrop chooses among migrations that wait for themselves those that need what is

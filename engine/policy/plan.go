@@ -38,6 +38,7 @@ func (b *planner) plan() *graph.Graph {
 	b.keepApart()        // mandatory colocations hold on the way, too
 	b.planRemotes()      // what is done on remote nodes, by their connections
 	b.settleMigrations() // and what follows from all that: restarts, and what cannot be done
+	b.planReloads()      // parameters that an agent takes over while it runs
 	b.planMonitors()     // of what stays or is started
 	b.planOrphans()      // forget what is not in the configuration
 	b.applyInFlight()    // what was asked for already is not asked for again
@@ -358,6 +359,7 @@ const (
 	rankStop
 	rankMigrateFrom
 	rankStart
+	rankReload
 	rankPromote
 	rankMonitor
 	rankCleanup

@@ -170,6 +170,9 @@ func (p *placer) compareFree(a, b int32) int {
 	return more
 }
 
+// capacityRule is the option behind what waits for room.
+const capacityRule = "placement-strategy"
+
 // awaitCapacity lets what uses capacity start on a node only after what leaves
 // the node has stopped there: both together might be too much.
 func (b *planner) awaitCapacity() {
@@ -192,12 +195,12 @@ func (b *planner) awaitCapacity() {
 			if left[n] == noStep {
 				left[n] = b.add(step{op: cib.OpStop, node: nowhere, point: true})
 			}
-			b.relate(s, left[n], before, "placement-strategy")
+			b.relate(s, left[n], before, capacityRule)
 		}
 	}
 	for _, r := range b.rscs {
 		if t := b.target[r.index]; t != nowhere && len(r.cfg.Utilization) > 0 && r.kind == cib.KindPrimitive {
-			b.relate(left[t], b.start[r.index], before, "placement-strategy")
+			b.relate(left[t], b.start[r.index], before, capacityRule)
 		}
 	}
 }

@@ -127,6 +127,14 @@ func (w *world) do(a *cib.Action, rc int) {
 	r := w.result(a.Node, a.Instance, a.Op, a.Interval.D(), rc, a.Expected, cib.OpDone)
 	r.Digest, r.Why, r.Peer = cib.Digest(a.Parameters), a.Why, a.Peer
 	h := w.history(a.Node, a.Instance)
+	if a.Op == cib.OpReload {
+		for _, o := range h.Ops {
+			if o.RestartDigest != "" {
+				r.Reloadable, r.RestartDigest = o.Reloadable, o.RestartDigest
+			}
+		}
+		h.Parameters = a.Parameters
+	}
 	if a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom {
 		h.Agent, h.Parameters = a.Agent, a.Parameters
 	}

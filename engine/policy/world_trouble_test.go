@@ -3,6 +3,7 @@ package policy_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -23,6 +24,13 @@ func (w *world) parseTrouble(word string, f []string) (bool, error) {
 		return true, err
 	case "locked": // INSTANCE NODE: it was stopped when its node was shut down
 		w.result(f[1], f[0], cib.OpStop, 0, cib.OK, cib.OK, cib.OpDone).Why = cib.Why{Cause: "its node was shut down", Rule: "shutdown-lock"}
+		return true, nil
+	case "reloadable": // INSTANCE NODE PARAMETER
+		h := w.history(f[1], f[0])
+		op := &h.Ops[len(h.Ops)-1]
+		rest := maps.Clone(w.Config.Resources[baseOf(f[0])].Parameters)
+		delete(rest, f[2])
+		op.Reloadable, op.RestartDigest = f[2:3], cib.Digest(rest)
 		return true, nil
 	case "quorum": // held, lost or never
 		q, ok := map[string]cib.PartitionQuorum{"held": cib.QuorumHeld, "lost": cib.QuorumLost, "never": cib.QuorumNever}[f[0]]
