@@ -133,14 +133,6 @@ func (k *Keys) Add(public string) error {
 // All lists the keys as text.
 func (k *Keys) All() []string { return slices.Clone(k.text) }
 
-// Of is the key of an origin; "" where there is none.
-func (k *Keys) Of(origin string) string {
-	if i := slices.IndexFunc(k.list, func(v note.Verifier) bool { return v.Name() == origin }); i >= 0 {
-		return k.text[i]
-	}
-	return ""
-}
-
 // ReadKeys reads the keys that a log in dir has come to know: those of its node and
 // of the nodes that sign with it.
 func ReadKeys(dir string) (*Keys, error) {

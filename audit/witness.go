@@ -185,20 +185,3 @@ func Held(dir, node string) ([]Checkpoint, error) {
 	slices.SortStableFunc(out, func(a, b Checkpoint) int { return a.Time.Compare(b.Time) })
 	return out, nil
 }
-
-// HeldKeys lists the keys that the witness in dir knows of other nodes.
-func HeldKeys(dir string) (*Keys, error) {
-	files, err := filepath.Glob(filepath.Join(dir, dirWitness, dirKeys, "*"))
-	if err != nil {
-		return nil, err
-	}
-	var all strings.Builder
-	for _, f := range files {
-		b, err := readFile(f)
-		if err != nil {
-			return nil, err
-		}
-		all.Write(b)
-	}
-	return ParseKeys(all.String())
-}
