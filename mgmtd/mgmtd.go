@@ -1,6 +1,7 @@
 package mgmtd
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,6 +36,7 @@ type Options struct {
 	TLS12       bool   // older clients are served, too
 	Idle, Life  time.Duration
 	FailTime    time.Duration // of a refused log-in
+	HeaderTime  time.Duration // in which a request's header must arrive; default 5s
 	Rate        float64       // requests a second of one caller; 0: any number
 	Connections int           // at a time
 	PerAddress  int           // of one address
@@ -123,7 +125,7 @@ func serve(ctx context.Context, o *Options, server *api.Server, certs *certifica
 	}
 	newServer := func(h http.Handler) *http.Server {
 		return &http.Server{
-			Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second, WriteTimeout: 3 * time.Minute, IdleTimeout: 90 * time.Second,
+			Handler: h, ReadHeaderTimeout: cmp.Or(o.HeaderTime, 5*time.Second), ReadTimeout: 20 * time.Second, WriteTimeout: 3 * time.Minute, IdleTimeout: 90 * time.Second,
 			MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		}

@@ -120,7 +120,7 @@ func collectResources(ch chan<- prometheus.Metric, x *status.Summary) {
 	st := desc("belay_resource_state", "State of a resource.", "resource", "state")
 	active := desc("belay_resource_instances_active", "Instances of a resource that are active.", "resource")
 	expected := desc("belay_resource_instances_expected", "Instances of a resource that should be active.", "resource")
-	fails := desc("belay_resource_fail_count", "Failures of a resource since the last cleanup, on all nodes.", "resource")
+	fails := desc("belay_resource_failures", "Failures of a resource since the last cleanup, on all nodes.", "resource")
 	managed := desc("belay_resource_managed", "Whether the cluster manages a resource.", "resource")
 	for i := range x.Resources {
 		r := &x.Resources[i]
