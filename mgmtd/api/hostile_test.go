@@ -232,7 +232,7 @@ func (w *world) stream(t *testing.T, path, token string, header ...string) (*buf
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	resp, err := srv.Client().Do(req)
+	resp, err := srv.Client().Do(req) //nolint:bodyclose // the caller ends it
 	if err != nil {
 		t.Fatal(err)
 	}

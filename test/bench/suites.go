@@ -29,6 +29,7 @@ var Suites = []Suite{
 	{"quorumd", arbitrator},
 	{"audit", auditing},
 	{"snmp", snmp},
+	{"rest", rest},
 }
 
 // Run executes the suites whose names match, each to its end, and returns what

@@ -22,7 +22,7 @@ func service(t *testing.T) *PAM {
 	dir := t.TempDir()
 	script := filepath.Join(dir, "check")
 	text := "#!/bin/sh\necho \"$PAM_TYPE $PAM_USER $PAM_RHOST $PAM_TTY\" >>" + dir + "/log\n[ $PAM_TYPE = account ] && exec test \"$PAM_USER\" != locked\n[ \"$(cat)\" = right ]\n"
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	lines := "auth required pam_exec.so quiet expose_authtok " + script + "\naccount required pam_exec.so quiet " + script + "\n"
