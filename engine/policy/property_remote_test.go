@@ -35,9 +35,6 @@ func drawNested(t *rapid.T) (*world, string) {
 			line("primitive disk%d", i)
 			line("group vmg%d disk%d vm%d", i, i, i)
 		}
-		if chance(20) {
-			line("primitive vm%d allow-migrate=true", i)
-		}
 		places = append(places, fmt.Sprintf("g%d", i))
 	}
 	if chance(50) {
