@@ -25,8 +25,8 @@
 // score.go, assign.go, clone.go, promotable.go, wishes.go (scores of colocated
 // resources), strategy.go, utilization.go and failure.go; reason.go puts it in words. plan.go
 // tells the story of Plan, with instance.go, collective.go (groups, clones,
-// orders), monitor.go, network.go (what follows from what), emit.go and
-// action.go. parts.go, counts.go and incremental.go belong to Planner.
+// orders), migration.go, reload.go, monitor.go, network.go (what follows from what),
+// emit.go and action.go. quorum.go and lock.go (shutdown-lock) serve both. parts.go, counts.go and incremental.go belong to Planner.
 //
 // # Where it differs from Pacemaker, and why
 //
@@ -36,6 +36,10 @@
 //     run or of which nothing is known, not for every fence in the cluster.
 //   - Mandatory colocations also order: neither resource starts at the new place
 //     while the other one is still at the old one.
+//   - A migration whose outcome is not known, or whose source is lost on the way,
+//     counts as arrived until the target has said otherwise, and the target is not
+//     acted on before the source is fenced. What is migrated waits for all that its
+//     group or an order puts before it, also where the order names a group.
 //   - A resource whose mandatory colocations contradict each other, or that names
 //     what does not exist, is stopped with that reason.
 //

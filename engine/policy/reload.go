@@ -26,7 +26,7 @@ func (b *planner) planReloads() {
 			continue
 		}
 		f := b.activeAt(r, b.target[r.index])
-		if f == nil || !f.sure || !b.reachable(f.node) || !b.parametersChanged(r, f) || !b.reloads(r, f) {
+		if f == nil || !f.sure || !b.reachable(f.node) || !b.reloads(r, f) || !b.parametersChanged(r, f) {
 			continue
 		}
 		busy := func(i int32) bool { return b.steps[i].required && b.steps[i].node == f.node }
