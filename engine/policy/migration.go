@@ -68,6 +68,9 @@ func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 	target := l.on(t)
 	known := u.historyOn(l, t)
 	from := migratedFrom(known, u.nodes[f.node].name)
+	if from != nil && asked(op, from) {
+		from = nil // of an earlier migration
+	}
 	here := newestAfter(f.history, op, true) // what the source did since
 	there := newerThere(known, op, from)
 	if from != nil && here != nil || here != nil && there {
@@ -136,6 +139,9 @@ func (u *state) unpackFailedMigrateFrom(l *ledger, f *fact) {
 		return
 	}
 	to := newestOf(source.history, cib.OpMigrateTo)
+	if to != nil && asked(to, f.failed) {
+		return // the failure is of an earlier migration
+	}
 	if to != nil && newestAfter(source.history, to, false) != nil || to == nil && !u.olderThan(source.history, f.failed) {
 		return
 	}
