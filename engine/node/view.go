@@ -10,7 +10,9 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/membership"
+	"github.com/belay-ha/belay/engine/policy"
 )
 
 // viewChange collects what the DC writes when membership or the state of a node
@@ -338,7 +340,28 @@ func (n *Node) empty(name string) bool {
 			return false
 		}
 	}
-	return true
+	return !n.expected(name)
+}
+
+// expected reports whether a migration may have made something active on a node that
+// has not said so yet.
+func (n *Node) expected(name string) bool {
+	migrates := false
+	for _, node := range sortedKeys(n.snap.Status.Pending) {
+		for _, p := range n.snap.Status.Pending[node] {
+			if p.Op == cib.OpMigrateTo && p.Peer == name {
+				return true
+			}
+		}
+	}
+	for node, hs := range n.snap.Status.Histories {
+		for _, h := range hs {
+			migrates = migrates || node != name && slices.ContainsFunc(h.Ops, func(op cib.OpResult) bool { return op.Op == cib.OpMigrateTo && op.Peer == name })
+		}
+	}
+	return migrates && slices.ContainsFunc(policy.Active(n.snap, n.wallNow()), func(a graph.Activity) bool {
+		return a.Node == name && !n.unmanaged(a.Resource)
+	})
 }
 
 // unmanaged reports whether a resource is left alone, so that a leaving node does
