@@ -8,15 +8,34 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/belay-ha/belay/engine/quorumd/server"
 )
 
+// output is where the program and the command that it runs write, both at once.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(b)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
 // call runs the program and returns what it printed.
 func call(ctx context.Context, args ...string) (code int, out, errs string) {
-	var o, e bytes.Buffer
+	var o, e output
 	code = run(ctx, args, strings.NewReader(""), &o, &e)
 	return code, o.String(), e.String()
 }
