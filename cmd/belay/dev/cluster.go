@@ -386,7 +386,10 @@ func (c *cluster) file() *File {
 	f := &File{
 		Version: 1, Release: c.opts.release, Cluster: clusterName, Supervisor: FileProcess{os.Getpid()}, Nodes: fileNodes(c.super.views()),
 		CA: filepath.Join(c.work.path, fileCA), Service: FileService{resourceWeb, c.url()},
-		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd, Users: c.users, SNMP: c.snmp,
+		Fence: FileFence{filepath.Join(c.work.path, fileFence), deviceID, deviceAgent}, Belayd: c.opts.belayd, Users: c.users,
+	}
+	if c.snmp != nil {
+		f.SNMP = *c.snmp
 	}
 	if c.opts.mgmtd != "" {
 		f.REST = f.Nodes[0].REST

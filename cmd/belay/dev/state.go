@@ -22,7 +22,7 @@ type File struct {
 	Belayd     string      `json:"belayd"`          // the engine's program
 	REST       string      `json:"rest,omitempty"`  // address of a management daemon; "": none runs
 	Users      []FileUser  `json:"users,omitempty"` // who can log in there, one of each role
-	SNMP       *FileSNMP   `json:"snmp,omitempty"`  // how the nodes answer SNMP; not there without net-snmp's agent
+	SNMP       FileSNMP    `json:"snmp,omitzero"`   // how the nodes answer SNMP; not there without net-snmp's agent
 }
 
 // FileUser is somebody who can log in.
