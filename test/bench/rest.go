@@ -136,7 +136,7 @@ func (l *restLoad) ask(ctx context.Context, method, path, in string, out any) er
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode/100 != 2 {
 		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, b)
@@ -266,7 +266,7 @@ func (l *restLoad) streams(ctx context.Context, r *Report) error {
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close() //nolint:errcheck // only held open
+		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("a stream: %s", resp.Status)
 		}
