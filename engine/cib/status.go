@@ -13,7 +13,11 @@ type Status struct {
 	DC         *DC            // nil: there is none
 	// Quorum of the partition that the snapshot is of. A snapshot of the store is
 	// always of one that has it; others are imported, or of a simulation.
-	Quorum     PartitionQuorum
+	Quorum PartitionQuorum
+	// Migrates says that live migrations are planned. Those of this engine are not
+	// safe yet against the loss of a node while the source of an earlier one is still
+	// to be cleaned up, so a snapshot of the store never has it; imported ones do.
+	Migrates   bool
 	Advice     *Advice // of the external placement program; nil: none was ever asked for
 	View       *View   // nil: none was ever made
 	Voters     *VoterSet
