@@ -84,14 +84,19 @@ func newChecker(s *cib.Snapshot, g *graph.Graph) *checker {
 		u: unpack(s, time.Time{}), g: g, seen: make([]int32, len(g.Actions)), marked: -1,
 		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{},
 	}
-	if c.u.members < len(c.u.nodes) {
-		c.later = unpack(s, endOfTime)
-	}
+	c.later = unpack(s, endOfTime)
 	for i := range g.Actions {
 		if a := &g.Actions[i]; a.Op == cib.OpFence {
 			c.fences[a.Node] = i
 		} else {
 			c.steps[a.Instance] = append(c.steps[a.Instance], i)
+		}
+	}
+	for i := range c.u.nodes {
+		n, then := &c.u.nodes[i], &c.later.nodes[i]
+		// A failure that condemns the node may have expired when the plan was made.
+		if _, fenced := c.fences[n.name]; i < c.u.members && n.lost && !then.lost && !fenced {
+			n.lost, n.usable, n.why = false, then.usable, then.why
 		}
 	}
 	return c
