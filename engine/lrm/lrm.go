@@ -222,7 +222,7 @@ func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories
 			m.seq = max(m.seq, lastSeq(h))
 		} else if in != nil && h.Rev > in.revAt {
 			in.rev, in.revAt = h.Rev, h.Rev
-			if in.job == nil && in.history != nil && lastSeq(h) < lastSeq(in.history) {
+			if in.history != nil && lastSeq(h) < lastSeq(in.history) {
 				in.dirty = true // a write of ours that was given up happened late
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/lrm"
 )
@@ -45,20 +46,32 @@ func (n *Node) reached(p *graph.Placement) {
 		if l == nil || !l.UntilReached || n.removing[id] == n.snap.ConfigGen.Number {
 			continue
 		}
-		for i := range p.Instances {
-			a := &p.Instances[i]
-			if a.Resource != l.Resource && n.groupOf(a.Resource) != l.Resource {
-				continue
-			}
-			h := n.snap.Status.Histories[l.Node][a.Instance]
-			here := h != nil && h.Role().Active()
-			if l.Score > 0 && a.Node == l.Node && here || l.Score < 0 && a.Node != l.Node && !here && n.runs(a) {
-				n.removing[id] = n.snap.ConfigGen.Number
-				n.out = append(n.out, Remove{Constraint: id, Reason: "the move has arrived"})
-				break
-			}
+		if n.arrived(p, l) {
+			n.removing[id] = n.snap.ConfigGen.Number
+			n.out = append(n.out, Remove{Constraint: id, Reason: "the move has arrived"})
 		}
 	}
+}
+
+// arrived reports whether what is moved is where it was to go: of a group every member
+// that is placed there.
+func (n *Node) arrived(p *graph.Placement, l *cib.Location) bool {
+	some, group := false, len(n.snap.Config.Resources[l.Resource].Group) > 0
+	for i := range p.Instances {
+		a := &p.Instances[i]
+		if a.Resource != l.Resource && n.groupOf(a.Resource) != l.Resource || a.Node == "" {
+			continue
+		}
+		h := n.snap.Status.Histories[l.Node][a.Instance]
+		here := h != nil && h.Role().Active()
+		switch {
+		case l.Score > 0 && a.Node == l.Node && here, l.Score < 0 && a.Node != l.Node && !here && n.runs(a):
+			some = true
+		case group:
+			return false // it is still on its way
+		}
+	}
+	return some
 }
 
 // runs reports whether an instance is where the placement wants it.
