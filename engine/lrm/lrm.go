@@ -657,7 +657,9 @@ func (m *Manager) end(now time.Time, in *instance, r Result) {
 	switch {
 	case a.Op == cib.OpMonitor && a.Interval > 0:
 		in.monitors[a.Key()] = &monitor{action: *a, due: now.Add(a.Interval.D()), told: now, rc: r.RC, status: r.Status}
-	case (a.Op == cib.OpStop || a.Op == cib.OpMigrateTo) && !op.Failed:
+	case (a.Op == cib.OpStop || a.Op == cib.OpMigrateTo) && !op.Failed, a.Op == cib.OpStop && j.rev == 0:
+		// Also after a stop of the node's own that failed: the record of a monitor may
+		// still wait for its end, and it must not run meanwhile.
 		clear(in.monitors)
 	}
 	j.events = m.eventsOf(a, op)
