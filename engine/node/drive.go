@@ -69,7 +69,7 @@ func (n *Node) drive(now time.Time) {
 			n.replanAt = at
 		}
 	}
-	n.reached(place)
+	n.reached(now, place)
 	if !c.any {
 		return
 	}

@@ -38,16 +38,19 @@ func (n *Node) syncLRM(now time.Time) {
 	n.lrm.Sync(now, n.snap.Status.Pending[n.self.Name], n.snap.Status.Histories[n.self.Name])
 }
 
+// removeAgain is when the removal of a move is asked for again, if it failed.
+const removeAgain = 5 * time.Second
+
 // reached asks for the removal of moves that have arrived: "belay move" leaves
 // nothing behind.
-func (n *Node) reached(p *graph.Placement) {
+func (n *Node) reached(now time.Time, p *graph.Placement) {
 	for _, id := range sortedKeys(n.snap.Config.Constraints) {
 		l := n.snap.Config.Constraints[id].Location
-		if l == nil || !l.UntilReached || n.removing[id] == n.snap.ConfigGen.Number {
+		if l == nil || !l.UntilReached || n.removing[id].After(now) {
 			continue
 		}
 		if n.arrived(p, l) {
-			n.removing[id] = n.snap.ConfigGen.Number
+			n.removing[id] = now.Add(removeAgain)
 			n.out = append(n.out, Remove{Constraint: id, Reason: "the move has arrived"})
 		}
 	}

@@ -71,7 +71,7 @@ type Node struct {
 	advising   bool                 // it is being asked
 	planner    policy.Planner       // decides on one snapshot after another
 	replanAt   time.Time            // when time alone changes the decision
-	removing   map[string]uint64    // moves that have arrived, by constraint, with the generation
+	removing   map[string]time.Time // moves whose removal was asked for, and until when that is waited for
 	refused    string               // why the plan checker refused the last plan
 
 	// Registration and leaving.
@@ -98,7 +98,7 @@ func New(s Setup, now time.Time) *Node {
 		self: s, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
-		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]uint64{},
+		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]time.Time{},
 		fences: map[string]*execution{}, fencesEnded: map[string]int64{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
 	}
 }

@@ -139,7 +139,7 @@ func (p *placer) applyLocationsOf(r *rsc, id string) {
 		return
 	}
 	for _, l := range list {
-		if !l.forPlacement() || l.cfg.UntilReached && p.reached(r, l) {
+		if !l.forPlacement() {
 			continue
 		}
 		for i := range p.nodes {
@@ -155,19 +155,6 @@ func (p *placer) applyLocationsOf(r *rsc, id string) {
 			}
 		}
 	}
-}
-
-// reached reports whether a move has come to its end: all of the resource is
-// active on the node, and nowhere else.
-func (p *placer) reached(r *rsc, l *location) bool {
-	n, ok := p.nodeIndex[l.cfg.Node]
-	done := ok
-	r.primitives(func(x *rsc) {
-		if len(x.active) != 1 || x.active[0].node != n || x.active[0].busy() != nil {
-			done = false
-		}
-	})
-	return done
 }
 
 // applyFailures bans nodes on which a resource failed too often, or in a way
