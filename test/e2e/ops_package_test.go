@@ -316,7 +316,7 @@ func written(t *testing.T, h *lab.Host) []string {
 			return err
 		}
 		name := strings.TrimPrefix(path, h.Disk())
-		for _, p := range []string{"/var/lib/dpkg", "/var/log", "/var/cache", "/root", "/tmp", "/var/lib/systemd", "/etc/group", "/etc/gshadow", "/etc/.pwd.lock"} {
+		for _, p := range []string{"/var/lib/dpkg", "/var/log", "/var/cache", "/root", "/tmp", "/var/lib/systemd", "/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/shadow", "/etc/.pwd.lock"} {
 			if strings.HasPrefix(name, p) {
 				return nil
 			}
