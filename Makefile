@@ -35,7 +35,7 @@ build: ## build every program into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/belay-mgmtd-pam
 
-demo: build ## a cluster on this machine, to try
+demo: setup build ## a cluster on this machine, to try
 	bin/belay dev
 
 test: setup test-race test-sim test-e2e ## every test

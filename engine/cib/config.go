@@ -336,10 +336,10 @@ type Meta struct {
 	Maintenance        *bool          `json:"maintenance,omitempty"`
 	Priority           *Score         `json:"priority,omitempty"` // default 0
 	Stickiness         *Score         `json:"resource-stickiness,omitempty"`
-	MigrationThreshold *int           `json:"migration-threshold,omitempty"` // default INFINITY; 0 means never
-	FailureTimeout     *Duration      `json:"failure-timeout,omitempty"`     // default 0: failures stay until cleaned up
-	MultipleActive     MultipleActive `json:"multiple-active,omitzero"`      // default stop-start
-	AllowMigrate       *bool          `json:"allow-migrate,omitempty"`
+	MigrationThreshold *int           `json:"migration-threshold,omitempty"`   // default INFINITY; 0 means never
+	FailureTimeout     *Duration      `json:"failure-timeout,omitempty"`       // default 0: failures stay until cleaned up
+	MultipleActive     MultipleActive `json:"multiple-active,omitzero"`        // default stop-start
+	AllowMigrate       *bool          `json:"allow-migrate,omitempty"`         // kept for imported configurations: this release stops and starts what moves
 	Critical           *bool          `json:"critical,omitempty"`              // default true
 	AllowUnhealthy     *bool          `json:"allow-unhealthy-nodes,omitempty"` // default false: a node's bad health keeps it away
 	Requires           string         `json:"requires,omitempty"`              // fencing (default where fencing is on), quorum, nothing
