@@ -118,9 +118,10 @@ var rules = []rule{
 	{pkg: "snmp/snmpd", may: []string{"snmp/usm"}, third: []string{xsys}, why: "the private agent is a program of net-snmp: it is started and watched here only"},
 	{pkg: "snmp/usm", ban: impure, why: "names and limits"},
 	{pkg: "snmp/*", may: slices.Concat(nouns, []string{"snmp/mib", "snmp/usm"}), ban: noExec, third: []string{"github.com/gosnmp/"}, why: "SNMP reads, it never changes the cluster"},
-	{pkg: "cim/model", may: nouns, ban: impure, planned: true, why: "instances are a function of a snapshot"},
-	{pkg: "cim/cimxml", ban: impure, planned: true, why: "a codec"},
-	{pkg: "cim/server", may: slices.Concat(nouns, []string{"cim/model", "cim/cimxml"}), ban: noExec, planned: true, why: "authentication and changes come in as functions from mgmtd"},
+	{pkg: "cim/object", ban: impure, why: "the vocabulary of CIM: the model and the server share it, and it knows neither"},
+	{pkg: "cim/model", may: slices.Concat(nouns, []string{"cim/object", "cim/schema"}), ban: impure, planned: true, why: "instances are a function of a snapshot"},
+	{pkg: "cim/cimxml", may: []string{"cim/object"}, ban: impure, planned: true, why: "a codec"},
+	{pkg: "cim/server", may: []string{"cim/object", "cim/cimxml", "cim/query"}, ban: noExec, why: "a server of the protocol: the model, authentication and changes come in as functions from mgmtd"},
 	{pkg: "gui", ban: noExec, planned: true, why: "embeds files"},
 	{pkg: "mgmtd", may: slices.Concat(nouns, []string{"mgmtd/*", "snmp/*", "cim/*", "gui", "audit", "engine/client", "engine/pki"}), ban: noExec, why: "the one place where the daemon is put together"},
 
