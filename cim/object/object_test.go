@@ -177,3 +177,16 @@ func TestDateTime(t *testing.T) {
 		t.Error("an interval is a moment")
 	}
 }
+
+func TestSame(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"Name", "nAME", true}, {"a_b", "A_B", true}, {"[", "{", false}, {"@", "`", false}, {"ab", "abc", false}, {"É", "é", true}, {"aÉ", "Aé", true}, {"", "", true}, {"", "é", false},
+	} {
+		if object.Same(c.a, c.b) != c.same || (object.Fold(c.a) == object.Fold(c.b)) != c.same {
+			t.Errorf("Same(%q, %q) is not %v", c.a, c.b, c.same)
+		}
+	}
+}

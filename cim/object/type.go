@@ -1,6 +1,9 @@
 package object
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Type is an intrinsic type of CIM (DSP0004, 5.2.2).
 type Type uint8
@@ -72,4 +75,17 @@ type Kind struct {
 func Fold(name string) string { return strings.ToLower(name) }
 
 // Same reports whether two names are equal in CIM.
-func Same(a, b string) bool { return a == b || strings.EqualFold(a, b) }
+func Same(a, b string) bool {
+	if a == b {
+		return true
+	}
+	for i := range min(len(a), len(b)) {
+		switch x, y := a[i], b[i]; {
+		case x >= utf8.RuneSelf || y >= utf8.RuneSelf:
+			return Fold(a) == Fold(b)
+		case x != y && (x|0x20 != y|0x20 || x|0x20 < 'a' || x|0x20 > 'z'):
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
