@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -62,10 +63,49 @@ func (p *place) check() (cib.Ports, error) {
 	return cib.Ports{}, usage("--ports: four numbers, for heartbeats, store, store peers and node API")
 }
 
+// externalFlags names an etcd that somebody else runs, and the files that open it.
+type externalFlags struct {
+	endpoints     []string
+	ca, cert, key string
+}
+
+func (x *externalFlags) flags(c *cobra.Command) {
+	c.Flags().StringVar(&x.ca, "store-ca", "", "`file` with the authority of the external etcd's certificates, PEM")
+	c.Flags().StringVar(&x.cert, "store-cert", "", "`file` with this node's client certificate for the external etcd, PEM")
+	c.Flags().StringVar(&x.key, "store-key", "", "`file` with its key, PEM")
+}
+
+// read returns what the flags name; nil where they name nothing.
+func (x *externalFlags) read() (*api.ExternalStore, error) {
+	if len(x.endpoints) == 0 && x.ca == "" && x.cert == "" && x.key == "" {
+		return nil, nil
+	}
+	if x.cert == "" || x.key == "" {
+		return nil, usage("an external etcd is reached with mutual TLS only: --store-cert FILE --store-key FILE, and --store-ca FILE")
+	}
+	out := &api.ExternalStore{Endpoints: x.endpoints}
+	for _, f := range []struct {
+		name string
+		text *string
+	}{{x.ca, &out.CA}, {x.cert, &out.Cert}, {x.key, &out.Key}} {
+		if f.name == "" {
+			continue
+		}
+		b, err := os.ReadFile(f.name)
+		if err != nil {
+			return nil, err
+		}
+		*f.text = string(b)
+	}
+	return out, nil
+}
+
 func (a *app) clusterInit() *cobra.Command {
 	var name string
-	p := &place{}
-	c := command("init", "Make a new cluster with this node as its first member", `  belay cluster init --name prod --node n1 --address 10.0.0.1,10.1.0.1`, 0, func(c *cobra.Command, _ []string) error {
+	p, x := &place{}, &externalFlags{}
+	c := command("init", "Make a new cluster with this node as its first member", `  belay cluster init --name prod --node n1 --address 10.0.0.1,10.1.0.1
+  belay cluster init --name prod --node n1 --address 10.0.0.1 --store https://10.9.0.1:2379,https://10.9.0.2:2379 \
+    --store-ca ca.pem --store-cert n1.pem --store-key n1.key`, 0, func(c *cobra.Command, _ []string) error {
 		ports, err := p.check()
 		if err != nil {
 			return err
@@ -73,7 +113,14 @@ func (a *app) clusterInit() *cobra.Command {
 		if name == "" {
 			return usage("name the cluster: --name prod")
 		}
-		j, err := a.engine.Init(c.Context(), &api.Init{Code: p.code, Cluster: name, Node: p.node, Addresses: p.addresses, Ports: ports})
+		ext, err := x.read()
+		if err != nil {
+			return err
+		}
+		if ext != nil && (len(ext.Endpoints) == 0 || ext.CA == "") {
+			return usage("an external etcd needs --store ENDPOINTS and --store-ca FILE")
+		}
+		j, err := a.engine.Init(c.Context(), &api.Init{Code: p.code, Cluster: name, Node: p.node, Addresses: p.addresses, Ports: ports, Store: ext})
 		if err != nil {
 			return err
 		}
@@ -81,8 +128,13 @@ func (a *app) clusterInit() *cobra.Command {
 			return fmt.Sprintf("cluster %s is made; node %s is its first member.\nbelay cluster token makes a token for the next node.\nNo fence device is configured yet: belay fence device add --help\n", j.Cluster, j.Node)
 		})
 	})
+	c.Long = `init makes a cluster of this node. Its voters run the store themselves, unless
+--store names the members of an etcd that somebody else runs, version 3.6 or newer,
+started with --max-txn-ops=65536 --max-request-bytes=16777216. That is decided once.`
 	c.Flags().StringVar(&name, "name", "", "`name` of the cluster; it never changes")
+	c.Flags().StringSliceVar(&x.endpoints, "store", nil, "`endpoints` of an external etcd, https://host:port (default: the voters run the store)")
 	p.flags(c)
+	x.flags(c)
 	return c
 }
 
@@ -140,7 +192,7 @@ func (a *app) server(ctx context.Context) string {
 
 func (a *app) clusterJoin() *cobra.Command {
 	var server string
-	p := &place{}
+	p, x := &place{}, &externalFlags{}
 	c := command("join TOKEN", "Let this node join a cluster", `  belay cluster join --node n2 --address 10.0.0.2,10.1.0.2 TOKEN`, 1, func(c *cobra.Command, args []string) error {
 		ports, err := p.check()
 		if err != nil {
@@ -153,7 +205,11 @@ func (a *app) clusterJoin() *cobra.Command {
 		if server == "" {
 			return usage("the token names no member: add --server ADDRESS of one")
 		}
-		j, err := a.engine.Join(c.Context(), &api.Join{Code: p.code, Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports})
+		ext, err := x.read()
+		if err != nil {
+			return err
+		}
+		j, err := a.engine.Join(c.Context(), &api.Join{Code: p.code, Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports, Store: ext})
 		if err != nil {
 			return err
 		}
@@ -166,9 +222,12 @@ func (a *app) clusterJoin() *cobra.Command {
 		})
 	})
 	c.Long = `join makes this node a member of a cluster. The token comes from belay cluster
-token on a member; it pins the cluster's certificate authority. No ssh is needed.`
+token on a member; it pins the cluster's certificate authority. No ssh is needed.
+In a cluster with an external etcd the node shows it the certificate of the member
+that it joins through, unless --store-cert and --store-key name one of its own.`
 	c.Flags().StringVar(&server, "server", "", "`address` of a member, where the token does not name one")
 	p.flags(c)
+	x.flags(c)
 	return c
 }
 

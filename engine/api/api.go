@@ -340,6 +340,17 @@ type Init struct {
 	Addresses []string    `json:"addresses"`      // one a link
 	Ports     cib.Ports   `json:"ports,omitzero"`
 	Options   cib.Options `json:"options,omitzero"`
+	// Store is an etcd that somebody else runs; nil: the cluster's voters run one.
+	Store *ExternalStore `json:"store,omitempty"`
+}
+
+// ExternalStore says how a node reaches an etcd that somebody else runs. It holds a
+// secret.
+type ExternalStore struct {
+	Endpoints []string `json:"endpoints,omitempty"` // https://host:port; of a joining node the cluster's
+	CA        string   `json:"ca,omitempty"`        // PEM: who signed the certificates of its members
+	Cert      string   `json:"cert,omitempty"`      // PEM: this node's certificate as a client
+	Key       string   `json:"key,omitempty"`       // PEM: its key
 }
 
 // Join asks this node to join a cluster.
@@ -350,6 +361,9 @@ type Join struct {
 	Node      string    `json:"node,omitempty"` // default: the host's name
 	Addresses []string  `json:"addresses"`      // one a link, as many as the cluster has
 	Ports     cib.Ports `json:"ports,omitzero"`
+	// Store is this node's own certificate for an external store; nil: it gets that
+	// of the member it joins through.
+	Store *ExternalStore `json:"store,omitempty"`
 }
 
 // Joined says that a node has become a member of a cluster.
@@ -384,4 +398,5 @@ type JoinAnswer struct {
 	SealKey    []byte              `json:"sealKey"`
 	Node       cib.Node            `json:"node"`
 	Endpoints  map[string][]string `json:"endpoints"` // of the store, by node
+	Store      *ExternalStore      `json:"store,omitempty"`
 }

@@ -33,6 +33,7 @@ var Codes = []Definition{
 	{"BLY1011", "Clocks differ too much", http.StatusForbidden, ExitFailed, "Synchronise both clocks (chronyc makestep, timedatectl set-ntp true) and join again."},
 	{"BLY1012", "Versions do not fit", http.StatusForbidden, ExitFailed, "Install the same release as the cluster's; belay cluster status shows it."},
 	{"BLY1013", "Name or address is taken", http.StatusConflict, ExitFailed, "Choose another node name or address, or remove the old node first: belay node remove."},
+	{"BLY1014", "External store cannot be used", http.StatusUnprocessableEntity, ExitFailed, "Correct what is named, at the etcd or in the request. Nothing was changed."},
 	{"BLY2001", "Not allowed", http.StatusForbidden, ExitFailed, "Ask root, or somebody with the right role."},
 	{"BLY2002", "Conflict", http.StatusConflict, ExitConflict, "Somebody else changed the configuration in between. Look at belay diff and try again."},
 	{"BLY2003", "No quorum", http.StatusServiceUnavailable, ExitNoQuorum, "Bring back the missing voters: belay quorum status. Running services go on as no-quorum-policy says."},
@@ -76,6 +77,7 @@ const (
 	CodeClock        = "BLY1011"
 	CodeVersion      = "BLY1012"
 	CodeTaken        = "BLY1013"
+	CodeExternal     = "BLY1014"
 	CodeForbidden    = "BLY2001"
 	CodeConflict     = "BLY2002"
 	CodeNoQuorum     = "BLY2003"

@@ -37,11 +37,23 @@ type Cluster struct {
 	ResourceDefaults Meta       `json:"resource-defaults,omitzero"`
 	OpDefaults       OpDefaults `json:"op-defaults,omitzero"`
 	SNMP             SNMP       `json:"snmp,omitzero"`
+	// Store names an etcd that somebody else runs; empty: the voters run the store
+	// themselves. Applying a document that has none keeps it.
+	Store ExternalStore `json:"store,omitzero"`
 	// Properties are what agents keep for the whole cluster, by set and name, such
 	// as where replication is up to. Nothing here reads them. Applying a document
 	// that has none keeps them.
 	Properties map[string]map[string]string `json:"properties,omitempty"`
 }
+
+// ExternalStore is an etcd that somebody else runs. It is chosen when the cluster is
+// made, and later only its endpoints can change.
+type ExternalStore struct {
+	Endpoints []string `json:"endpoints,omitempty"` // https://host:port, of the members of one etcd
+}
+
+// External reports whether somebody else runs the store.
+func (c *Cluster) External() bool { return len(c.Store.Endpoints) > 0 }
 
 // Options are the cluster options. Pacemaker's names where Pacemaker has them.
 type Options struct {

@@ -177,6 +177,9 @@ func (e *editor) apply() error {
 	if n.RoleBindings == nil {
 		e.c.RoleBindings = e.old.Clone().RoleBindings
 	}
+	if e.c.Cluster.Store.Endpoints == nil {
+		e.c.Cluster.Store = e.old.Cluster.Store
+	}
 	if e.c.Cluster.Properties == nil {
 		e.c.Cluster.Properties = e.old.Cluster.Properties
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -281,6 +282,30 @@ func (v *validator) cluster() {
 	v.zeroOr("cluster.op-defaults.timeout", cl.OpDefaults.Timeout, time.Millisecond, day)
 	enum(v, "cluster.op-defaults.on-fail", OnFails, cl.OpDefaults.OnFail)
 	v.properties(cl.Properties)
+	v.store(cl.Store.Endpoints)
+}
+
+// endpointsMax bounds the endpoints of an external store.
+const endpointsMax = 32
+
+// store checks the endpoints of an external store. Only their form is known here.
+func (v *validator) store(endpoints []string) {
+	if len(endpoints) > endpointsMax {
+		v.fault("cluster.store.endpoints", "%d endpoints, at most %d are allowed", len(endpoints), endpointsMax)
+		return
+	}
+	for i, e := range endpoints {
+		path := fmt.Sprintf("cluster.store.endpoints[%d]", i)
+		u, err := url.Parse(e)
+		switch {
+		case err != nil || u.Hostname() == "" || u.Port() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil:
+			v.fault(path, "%q is no endpoint: write https://host:port", e)
+		case u.Scheme != "https":
+			v.fault(path, "%q is not encrypted: the store is reached with mutual TLS only, https://host:port", e)
+		case slices.Contains(endpoints[:i], e):
+			v.fault(path, "%q stands there twice", e)
+		}
+	}
 }
 
 // health checks how the health of nodes counts.

@@ -55,10 +55,21 @@ func (d *Daemon) postInit(ctx context.Context, c *caller, r *http.Request) (any,
 	// interruption.
 	stickiness := cib.Score(1)
 	cfg := &cib.Config{Cluster: cib.Cluster{Name: in.Cluster, Options: in.Options, ResourceDefaults: cib.Meta{Stickiness: &stickiness}}, Nodes: map[string]*cib.Node{name: &n}, RoleBindings: cib.DefaultBindings()}
+	if in.Store != nil {
+		cfg.Cluster.Store.Endpoints = in.Store.Endpoints
+	}
 	if faults := cib.Validate(cfg); len(faults) > 0 {
 		return nil, invalid(faults)
 	}
-	l := local{Version: 1, Cluster: in.Cluster, Token: newID(), Node: name, Config: n, Initial: map[string][]string{name: store.PeerURLs(&n)}}
+	l := local{Version: 1, Cluster: in.Cluster, Token: newID(), Node: name, Config: n}
+	if in.Store == nil {
+		l.Initial = map[string][]string{name: store.PeerURLs(&n)}
+	} else {
+		l.External = in.Store.Endpoints
+		if err := claimExternal(ctx, in.Cluster, in.Store); err != nil {
+			return nil, err
+		}
+	}
 	now := time.Now()
 	ca, err := pki.NewCA(in.Cluster, now)
 	if err != nil {
@@ -79,7 +90,15 @@ func (d *Daemon) postInit(ctx context.Context, c *caller, r *http.Request) (any,
 	dir := d.path(dirPKI)
 	// The authority's key goes into the store, sealed, and nowhere else.
 	if err := errors.Join(pki.WriteFile(filepath.Join(dir, pki.FileCA), pki.EncodeCert(ca.Cert), 0o600), id.Save(dir, "", ""),
-		root.Save(dir, pki.FileRoot, pki.FileRootKey), pki.SaveSealKey(filepath.Join(dir, pki.FileSeal), sealBytes)); err != nil {
+		pki.SaveSealKey(filepath.Join(dir, pki.FileSeal), sealBytes)); err != nil {
+		return nil, err
+	}
+	if in.Store == nil {
+		err = root.Save(dir, pki.FileRoot, pki.FileRootKey)
+	} else {
+		err = saveExternal(dir, in.Store)
+	}
+	if err != nil {
 		return nil, err
 	}
 	n.PublicKey = id.PublicKey()
@@ -115,7 +134,7 @@ func (e *engine) seed(ctx context.Context, actor api.Actor, cfg *cib.Config, ca 
 			{Key: cib.KeyConfigGen, Value: &cib.ConfigGeneration{Number: 1, Time: now}},
 			{Key: generationKey(1), Value: rec},
 			{Key: cib.KeyVoters, Value: &cib.VoterSet{Epoch: 1, Voters: []string{e.local.Node}, Since: now, Reason: "cluster init"}},
-			{Key: cib.KeyDataGen, Value: &cib.DataGeneration{Number: 1, Nonce: binary.BigEndian.Uint64(nonce[:])}},
+			{Key: cib.KeyDataGen, Value: &cib.DataGeneration{Number: 1, Nonce: binary.BigEndian.Uint64(nonce[:])}}, // over the claim of an external store
 			{Key: keyCA, Value: &sealedCA{ca}},
 		},
 	}
@@ -131,7 +150,7 @@ func (e *engine) seed(ctx context.Context, actor api.Actor, cfg *cib.Config, ca 
 		ok, rev, err := e.store.Commit(ctx, txn)
 		if err == nil && ok {
 			err = e.await(ctx, rev)
-			if err == nil {
+			if err == nil && !e.external() {
 				// From here on the store itself enforces who writes what.
 				err = e.keeper.admin().EnableAuth(ctx, []string{e.local.Node})
 			}
@@ -209,9 +228,15 @@ func (d *Daemon) postJoin(ctx context.Context, c *caller, r *http.Request) (any,
 	if err != nil {
 		return nil, err
 	}
+	if err := joinExternal(ctx, name, ans, in.Store); err != nil {
+		return nil, err
+	}
 	dir := d.path(dirPKI)
 	err = errors.Join(pki.WriteFile(filepath.Join(dir, pki.FileCA), []byte(ans.CA), 0o600), id.Save(dir, "", ""),
 		pki.SaveSealKey(filepath.Join(dir, pki.FileSeal), ans.SealKey))
+	if err == nil && ans.Store != nil {
+		err = saveExternal(dir, ans.Store)
+	}
 	if err == nil && ans.RootCert != "" {
 		var pem []byte
 		if pem, err = pki.EncodeKey(rootKey); err == nil {
@@ -223,6 +248,9 @@ func (d *Daemon) postJoin(ctx context.Context, c *caller, r *http.Request) (any,
 	}
 	l := local{Version: 1, Cluster: ans.Cluster, Token: ans.StoreToken, Node: name, Config: ans.Node}
 	l.setEndpoints(ans.Endpoints)
+	if ans.Store != nil {
+		l.External = ans.Store.Endpoints
+	}
 	if err := d.begin(ctx, l, nil); err != nil {
 		return nil, err
 	}

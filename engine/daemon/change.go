@@ -218,6 +218,9 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 	if len(p.changes) == 0 {
 		return nil
 	}
+	if err := c.checkStore(ctx, s, p.after); err != nil {
+		return err
+	}
 	p.result.Generation = s.ConfigGen.Number + 1
 	record := &cib.GenerationRecord{
 		Generation: p.result.Generation, Time: time.Now().UTC(), Actor: c.actor.User, Action: string(c.Action), Object: c.Object,

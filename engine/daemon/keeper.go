@@ -94,6 +94,12 @@ func (e *engine) openStore(ctx context.Context) error {
 		Detection: e.detection(), Log: e.log, LeaseTTL: leaseTTL,
 	}
 	var err error
+	if e.external() {
+		cfg.Probe = externalProbe
+		if cfg.TLS, err = externalTLS(e.d.path(dirPKI)); err != nil {
+			return err
+		}
+	}
 	if e.store, err = store.Open(ctx, cfg); err != nil {
 		return err
 	}
@@ -215,6 +221,16 @@ func (k *keeper) startMember(ctx context.Context) error {
 // voters' on every link.
 func (k *keeper) endpoints(s *cib.Snapshot) []store.Endpoint {
 	var out []store.Endpoint
+	if k.external() {
+		urls := k.local.External
+		if s != nil && s.Config.Cluster.External() {
+			urls = s.Config.Cluster.Store.Endpoints
+		}
+		for _, u := range urls {
+			out = append(out, store.Endpoint{URL: u})
+		}
+		return out
+	}
 	if k.running {
 		out = append(out, store.Endpoint{Node: k.local.Node, URL: "unixs://" + k.socket(), Local: true})
 	}
@@ -282,7 +298,11 @@ func (k *keeper) useEndpoints(s *cib.Snapshot) {
 				byNode[ep.Node] = append(byNode[ep.Node], ep.URL)
 			}
 		}
-		k.local.setEndpoints(byNode)
+		if k.external() {
+			k.local.External = byNode[""]
+		} else {
+			k.local.setEndpoints(byNode)
+		}
 		if err := writeJSON(k.d.path(fileLocal), &k.local); err != nil {
 			k.log.Error("the ways to the store can't be kept", "err", err)
 		}
@@ -292,6 +312,9 @@ func (k *keeper) useEndpoints(s *cib.Snapshot) {
 // ownMember starts a member that the voters have added, and sets aside the data of
 // one that they have removed.
 func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
+	if k.external() {
+		return nil
+	}
 	child := k.sup.State()
 	if k.running && child.State == store.ChildFailed && (child.Reason == store.ReasonRemoved || child.Reason == store.ReasonCorrupt) {
 		aside, err := k.sup.SetAside(k.dataDir(), time.Now())
@@ -353,7 +376,7 @@ const membersPause = 5 * time.Second
 // tendVoters takes the next step towards the voters that the configuration wants,
 // on the DC only.
 func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
-	if k.admin() == nil || s.Status.DC == nil || s.Status.DC.Node != k.local.Node || s.Status.DC.Incarnation != k.setup.Incarnation {
+	if k.admin() == nil && !k.external() || s.Status.DC == nil || s.Status.DC.Node != k.local.Node || s.Status.DC.Incarnation != k.setup.Incarnation {
 		return nil
 	}
 	now := time.Now()
@@ -364,8 +387,10 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if err := k.forgetNodes(ctx, s); err != nil {
 		return err
 	}
-	if err := k.grantNodes(ctx, s, now); err != nil {
-		return err
+	if !k.external() {
+		if err := k.grantNodes(ctx, s, now); err != nil {
+			return err
+		}
 	}
 	if lost, next := successor(s, now); lost != "" {
 		return k.replaceVoter(ctx, lost, next)
@@ -379,11 +404,16 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if nodes := strings.Join(sortedKeys(s.Config.Nodes), " "); nodes != k.nodes {
 		k.nodes, k.nodesAt = nodes, now
 	}
-	members, err := k.admin().Members(ctx)
-	if err != nil {
-		return err
+	var step voterStep
+	if k.external() {
+		step = nextVote(s)
+	} else {
+		members, err := k.admin().Members(ctx)
+		if err != nil {
+			return err
+		}
+		step = nextVoterStep(s, members)
 	}
-	step := nextVoterStep(s, members)
 	if step.kind == voterNone || step.kind == voterPromote && now.Sub(k.nodesAt) < promotePause {
 		return nil
 	}
@@ -391,12 +421,13 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if err := k.ask(ctx, func(n *node.Node) { settled = n.EpochSettled() }); err != nil {
 		return err
 	}
-	if step.kind != voterRecord && !settled {
+	if (step.kind != voterRecord || k.external()) && !settled {
 		return nil // a majority of the new set has not taken up its epoch yet
 	}
 	k.log.Info("voters", "step", step.String(), "voter", step.node)
 	sctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	var err error
 	switch step.kind {
 	case voterAdd:
 		_, err = k.admin().AddLearner(sctx, step.node, store.PeerURLs(s.Config.Nodes[step.node]))

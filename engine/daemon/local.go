@@ -35,7 +35,9 @@ type local struct {
 	Node      string   `json:"node"`
 	Config    cib.Node `json:"config"`    // addresses and ports
 	Endpoints []string `json:"endpoints"` // of the store, as known last
-	External  bool     `json:"external,omitempty"`
+	// External are the endpoints of a store that somebody else runs; empty: the
+	// voters run it.
+	External []string `json:"external,omitempty"`
 	// Initial is the set of store members that this node's member is to join;
 	// empty once it has data.
 	Initial map[string][]string `json:"initial,omitempty"`

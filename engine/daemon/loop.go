@@ -304,6 +304,9 @@ func (e *engine) run(ctx context.Context) error {
 	if e.watchdog != nil {
 		e.start(ctx, e.pingWatchdog)
 	}
+	if e.external() {
+		e.start(ctx, e.watchExternal)
+	}
 	err = e.loop(ctx, n)
 	cancel()
 	e.work.Wait()

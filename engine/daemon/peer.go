@@ -263,7 +263,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err != nil {
 		return nil, refuse(api.CodeJoinRefused, "the certificate request is not valid: %v", err)
 	}
-	if e.keeper.admin() == nil {
+	if e.keeper.admin() == nil && !e.external() {
 		return nil, api.NewProblem(api.CodeJoinRefused, fmt.Sprintf("node %s is no voter; ask one of %v", e.local.Node, s.Status.Voters.Voters))
 	}
 	ca, err := e.authority(ctx)
@@ -284,13 +284,20 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err := e.addNode(ctx, s, req, &n, from, refuse); err != nil {
 		return nil, err
 	}
-	if err := e.keeper.admin().GrantNode(ctx, req.Node); err != nil {
-		return nil, api.NewProblem(api.CodeStore, fmt.Sprintf("node %s is configured but has no account in the store yet: %v. Remove it and join again", req.Node, err))
+	if !e.external() {
+		if err := e.keeper.admin().GrantNode(ctx, req.Node); err != nil {
+			return nil, api.NewProblem(api.CodeStore, fmt.Sprintf("node %s is configured but has no account in the store yet: %v. Remove it and join again", req.Node, err))
+		}
 	}
 	ans := &api.JoinAnswer{
 		Cluster: e.local.Cluster, StoreToken: e.local.Token, CA: string(pki.EncodeCert(ca.Cert)), Cert: string(pki.EncodeCert(cert)), Node: n, Endpoints: map[string][]string{},
 	}
-	if n.Voter {
+	if e.external() {
+		if ans.Store, err = loadExternal(e.d.path(dirPKI), s.Config.Cluster.Store.Endpoints); err != nil {
+			return nil, err
+		}
+	}
+	if n.Voter && !e.external() {
 		root, err := ca.Sign([]byte(req.RootRequest), pki.Names{Node: pki.RootName}, time.Now())
 		if err != nil {
 			return nil, refuse(api.CodeJoinRefused, "the certificate request for the store is not valid: %v", err)
@@ -302,7 +309,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 		return nil, err
 	}
 	for _, v := range s.Status.Voters.Voters {
-		if m := s.Config.Nodes[v]; m != nil {
+		if m := s.Config.Nodes[v]; m != nil && !e.external() {
 			ans.Endpoints[v] = store.ClientURLs(m)
 		}
 	}

@@ -171,6 +171,11 @@ func garbage(s *cib.Snapshot) []string {
 
 // backup saves the store; the authority's sealed key is in it.
 func (e *engine) backup(ctx context.Context, file string) (*api.Backup, error) {
+	if e.external() {
+		p := api.NewProblem(api.CodeBadRequest, "the store of this cluster is run by somebody else, and holds more than this cluster")
+		p.Remedy = "Save the store with etcdctl snapshot save, and /var/lib/belay/pki of one node with it: its seal key opens the secrets and the certificate authority in the store."
+		return nil, p
+	}
 	if e.keeper.admin() == nil {
 		return nil, api.NewProblem(api.CodeBadRequest, "only a voter can back the store up: run it on "+fmt.Sprint(e.snap.Load().Status.Voters.Voters))
 	}

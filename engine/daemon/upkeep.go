@@ -196,11 +196,15 @@ func (k *keeper) forgetNodes(ctx context.Context, s *cib.Snapshot) error {
 		if s.Config.Nodes[name] != nil || slices.Contains(s.Status.Voters.Voters, name) {
 			continue
 		}
-		if err := k.admin().RevokeNode(ctx, name); err != nil {
-			return err
+		purge := k.store.Purge
+		if !k.external() {
+			if err := k.admin().RevokeNode(ctx, name); err != nil {
+				return err
+			}
+			k.granted = grants{} // a node of this name may have joined meanwhile, through another voter
+			purge = k.admin().Purge
 		}
-		k.granted = grants{} // a node of this name may have joined meanwhile, through another voter
-		ok, _, err := k.admin().Purge(ctx, name, []cib.Compare{
+		ok, _, err := purge(ctx, name, []cib.Compare{
 			{Key: cib.KeyDC, ModRev: s.Status.DC.Rev}, {Key: cib.KeyConfigGen, ModRev: s.ConfigGen.Rev},
 		})
 		if err != nil {

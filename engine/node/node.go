@@ -297,6 +297,7 @@ func (n *Node) mayAct(now time.Time) bool { return n.fresh && now.Before(n.track
 func (n *Node) judge(now time.Time) {
 	voters, _ := n.voters()
 	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll, Complete: n.complete(voters)}
+	in.External, in.StoreReachable = n.snap.Config.Cluster.External(), n.storeOK
 	for _, m := range n.tracker.Alive(now) {
 		if slices.Contains(voters, m.Node) {
 			in.Present = append(in.Present, m.Node)

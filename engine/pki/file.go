@@ -13,18 +13,22 @@ import (
 
 // Names of the files below a directory of [CA.Save] and [Identity.Save].
 const (
-	FileCA       = "ca.pem"
-	FileCAKey    = "ca.key"
-	FileNode     = "node.pem"
-	FileNodeKey  = "node.key"
-	FileRoot     = "root.pem"
-	FileRootKey  = "root.key"
-	FileSeal     = "seal.key"
-	FileAudit    = "audit.key" // signs the checkpoints of this node's audit log
-	FileRevoked  = "revoked.crl"
-	keyMode      = 0o600
-	certMode     = 0o644
-	fileMaxBytes = 1 << 20
+	FileCA      = "ca.pem"
+	FileCAKey   = "ca.key"
+	FileNode    = "node.pem"
+	FileNodeKey = "node.key"
+	FileRoot    = "root.pem"
+	FileRootKey = "root.key"
+	FileSeal    = "seal.key"
+	FileAudit   = "audit.key" // signs the checkpoints of this node's audit log
+	FileRevoked = "revoked.crl"
+	// Of an external store: its authority, and this node's certificate as its client.
+	FileStoreCA   = "store-ca.pem"
+	FileStoreCert = "store.pem"
+	FileStoreKey  = "store.key"
+	keyMode       = 0o600
+	certMode      = 0o644
+	fileMaxBytes  = 1 << 20
 )
 
 const (
@@ -87,7 +91,8 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-func readFile(path string) ([]byte, error) {
+// ReadFile reads a file of certificates or keys, of at most 1 MiB.
+func ReadFile(path string) ([]byte, error) {
 	st, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -173,11 +178,11 @@ func (ca *CA) Save(dir string) error {
 
 // LoadCA reads the authority from a directory; without its key it can check only.
 func LoadCA(dir string) (*CA, error) {
-	data, err := readFile(filepath.Join(dir, FileCA))
+	data, err := ReadFile(filepath.Join(dir, FileCA))
 	if err != nil {
 		return nil, fmt.Errorf("load the cluster's certificate authority: %w", err)
 	}
-	key, err := readFile(filepath.Join(dir, FileCAKey))
+	key, err := ReadFile(filepath.Join(dir, FileCAKey))
 	if ignoreMissing(err) != nil {
 		return nil, fmt.Errorf("load the key of the cluster's certificate authority: %w", err)
 	}

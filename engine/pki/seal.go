@@ -58,7 +58,7 @@ func SaveSealKey(path string, b []byte) error {
 
 // LoadSealKey reads what [SaveSealKey] wrote.
 func LoadSealKey(path string) (SealKey, []byte, error) {
-	data, err := readFile(path)
+	data, err := ReadFile(path)
 	if err != nil {
 		return SealKey{}, nil, fmt.Errorf("load the cluster's secret key: %w", err)
 	}

@@ -73,7 +73,7 @@ func (id *Identity) Save(dir, certFile, keyFile string) error {
 // LoadIdentity reads what [Identity.Save] wrote.
 func LoadIdentity(ca *CA, dir, certFile, keyFile string) (*Identity, error) {
 	certFile, keyFile = filepath.Join(dir, orElse(certFile, FileNode)), filepath.Join(dir, orElse(keyFile, FileNodeKey))
-	data, err := readFile(certFile)
+	data, err := ReadFile(certFile)
 	if err != nil {
 		return nil, fmt.Errorf("load a certificate: %w", err)
 	}
@@ -88,7 +88,7 @@ func LoadIdentity(ca *CA, dir, certFile, keyFile string) (*Identity, error) {
 	if st.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("load %s: mode %04o lets others read it; chmod 600 it, and renew the certificate if somebody did", keyFile, st.Mode().Perm())
 	}
-	if data, err = readFile(keyFile); err != nil {
+	if data, err = ReadFile(keyFile); err != nil {
 		return nil, fmt.Errorf("load a key: %w", err)
 	}
 	key, err := DecodeKey(data)

@@ -348,7 +348,7 @@ func orText(text, otherwise string) string {
 
 func (b *builder) store() {
 	s := &b.out.Store
-	s.State, s.Revision = StoreUnknown, b.s.Revision
+	s.State, s.Revision, s.External = StoreUnknown, b.s.Revision, b.c.Cluster.Store.Endpoints
 	for i := range b.out.Nodes {
 		n := &b.out.Nodes[i]
 		r := b.st.Stores[n.Name]
@@ -360,6 +360,9 @@ func (b *builder) store() {
 		if m.Leader {
 			s.Leader = m.Node
 		}
+		if b.c.Cluster.External() && r != nil && n.alive() {
+			s.Leader = r.Leader
+		}
 		s.SizeBytes, s.Quota, s.Latency = max(s.SizeBytes, m.SizeBytes), max(s.Quota, m.Quota), max(s.Latency, m.Latency)
 		if m.Backup.After(s.Backup) {
 			s.Backup = m.Backup
@@ -367,7 +370,7 @@ func (b *builder) store() {
 		switch {
 		case m.State == StoreUnhealthy:
 			s.State = StoreUnhealthy
-			s.Reason = orText(s.Reason, "the member of "+m.Node+" is not healthy"+orText(prefixed(": ", m.Alarm), ""))
+			s.Reason = orText(s.Reason, b.storeOf(m.Node)+" is not healthy"+orText(prefixed(": ", m.Alarm), ""))
 		case m.State == StoreHealthy && s.State == StoreUnknown:
 			s.State = StoreHealthy
 		}
@@ -376,6 +379,14 @@ func (b *builder) store() {
 		s.State = StoreUnhealthy
 		s.Reason = fmt.Sprintf("it does not answer this node; what is shown is %s old", b.o.SnapshotAge.Round(time.Second))
 	}
+}
+
+// storeOf names a node's part in the store.
+func (b *builder) storeOf(node string) string {
+	if b.c.Cluster.External() {
+		return "the external store, as " + node + " sees it,"
+	}
+	return "the member of " + node
 }
 
 func prefixed(prefix, text string) string {
@@ -388,11 +399,13 @@ func prefixed(prefix, text string) string {
 func (b *builder) storeMember(n *Node, r *cib.StoreStatus) StoreMember {
 	m := StoreMember{Node: n.Name, State: StoreUnknown}
 	if r != nil {
-		m.Leader = r.Leader == n.Name && n.alive()
+		m.Leader = r.Leader == n.Name && n.alive() && !b.c.Cluster.External()
 		m.SizeBytes, m.InUse, m.Quota, m.Latency = r.SizeBytes, r.InUse, r.Quota, r.Latency
 		m.Alarm, m.Backup, m.Reported = r.Alarm, r.Backup, r.Time
 	}
 	switch {
+	case !n.alive() && b.c.Cluster.External():
+		m.Alarm = "node " + n.Name + " is " + n.State.String() // the store does not miss a client
 	case !n.alive():
 		m.State = StoreUnhealthy
 		m.Alarm = "node " + n.Name + " is " + n.State.String()

@@ -273,7 +273,10 @@ type Store struct {
 	Quota     int64         `json:"quotaBytes"`
 	Latency   time.Duration `json:"latencyNs"` // the longest of the members'
 	Backup    time.Time     `json:"lastBackup,omitzero"`
-	Members   []StoreMember `json:"members,omitempty"`
+	// External are the endpoints of a store that somebody else runs. Leader is then
+	// the name of its member, and Members are the voters, as its clients.
+	External []string      `json:"external,omitempty"`
+	Members  []StoreMember `json:"members,omitempty"`
 }
 
 // StoreMember is one member of the store.

@@ -126,24 +126,29 @@ func (a *Admin) RevokeNode(ctx context.Context, node string) error {
 	})
 }
 
-// Purge deletes the status of a removed node, which that node alone could write,
-// if the conditions hold. It is done as root, by an engine that may.
+// Purge is [Store.Purge] as root: with accounts, nobody else may.
 func (a *Admin) Purge(ctx context.Context, node string, conditions []cib.Compare) (ok bool, rev int64, err error) {
+	return a.s.Purge(ctx, node, conditions)
+}
+
+// Purge deletes the status of a removed node, which that node alone could write,
+// if the conditions hold.
+func (s *Store) Purge(ctx context.Context, node string, conditions []cib.Compare) (ok bool, rev int64, err error) {
 	if node == "" {
 		return false, 0, fmt.Errorf("delete the status of a node: %w: no name", ErrInvalid)
 	}
-	req, _, err := a.s.request(cib.Txn{If: conditions})
+	req, _, err := s.request(cib.Txn{If: conditions})
 	if err != nil {
 		return false, 0, err
 	}
 	for _, key := range append(ownKeys(node), cib.KeyNodeStatus+node, cib.KeyPending+node+"/") {
 		req.Success = append(req.Success, &pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{
-			RequestDeleteRange: &pb.DeleteRangeRequest{Key: []byte(a.s.prefix + key), RangeEnd: a.s.subtree(key)},
+			RequestDeleteRange: &pb.DeleteRangeRequest{Key: []byte(s.prefix + key), RangeEnd: s.subtree(key)},
 		}})
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.CommitMax)
 	defer cancel()
-	err = a.s.do(ctx, false, func(ctx context.Context, c *conn) error {
+	err = s.do(ctx, false, func(ctx context.Context, c *conn) error {
 		resp, err := c.kv.Txn(ctx, req)
 		if err == nil {
 			ok, rev = resp.Succeeded, resp.Header.Revision

@@ -229,6 +229,9 @@ func Store(s *status.Summary, st Style) string {
 		b.WriteString("  " + s.Store.Reason)
 	}
 	b.WriteString("\n")
+	if x := s.Store.External; len(x) > 0 {
+		fmt.Fprintf(&b, "external: %s  leader %s\n", strings.Join(x, " "), cmp.Or(s.Store.Leader, "unknown"))
+	}
 	t := table{header: []string{"MEMBER", "STATE", "LEADS", "SIZE", "IN USE", "QUOTA", "LATENCY", "BACKUP", "REASON"}, right: map[int]bool{3: true, 4: true, 5: true, 6: true}}
 	for i := range s.Store.Members {
 		m := &s.Store.Members[i]
