@@ -109,14 +109,14 @@ func (out *Found) version(ctx context.Context, c *conn, _ string) error {
 		return err
 	}
 	out.ClusterID, out.Version = st.Header.ClusterId, st.Version
-	if older(st.Version, externalVersion) {
+	if tooOld(st.Version) {
 		return fmt.Errorf("%w: it is version %s, %s or newer is needed", ErrUnfit, st.Version, externalVersion)
 	}
 	return nil
 }
 
-// older compares major and minor number. What is no version is old.
-func older(have, least string) bool {
+// tooOld compares major and minor number. What is no version is old.
+func tooOld(have string) bool {
 	number := func(v string) int {
 		major, rest, _ := strings.Cut(v, ".")
 		minor, _, _ := strings.Cut(rest, ".")
@@ -127,7 +127,7 @@ func older(have, least string) bool {
 		}
 		return a*1000 + b
 	}
-	return number(have) < number(least)
+	return number(have) < number(externalVersion)
 }
 
 func (out *Found) documents(ctx context.Context, c *conn, prefix string) error {

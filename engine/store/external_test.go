@@ -71,7 +71,7 @@ func TestInspect(t *testing.T) {
 	cfg := c.client()
 	found, err := Inspect(t.Context(), cfg, url)
 	must(t, err)
-	if found.ClusterID == 0 || older(found.Version, externalVersion) || found.Documents != 0 || found.Generation.Number != 0 {
+	if found.ClusterID == 0 || tooOld(found.Version) || found.Documents != 0 || found.Generation.Number != 0 {
 		t.Errorf("found %+v in an empty store", found)
 	}
 	cfg.Endpoints = []Endpoint{{URL: url}}
@@ -146,7 +146,7 @@ func TestInspectOld(t *testing.T) {
 			t.Errorf("version %q: %v", version, err)
 		}
 	}
-	if older("3.10.0", "3.6") || older("4.0.0", "3.6") || !older("3.5.99", "3.6") {
+	if tooOld("3.10.0") || tooOld("4.0.0") || !tooOld("3.5.99") {
 		t.Error("versions are compared by their numbers")
 	}
 }
