@@ -36,6 +36,7 @@ const (
 	KeyAttributes    = "status/attribute/"       // + node; the node
 	KeyHistory       = "status/op/"              // + node/instance; the node
 	KeyPending       = "status/pending/"         // + node/instance; the DC asks and withdraws, the node claims and ends
+	KeyRound         = "status/round/"           // + resource inside of the clone; the DC
 	KeyFenceRequest  = "status/fencing/request/" // + target; the DC asks, the executing node claims and ends
 	KeyProof         = "status/fencing/proof/"   // + id; the executing node, or any engine for a named human
 	KeyFenceHistory  = "status/fencing/history/" // + id; with the end of the request

@@ -298,6 +298,8 @@ func (b *builder) apply(kv KV) error {
 		return two(b, &st.Histories, KeyHistory, kv, func(v *History) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyPending):
 		return two(b, &st.Pending, KeyPending, kv, func(v *Pending) { v.Rev = rev })
+	case strings.HasPrefix(key, KeyRound):
+		return one(b, &st.Rounds, KeyRound, kv, func(v *Round) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyFenceRequest):
 		return one(b, &st.Requests, KeyFenceRequest, kv, func(v *FenceRequest) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyProof):

@@ -26,6 +26,7 @@ type Status struct {
 	Attributes map[string]*Attributes           // by node; transient ones
 	Histories  map[string]map[string]*History   // by node, by instance
 	Pending    map[string]map[string]*Pending   // by node, by instance
+	Rounds     map[string]*Round                // of notifications, by the resource inside of the clone
 	Requests   map[string]*FenceRequest         // open and failed ones, by target
 	Proofs     map[string]*Proof                // by id
 	Fenced     map[string]*FenceRequest         // ended ones, by id
@@ -209,6 +210,8 @@ type OpResult struct {
 	// it said nothing, and every change means a restart.
 	Reloadable    []string `json:"reloadable,omitempty"`
 	RestartDigest string   `json:"restartDigest,omitempty"`
+	Round         string   `json:"round,omitempty"` // of a notification
+	Phase         string   `json:"phase,omitempty"` // of a notification: "pre-start"
 	Why           Why      `json:"why"`
 	Failed        bool     `json:"failed,omitempty"`
 }
@@ -245,12 +248,17 @@ type Action struct {
 	Probe      bool              `json:"probe,omitempty"`  // a monitor that looks before anything is known
 	FenceOp    FenceOp           `json:"fenceOp,omitzero"` // of a fence
 	Peer       string            `json:"peer,omitempty"`   // of a migration: the node at its other end
+	Round      string            `json:"round,omitempty"`  // of what instances of a clone with notify are told, and of the telling
+	Phase      string            `json:"phase,omitempty"`  // of a notification: "pre-start", "post-promote"
 	Why        Why               `json:"why"`
 }
 
 // Key identifies an action within its node: the same key in two plans is the
 // same step.
 func (a *Action) Key() string {
+	if a.Phase != "" {
+		return fmt.Sprintf("%s_%s_%s_%s", a.Instance, a.Op, a.Round, a.Phase)
+	}
 	return fmt.Sprintf("%s_%s_%d", a.Instance, a.Op, a.Interval.D().Milliseconds())
 }
 
@@ -261,6 +269,8 @@ func (a *Action) String() string {
 		return fmt.Sprintf("fence %s (%s)", a.Node, a.FenceOp)
 	case a.Probe:
 		return fmt.Sprintf("probe %s on %s", a.Instance, a.Node)
+	case a.Phase != "":
+		return fmt.Sprintf("notify %s of %s on %s", a.Instance, a.Phase, a.Node)
 	case a.Interval > 0:
 		return fmt.Sprintf("%s %s every %s on %s", a.Op, a.Instance, a.Interval, a.Node)
 	}

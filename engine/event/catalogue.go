@@ -89,6 +89,7 @@ const (
 	QuorumByDevice
 	AuditForwardFailed
 	AuditForwarded
+	NotificationFailed
 )
 
 const (
@@ -164,6 +165,7 @@ var Catalogue = []Definition{
 	{QuorumByDevice, "quorum-by-device", major, "A tie-breaker decided", "node {node} goes on with half of the votes, by quorum device {device}: {reason}", []string{"reason"}, "Bring the other half back: until then one more failure stops the cluster.", 0, false, true},
 	{AuditForwardFailed, "audit-forward-failed", major, "Audit log is not forwarded", "node {node} cannot forward its audit log to {device}: {reason}", []string{"reason"}, "Check the server and its certificate; nothing is lost, what was missed is sent when it is back.", 0, true, true},
 	{AuditForwarded, "audit-forwarded", cleared, "Audit log is forwarded again", "node {node} forwards its audit log to {device} again", nil, "", AuditForwardFailed, false, true},
+	{NotificationFailed, "notification-failed", warning, "Notification failed", "resource {resource} on {node} did not take the notification {phase}: {reason}; the plan goes on", []string{"phase", "reason"}, "See what its agent logs about notify, or turn notify off for its clone.", 0, false, false},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

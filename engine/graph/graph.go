@@ -11,6 +11,13 @@ type Graph struct {
 	Revision  int64    `json:"revision"`   // of the snapshot
 	ConfigGen uint64   `json:"generation"` // configuration generation of the snapshot
 	Actions   []Action `json:"actions"`    // in an order in which they could be done one by one
+	// Rounds of notifications that begin with the plan: one is to be written down with
+	// the first of its actions that is asked for, under an ID that no other has. By the
+	// resource inside of the clone.
+	Rounds map[string]*cib.Round `json:"rounds,omitempty"`
+	// Ended names the rounds that are over, in the same way: there is nothing left to
+	// be told.
+	Ended []string `json:"ended,omitempty"`
 }
 
 // Action is one step of a plan.

@@ -672,7 +672,10 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	op := cib.OpResult{
 		ActionID: a.ID, Seq: m.seq, Op: a.Op, Interval: a.Interval, Role: a.Role, RC: r.RC, Expected: a.Expected, Probe: a.Probe,
 		Status: r.Status, Started: r.Started, Ended: r.Ended, Exec: r.Exec, Reason: r.Reason, Output: r.Output,
-		Digest: cib.Digest(a.Parameters), Peer: a.Peer, Why: a.Why,
+		Digest: cib.Digest(a.Parameters), Peer: a.Peer, Why: a.Why, Phase: a.Phase,
+	}
+	if a.Op == cib.OpNotify {
+		op.Round = a.Round
 	}
 	op.Failed = Failed(a, r)
 	if op.Failed {
@@ -695,6 +698,8 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	}
 	h.Ops = append(slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool {
 		switch {
+		case o.Op == cib.OpNotify && op.Op == cib.OpNotify:
+			return o.Round != op.Round || o.Phase == op.Phase // of a round all stay: who was told is not told again
 		case o.Op != op.Op || o.Interval != op.Interval:
 			// A stop ends every recurring monitor, and so does a migration.
 			return (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && !op.Failed && o.Interval > 0 && !o.Failed
@@ -741,7 +746,12 @@ func keptFor(h *cib.History) []cib.OpResult {
 // Failed reports whether a result is a failure. A probe that finds the instance
 // in any clean state has succeeded (OCF Resource Agent API, "monitor");
 // degraded is still success.
+//
+// A notification never fails: nobody waits for more than its end.
 func Failed(a *cib.Action, r Result) bool {
+	if a.Op == cib.OpNotify {
+		return false
+	}
 	if r.Status != cib.OpDone {
 		return r.Status != cib.OpUnknown && r.Status != cib.OpCancelled
 	}
@@ -766,6 +776,10 @@ func (m *Manager) eventsOf(a *cib.Action, op *cib.OpResult) []cib.Event {
 		out = append(out, event.New(number, append(args, "node", m.node, "resource", a.Instance, "cause", a.Why.ID)...))
 	}
 	switch {
+	case a.Op == cib.OpNotify:
+		if op.Status != cib.OpDone && op.Status != cib.OpUnknown && op.Status != cib.OpCancelled || op.Status == cib.OpDone && op.RC != cib.OK {
+			add(event.NotificationFailed, "phase", a.Phase, "reason", Words(op))
+		}
 	case op.Status == cib.OpTimeout:
 		add(event.ActionTimedOut, "op", a.Op, "timeout", a.Timeout.String())
 		add(event.ResourceFailed, "op", a.Op, "reason", "timed out after "+a.Timeout.String())

@@ -64,6 +64,7 @@ func (w *script) do(d *datadriven.TestData) {
 		}
 		_, _ = fmt.Sscan(arg("expect", "0"), &p.Expected)
 		p.Interval, _ = cib.ParseDuration(arg("every", "0"))
+		p.Round, p.Phase = arg("round", ""), arg("phase", "")
 		p.Probe, p.Peer, p.Why.Rule = d.HasArg("probe"), arg("peer", ""), arg("rule", "")
 		w.rev++
 		p.Rev = w.rev
@@ -115,6 +116,9 @@ func (w *script) do(d *datadriven.TestData) {
 			peer := ""
 			if o.Peer != "" {
 				peer = " peer " + o.Peer
+			}
+			if o.Phase != "" {
+				peer = " " + o.Phase + " of " + o.Round
 			}
 			w.say("  %d %s every %s: %s rc %d failed %t%s", o.Seq, o.Op, o.Interval, o.Status, o.RC, o.Failed, peer)
 		}

@@ -48,6 +48,7 @@ func (n *Node) drive(now time.Time) {
 		c.txn.Delete = append(c.txn.Delete, key)
 		c.any = true
 	}
+	rounds := n.tendRounds(plan, &c)
 	gated := false
 	for i := range ask {
 		a := ask[i].Action
@@ -58,6 +59,9 @@ func (n *Node) drive(now time.Time) {
 			gated = gated || !c.any
 			c.any = c.any || before
 			continue
+		}
+		if r := rounds[a.Round]; r != nil {
+			a.Round = n.beginRound(r, &c)
 		}
 		a.ID = fmt.Sprintf("%d.%d", n.snap.Revision, i)
 		key := cib.PendingKey(a.Node, a.Instance)

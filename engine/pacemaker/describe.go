@@ -47,6 +47,7 @@ type Action struct {
 	Op         string  `json:"op"`
 	Node       *string `json:"node"`
 	IntervalMS int64   `json:"interval_ms"`
+	Notify     string  `json:"notify,omitempty"`           // of a notification: "pre-start"
 	Guest      bool    `json:"guest_connection,omitempty"` // of the connection of a guest, which nobody configured
 	Cause      string  `json:"cause,omitempty"`
 	Rule       string  `json:"rule,omitempty"` // id of the constraint or option that decided
@@ -236,7 +237,7 @@ func (d *describer) number(rsc, instance string) *int {
 }
 
 func (d *describer) action(a *cib.Action) Action {
-	out := Action{Kind: "resource", Op: a.Op, Node: &a.Node, IntervalMS: a.Interval.D().Milliseconds(), Cause: a.Why.Cause, Rule: a.Why.Rule}
+	out := Action{Kind: "resource", Op: a.Op, Node: &a.Node, IntervalMS: a.Interval.D().Milliseconds(), Notify: a.Phase, Cause: a.Why.Cause, Rule: a.Why.Rule}
 	if a.Op == cib.OpFence {
 		out.Kind, out.Op = "fence", a.FenceOp.String()
 		return out

@@ -34,7 +34,7 @@ func (b *planner) action(s *step) cib.Action {
 		if a.Role == cib.RolePromoted {
 			a.Expected = cib.RunningPromoted
 		}
-	case cib.OpStop, cib.OpDemote, cib.OpMigrateTo:
+	case cib.OpStop, cib.OpDemote, cib.OpMigrateTo, cib.OpNotify:
 		// What runs was started with the old parameters, and is stopped with them.
 		if s.fact != nil && s.fact.history != nil && s.fact.history.Parameters != nil {
 			a.Parameters = s.fact.history.Parameters
@@ -45,6 +45,9 @@ func (b *planner) action(s *step) cib.Action {
 		}
 	}
 	a.Meta = b.meta(r, s, a.Timeout)
+	if s.notice != nil {
+		s.notice.write(&a)
+	}
 	switch s.op {
 	case cib.OpMigrateTo:
 		a.Peer = b.nodes[s.peer].name

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -25,6 +26,8 @@ import (
 //     for its stop everywhere else, and for the probe where that is not known;
 //   - a migration leads from where the instance runs to where it is to run, and
 //     the stop of its source waits for its end;
+//   - what is announced to a clone waits for the announcement, and what is told
+//     afterwards waits for what it tells;
 //   - mandatory orders and colocations hold whatever the pace of the nodes.
 //
 // What it says about times does not matter, so that it takes none.
@@ -50,6 +53,10 @@ func Check(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) error {
 			}
 		case cib.OpMonitor:
 			if err := c.monitor(i); err != nil {
+				return err
+			}
+		case cib.OpNotify:
+			if err := c.notice(i); err != nil {
 				return err
 			}
 		}
@@ -210,6 +217,23 @@ func (c *checker) inFlight(i int) error {
 		}
 	}
 	return c.fault(i, "does not wait for %s, which is in flight as %s", p.String(), p.ID)
+}
+
+// notice: an announcement comes before what it announces, a report after it.
+func (c *checker) notice(i int) error {
+	a := &c.g.Actions[i]
+	kind, op, _ := strings.Cut(a.Phase, "-")
+	for k := range c.g.Actions {
+		b := &c.g.Actions[k]
+		switch {
+		case b.Op != op || b.Round != a.Round:
+		case kind == "pre" && b.InFlight == "" && !c.waits(k, i):
+			return c.fault(k, "does not wait for its announcement %d (%s)", i, a.String())
+		case kind == "post" && !c.waits(i, k):
+			return c.fault(i, "does not wait for what it tells of, action %d (%s)", k, b.String())
+		}
+	}
+	return nil
 }
 
 // managed: what is not managed is looked at, and nothing else.

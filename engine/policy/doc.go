@@ -25,7 +25,7 @@
 // score.go, assign.go, clone.go, promotable.go, wishes.go (scores of colocated
 // resources), strategy.go, utilization.go and failure.go; reason.go puts it in words. plan.go
 // tells the story of Plan, with instance.go, collective.go (groups, clones,
-// orders), migration.go, reload.go, monitor.go, network.go (what follows from what),
+// orders), migration.go, reload.go, monitor.go, notify.go, network.go (what follows from what),
 // emit.go and action.go. quorum.go and lock.go (shutdown-lock) serve both. parts.go, counts.go and incremental.go belong to Planner.
 //
 // # Where it differs from Pacemaker, and why

@@ -54,7 +54,7 @@ func (b *planner) awaitPending(list []int32) {
 	for _, i := range list {
 		s := &b.steps[i]
 		first = min(first, s.rank)
-		if p.State != cib.ActionCancelled && s.op == p.Op && s.interval == p.Interval {
+		if p.State != cib.ActionCancelled && s.op == p.Op && s.interval == p.Interval && (s.op != cib.OpNotify || s.notice.round.ID == p.Round && s.notice.phase == p.Phase) {
 			match = i
 		}
 	}
@@ -76,7 +76,7 @@ func (b *planner) awaitPending(list []int32) {
 // emit turns the steps that can be done into actions, in an order in which they
 // could be done one by one.
 func (b *planner) emit() *graph.Graph {
-	g := &graph.Graph{Revision: b.s.Revision, ConfigGen: b.s.ConfigGen.Number}
+	g := &graph.Graph{Revision: b.s.Revision, ConfigGen: b.s.ConfigGen.Number, Rounds: b.rounds, Ended: b.ended}
 	todo := false
 	for i := range b.steps {
 		todo = todo || b.steps[i].required && !b.steps[i].point
@@ -85,7 +85,13 @@ func (b *planner) emit() *graph.Graph {
 		return g
 	}
 	b.findLive()
-	order := b.sort()
+	order, circle := b.sort()
+	if len(circle) > 0 && b.dropNotices(circle) { // better nobody is told than that nothing is done
+		order, circle = b.sort()
+	}
+	for _, i := range circle {
+		b.steps[i].held = true
+	}
 	number := make([]int32, len(b.steps))  // of its action; noStep: none
 	reach := make([][]int32, len(b.steps)) // of points: the actions before them
 	for i := range number {
@@ -143,8 +149,13 @@ func (b *planner) findLive() {
 		if !s.required || s.rsc == nil || s.rsc.kind != cib.KindPrimitive {
 			continue
 		}
-		marks := b.up
-		switch s.op {
+		op, marks := s.op, b.up
+		if op == cib.OpNotify { // what waits for the change waits until all are told of it
+			if op = s.notice.op; s.notice.pre() {
+				continue
+			}
+		}
+		switch op {
 		case cib.OpStop, cib.OpDemote:
 			marks = b.down
 		case cib.OpPromote:
@@ -176,15 +187,15 @@ func (b *planner) live(i int32) bool {
 }
 
 // sort returns the steps in an order that respects the edges; steps of a circle
-// are marked stuck and come last. Among equals the order of making decides.
-func (b *planner) sort() []int32 {
+// come last and are returned besides. Among equals the order of making decides.
+func (b *planner) sort() (order, circle []int32) {
 	waits := make([]int32, len(b.steps))
 	for i := range b.edges {
 		if b.holds(&b.edges[i]) && b.live(b.edges[i].first) && b.live(b.edges[i].then) {
 			waits[b.edges[i].then]++
 		}
 	}
-	order := make([]int32, 0, len(b.steps))
+	order = make([]int32, 0, len(b.steps))
 	done := make([]bool, len(b.steps))
 	// A step is taken as soon as it is free, which keeps what belongs together
 	// together; the rest is walked in the order of making.
@@ -217,9 +228,8 @@ func (b *planner) sort() []int32 {
 	}
 	for i := range b.steps {
 		if !done[i] {
-			b.steps[i].held = true
-			order = append(order, int32(i))
+			circle = append(circle, int32(i))
 		}
 	}
-	return order
+	return append(order, circle...), circle
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -297,7 +298,24 @@ func mergeGraphs(old, fresh *graph.Graph, gone func(resource string) bool) (*gra
 	}
 	add(old, func(a *graph.Action) bool { return a.Instance == "" || !gone(a.Resource) })
 	add(fresh, func(*graph.Action) bool { return true })
-	return inOrder(all)
+	g, err := inOrder(all)
+	for _, half := range []*graph.Graph{old, fresh} {
+		for _, inner := range slices.Sorted(maps.Keys(half.Rounds)) {
+			if half == fresh || !gone(inner) {
+				if g.Rounds == nil {
+					g.Rounds = map[string]*cib.Round{}
+				}
+				g.Rounds[inner] = half.Rounds[inner]
+			}
+		}
+		for _, inner := range half.Ended {
+			if half == fresh || !gone(inner) {
+				g.Ended = append(g.Ended, inner)
+			}
+		}
+	}
+	slices.Sort(g.Ended)
+	return g, err
 }
 
 // inOrder lists actions so that each stands after those it waits for; otherwise in

@@ -150,6 +150,7 @@ func alter(t *rapid.T, w *world, log []string) []string {
 		return append(log, disturb(t, w))
 	default: // the plan goes on
 		_, g, _ := policy.Decide(w.Snapshot, w.now)
+		w.end(g)
 		var ready []int
 		for i := range g.Actions {
 			if len(g.Actions[i].After) == 0 {
@@ -160,6 +161,7 @@ func alter(t *rapid.T, w *world, log []string) []string {
 			return log
 		}
 		a := g.Actions[rapid.SampledFrom(ready).Draw(t, "action")].Action
+		w.begin(g, &a)
 		if a.Op != cib.OpFence && rapid.Bool().Draw(t, "asked") && w.Status.Pending[a.Node][a.Instance] == nil {
 			a.ID = fmt.Sprint("t.", len(log))
 			if w.Status.Pending[a.Node] == nil {

@@ -137,8 +137,15 @@ func (p *parts) cut(s *cib.Snapshot, chosen map[int32]bool) *cib.Snapshot {
 	out.Config = &c
 	c.Resources, c.Constraints = map[string]*cib.Resource{}, map[string]*cib.Constraint{}
 	out.Status.Histories, out.Status.Pending = map[string]map[string]*cib.History{}, map[string]map[string]*cib.Pending{}
+	out.Status.Rounds = nil
 	for n := range chosen {
 		for _, id := range p.names[n] {
+			if r := s.Status.Rounds[id]; r != nil {
+				if out.Status.Rounds == nil {
+					out.Status.Rounds = map[string]*cib.Round{}
+				}
+				out.Status.Rounds[id] = r
+			}
 			if r, ok := s.Config.Resources[id]; ok {
 				c.Resources[id] = r
 			}
@@ -207,6 +214,11 @@ func (p *parts) follow(before, after *cib.Snapshot) (map[string]bool, bool) {
 			return // that was seen above
 		}
 		changed(node, key, has(before, node, key), has(after, node, key), holder(after, key, after.Status.Histories[node][key], cmp.Or(is, was)))
+	})
+	eachDifferent(before.Status.Rounds, after.Status.Rounds, func(inner string, _, _ *cib.Round) {
+		dirty[inner] = true
+		_, known := p.of[inner]
+		ok = ok && known
 	})
 	return dirty, ok
 }
@@ -302,7 +314,7 @@ func sameMap[K comparable, V any](a, b map[K]V) bool {
 // the same. What no decision is made on is not compared; what is not named here is.
 func sameBackground(a, b *cib.Snapshot) bool {
 	return sameFields(*a.Config, *b.Config, "Resources", "Constraints") &&
-		sameFields(a.Status, b.Status, "Histories", "Pending", "Readiness", "Stores", "Links", "Events")
+		sameFields(a.Status, b.Status, "Histories", "Pending", "Rounds", "Readiness", "Stores", "Links", "Events")
 }
 
 // sameFields compares two structs without some of their fields. Documents that are

@@ -41,6 +41,7 @@ func (b *planner) plan() *graph.Graph {
 	b.planReloads()      // parameters that an agent takes over while it runs
 	b.planMonitors()     // of what stays or is started
 	b.planOrphans()      // forget what is not in the configuration
+	b.planNotices()      // what instances of clones are told of each other
 	b.applyInFlight()    // what was asked for already is not asked for again
 	return b.emit()
 }
@@ -69,6 +70,9 @@ type planner struct {
 	migrations         map[int32]*migration // by resource
 	migrating          []*migration         // in the order of the resources
 	work               []int32              // steps whose state changed and was not passed on yet
+	rounds             map[string]*cib.Round
+	ended              []string
+	notices            []span // the steps of the notifications, by clone
 }
 
 // place is an instance on a node.
@@ -100,6 +104,7 @@ type step struct {
 	needed   int            // of a point: it is reached when that many of the steps before are; 0 means all
 	bars     bool           // it failed, and stays undone: what comes after it cannot be done either
 	held     bool           // it waits for something in flight that is not in the plan
+	notice   *notice        // of a notification, and of what is told; nil otherwise
 	why      cib.Why
 	inFlight string
 	out, in  int32 // first edge from and to it
@@ -354,13 +359,21 @@ func (b *planner) planProbes() {
 const (
 	rankProbe int8 = iota
 	rankCancel
+	rankPreDemote
 	rankDemote
+	rankPostDemote
 	rankMigrateTo
+	rankPreStop
 	rankStop
+	rankPostStop
 	rankMigrateFrom
+	rankPreStart
 	rankStart
+	rankPostStart
 	rankReload
+	rankPrePromote
 	rankPromote
+	rankPostPromote
 	rankMonitor
 	rankCleanup
 )

@@ -118,6 +118,7 @@ func run(t *testing.T, w *world) string {
 		if err := policy.Check(w.Snapshot, p, g); err != nil {
 			t.Errorf("the plan is not correct: %v", err)
 		}
+		w.end(g)
 		if len(g.Actions) == 0 {
 			for _, a := range p.Instances {
 				s := a.Instance + ": " + a.Role.String()
@@ -130,6 +131,7 @@ func run(t *testing.T, w *world) string {
 		}
 		a := &g.Actions[0].Action
 		b.WriteString(a.String() + "\n")
+		w.begin(g, a)
 		rc := a.Expected
 		w.do(a, rc)
 	}

@@ -151,6 +151,7 @@ func TestNestedConverges(t *testing.T) {
 		}
 		for step := 0; ; step++ {
 			_, g := decideAll(t, w, log)
+			w.end(g)
 			if upsets > 0 && (len(g.Actions) == 0 || rapid.IntRange(0, 4).Draw(t, "upset") == 0) {
 				upsets--
 				line := upset(t, w, real)
@@ -177,6 +178,7 @@ func TestNestedConverges(t *testing.T) {
 				}
 			}
 			a := &g.Actions[rapid.SampledFrom(ready).Draw(t, "action")].Action
+			w.begin(g, a)
 			if w.Config.Nodes[a.Node] == nil && a.Op != cib.OpFence {
 				check(len(real[a.Node]) > 0, "%s, to which nothing is connected", a.String())
 			}

@@ -96,6 +96,9 @@ func drawWorld(t *rapid.T) (*world, string) {
 			if chance(drawPromotable) {
 				extra += " promotable"
 			}
+			if chance(40) {
+				extra += " notify"
+			}
 			line("clone c%s %s%s", top, top, extra)
 			top = "c" + top
 		}
@@ -206,6 +209,7 @@ func TestConverges(t *testing.T) {
 		}
 		for step := 0; ; step++ {
 			p, g := decideAll(t, w, log)
+			w.end(g)
 			if disturbances > 0 && (len(g.Actions) == 0 || rapid.IntRange(0, 4).Draw(t, "disturb") == 0) {
 				disturbances--
 				line := disturb(t, w)
@@ -224,6 +228,7 @@ func TestConverges(t *testing.T) {
 			flying := w.flying()
 			if len(g.Actions) == 0 && len(flying) == 0 {
 				reached(w, p, real, check)
+				check(len(w.Status.Rounds) == 0, "a round of notifications is left: %v", w.Status.Rounds)
 				return
 			}
 			if step == 400 {
@@ -246,6 +251,7 @@ func TestConverges(t *testing.T) {
 			if k < len(ready) && g.Actions[ready[k]].Op != cib.OpFence && rapid.IntRange(0, 2).Draw(t, "ask") == 0 {
 				// Asked for; it happens at some time from now on.
 				a := g.Actions[ready[k]].Action
+				w.begin(g, &a)
 				a.ID = fmt.Sprint("t.", step)
 				if w.Status.Pending[a.Node] == nil {
 					w.Status.Pending[a.Node] = map[string]*cib.Pending{}
@@ -265,6 +271,7 @@ func TestConverges(t *testing.T) {
 			a := new(cib.Action)
 			if k < len(ready) {
 				a = &g.Actions[ready[k]].Action
+				w.begin(g, a)
 			} else {
 				a = &flying[k-len(ready)].Action
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
 )
 
 // noon is the time in the tests.
@@ -91,10 +92,10 @@ func (w *world) result(node, instance, op string, interval time.Duration, rc, ex
 	w.now = w.now.Add(time.Millisecond)
 	r := cib.OpResult{Seq: w.seq, Op: op, Interval: cib.Duration(interval), RC: rc, Expected: expected, Status: status, Started: w.now, Ended: w.now}
 	r.Probe = op == cib.OpMonitor && interval == 0
-	failed := status != cib.OpDone || rc != expected && !r.Probe
+	failed := op != cib.OpNotify && (status != cib.OpDone || rc != expected && !r.Probe)
 	r.Failed = failed
 	h.Ops = slices.DeleteFunc(slices.Clone(h.Ops), func(o cib.OpResult) bool {
-		return o.Op == op && o.Interval == r.Interval && (o.Failed == failed || !o.Failed)
+		return op != cib.OpNotify && o.Op == op && o.Interval == r.Interval && (o.Failed == failed || !o.Failed)
 	})
 	h.Ops = append(h.Ops, r)
 	if failed && status != cib.OpUnknown {
@@ -126,7 +127,7 @@ func (w *world) do(a *cib.Action, rc int) {
 		return
 	}
 	r := w.result(a.Node, a.Instance, a.Op, a.Interval.D(), rc, a.Expected, cib.OpDone)
-	r.Digest, r.Why, r.Peer = cib.Digest(a.Parameters), a.Why, a.Peer
+	r.Digest, r.Why, r.Peer, r.Round, r.Phase = cib.Digest(a.Parameters), a.Why, a.Peer, a.Round, a.Phase
 	h := w.history(a.Node, a.Instance)
 	if a.Op == cib.OpReload {
 		for _, o := range h.Ops {
@@ -141,6 +142,33 @@ func (w *world) do(a *cib.Action, rc int) {
 	}
 	if h.Resource = a.Resource; h.Agent == "" {
 		h.Agent = a.Agent
+	}
+}
+
+// begin writes down the round of notifications that an action begins.
+func (w *world) begin(g *graph.Graph, a *cib.Action) {
+	for inner, r := range g.Rounds {
+		if r.ID != a.Round {
+			continue
+		}
+		w.seq++
+		round := *r
+		round.ID = fmt.Sprintf("r%d-%s", w.seq, inner)
+		a.Round = round.ID
+		all := maps.Clone(w.Status.Rounds)
+		if all == nil {
+			all = map[string]*cib.Round{}
+		}
+		all[inner] = &round
+		w.Status.Rounds = all
+	}
+}
+
+// end forgets the rounds of notifications that are over.
+func (w *world) end(g *graph.Graph) {
+	w.Status.Rounds = maps.Clone(w.Status.Rounds)
+	for _, inner := range g.Ended {
+		delete(w.Status.Rounds, inner)
 	}
 }
 
@@ -479,6 +507,8 @@ func (w *world) parseResource(word string, f []string) error {
 			r.Clone.PromotedMax = &n
 		case k == "unique":
 			r.Clone.GloballyUnique = true
+		case k == "notify":
+			r.Clone.Notify = true
 		case k == "interleave":
 			r.Clone.Interleave = true
 		case k == "ordered":

@@ -256,6 +256,17 @@ func resources(sc *Scenario, r *rand.Rand, c *cib.Config, large bool) {
 		c.Resources["u"] = &cib.Resource{Clone: &cib.Clone{Resource: "up", GloballyUnique: true, Max: &n, NodeMax: pick(r, 1, 2)}}
 	}
 	constraints(sc, r, c)
+	if cl := c.Resources["c"]; cl != nil {
+		cl.Clone.Notify = r.IntN(2) == 0
+	}
+	if r.IntN(4) == 0 { // somebody is promoted, and the others are told
+		c.Resources["db"] = primitive(interval())
+		c.Resources["ms"] = &cib.Resource{Clone: &cib.Clone{Resource: "db", Promotable: true, Notify: r.IntN(4) > 0, Interleave: r.IntN(2) == 0}}
+		for k := range sc.Nodes {
+			id := fmt.Sprintf("pr%d", k)
+			c.Constraints[id] = &cib.Constraint{Location: &cib.Location{Resource: "ms", Node: nodeName(sc, k), Role: cib.RolePromoted, Score: pick[cib.Score](r, 5, 10, 10, 20)}}
+		}
+	}
 }
 
 func constraints(sc *Scenario, r *rand.Rand, c *cib.Config) {
@@ -300,7 +311,7 @@ func drawFaults(sc *Scenario, r *rand.Rand) []Fault {
 		if sc.Config.Resources[id].Agent != "" {
 			prims = append(prims, id)
 		}
-		if !strings.HasPrefix(id, "m") && id != "cp" && id != "up" {
+		if !strings.HasPrefix(id, "m") && id != "cp" && id != "up" && id != "db" {
 			all = append(all, id)
 		}
 	}

@@ -73,6 +73,9 @@ func (w *World) missing() string {
 		a := &plan.Actions[0]
 		return fmt.Sprintf("the plan still has %d steps, first %s: %s", len(plan.Actions), a.String(), a.Why.Cause)
 	}
+	for _, inner := range sortedKeys(st.Rounds) {
+		return "a round of notifications of " + inner + " is not over"
+	}
 	return w.misplaced(s)
 }
 
