@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,15 +112,26 @@ func serve(ctx context.Context, cfg Config, network, address string) error {
 // connection reads and writes PDUs, from one goroutine.
 type connection struct {
 	net.Conn
-	r   *bufio.Reader
-	ctx context.Context //nolint:containedctx // of this one connection
+	r       *bufio.Reader
+	payload []byte          // of the PDU that was read last; its memory serves the next
+	until   time.Time       // the deadline that is set
+	ctx     context.Context //nolint:containedctx // of this one connection
 }
+
+// slack is how much a deadline may be off. A walk is thousands of requests in a row, and
+// setting a deadline costs as much as an answer.
+const slack = time.Second
 
 func (c *connection) deadline(d time.Duration) error {
 	if err := c.ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.SetDeadline(time.Now().Add(d)); err != nil {
+	until := time.Now().Add(d)
+	if until.Sub(c.until).Abs() < slack {
+		return nil
+	}
+	c.until = until
+	if err := c.SetDeadline(until); err != nil {
 		return err
 	}
 	return c.ctx.Err() // it may have ended before the deadline was set
@@ -130,6 +142,20 @@ func (c *connection) send(pdu []byte) error {
 	return err
 }
 
+// whole says whether a PDU has come completely, so that reading it waits for nothing.
+func (c *connection) whole() bool {
+	if c.r.Buffered() < headerBytes {
+		return false
+	}
+	raw, err := c.r.Peek(headerBytes)
+	if err != nil {
+		return false
+	}
+	h, err := parseHeader(raw)
+	return err == nil && c.r.Buffered() >= headerBytes+int(h.length)
+}
+
+// read reads a PDU. Its payload is good until the next one is read.
 func (c *connection) read() (header, []byte, error) {
 	var raw [headerBytes]byte
 	if _, err := io.ReadFull(c.r, raw[:]); err != nil {
@@ -139,9 +165,9 @@ func (c *connection) read() (header, []byte, error) {
 	if err != nil {
 		return h, nil, err
 	}
-	payload := make([]byte, h.length)
-	_, err = io.ReadFull(c.r, payload)
-	return h, payload, err
+	c.payload = slices.Grow(c.payload[:0], int(h.length))[:h.length]
+	_, err = io.ReadFull(c.r, c.payload)
+	return h, c.payload, err
 }
 
 // ask sends a request of our own and waits for its answer; what the master asks
@@ -191,8 +217,10 @@ func (c *connection) loop(s *session) error {
 		} else if err != nil {
 			return err
 		}
-		if err := c.deadline(answerMax); err != nil {
-			return err
+		if !c.whole() {
+			if err := c.deadline(answerMax); err != nil {
+				return err
+			}
 		}
 		h, payload, err := c.read()
 		if err != nil {

@@ -54,7 +54,7 @@ func answer(t *testing.T, pdu []byte) (code uint16, vars []string) {
 		case mib.Integer, mib.Counter32, mib.Gauge32, mib.TimeTicks:
 			value = fmt.Sprint(d.uint32())
 		case mib.Counter64:
-			value = fmt.Sprint(d.order.Uint64(d.take(8)))
+			value = fmt.Sprint(binary.BigEndian.Uint64(d.take(8)))
 		case mib.OctetString:
 			value = d.octets()
 		case mib.ObjectID, typeNoSuchObject, typeNoSuchInstance, typeEndOfView:
@@ -370,4 +370,30 @@ func TestSnmpd(t *testing.T) {
 	m.start()
 	await()
 	walks()
+}
+
+// BenchmarkRow answers what a master asks for a row of a table.
+func BenchmarkRow(b *testing.B) {
+	var vars []mib.Variable
+	table := testRoot.Child(5, 1)
+	for c := range uint32(14) {
+		for r := range uint32(1000) {
+			vars = append(vars, mib.Variable{OID: table.Child(c+2, r+1), Value: mib.Value{Type: mib.OctetString, Bytes: "resource-0001"}})
+		}
+	}
+	s := &session{id: 9, root: testRoot, variables: func() []mib.Variable { return vars }}
+	row := uint32(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		h, payload := request(pduGetNext, flagNetwork, func(e *encoder) {
+			for c := range uint32(14) {
+				e.oid(table.Child(c+2, row), false)
+				e.oid(testRoot.Child(6), false)
+			}
+		})
+		if out, err := s.handle(h, payload); err != nil || len(out) < 14*40 {
+			b.Fatal(len(out), err)
+		}
+		row = (row + 1) % 999
+	}
 }

@@ -2,6 +2,7 @@ package agentx
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/belay-ha/belay/snmp/mib"
@@ -13,6 +14,9 @@ type session struct {
 	root      mib.OID
 	variables func() []mib.Variable // sorted; asked once for each PDU
 	packet    uint32                // of our own last request
+	out       []byte                // of the answer before; its memory serves the next
+	ranges    []searchRange         // of the request before, likewise
+	found     []int                 // where in variables the ranges of the request before ended
 }
 
 // open is the PDU that opens a session. The master closes a session that takes longer
@@ -69,9 +73,10 @@ func (s *session) answered(h header, payload []byte) error {
 }
 
 // handle answers a request of the master. An error ends the session; the answer is
-// sent first.
+// sent first. It is good until the next request.
 func (s *session) handle(h header, payload []byte) (answer []byte, err error) {
-	e := begin(header{kind: pduResponse, flags: h.flags, session: h.session, transaction: h.transaction, packet: h.packet})
+	e := beginIn(s.out[:0], header{kind: pduResponse, flags: h.flags, session: h.session, transaction: h.transaction, packet: h.packet})
+	defer func() { s.out = e.b }()
 	e.uint32(0) // sysUpTime: only a master's counts
 	if code, index := s.respond(e, h, payload); code != errNone {
 		e.b = e.b[:headerBytes+4]
@@ -127,7 +132,8 @@ func (s *session) read(e *encoder, kind uint8, d *decoder) (code, index uint16) 
 	if kind == pduGetBulk {
 		single, repeat = int(d.uint16()), int(d.uint16())
 	}
-	ranges := d.ranges()
+	s.ranges = d.ranges(s.ranges[:0])
+	ranges := s.ranges
 	if d.err != nil {
 		return errParse, 0
 	}
@@ -146,11 +152,14 @@ func (s *session) read(e *encoder, kind uint8, d *decoder) (code, index uint16) 
 	if kind == pduGetNext {
 		single = len(ranges)
 	}
-	single = min(single, len(ranges))
-	for _, r := range ranges[:single] {
-		next(e, vars, &r)
+	if len(s.found) != len(ranges) {
+		s.found = make([]int, len(ranges))
 	}
-	repeating := ranges[single:]
+	single = min(single, len(ranges))
+	for i := range ranges[:single] {
+		next(e, vars, &ranges[i], &s.found[i])
+	}
+	repeating, found := ranges[single:], s.found[single:]
 	left := variablesMax - single
 	for range repeat {
 		if left -= len(repeating); left < 0 || len(repeating) == 0 {
@@ -158,7 +167,7 @@ func (s *session) read(e *encoder, kind uint8, d *decoder) (code, index uint16) 
 		}
 		more := false
 		for i := range repeating {
-			more = next(e, vars, &repeating[i]) || more
+			more = next(e, vars, &repeating[i], &found[i]) || more
 		}
 		if !more {
 			break // what would follow is only ends again, RFC 2741, section 7.2.3.3
@@ -179,14 +188,24 @@ func (s *session) get(e *encoder, vars []mib.Variable, name mib.OID) {
 	}
 }
 
-// next writes the first variable of a range and moves the range behind it.
-func next(e *encoder, vars []mib.Variable, r *searchRange) bool {
-	v, ok := mib.Next(vars, r.start, r.include)
-	if !ok || len(r.end) > 0 && v.OID.Compare(r.end) >= 0 {
+// next writes the first variable of a range and moves the range behind it. In a walk
+// the range begins where the one before it ended: found is where that was, and where
+// this one ends.
+func next(e *encoder, vars []mib.Variable, r *searchRange, found *int) bool {
+	i := *found
+	if i < len(vars) && slices.Equal(vars[i].OID, r.start) {
+		if !r.include {
+			i++
+		}
+	} else {
+		i = mib.Seek(vars, r.start, r.include)
+	}
+	if i >= len(vars) || len(r.end) > 0 && vars[i].OID.Compare(r.end) >= 0 {
 		e.variable(r.start, mib.Value{Type: typeEndOfView})
 		return false
 	}
-	e.variable(v.OID, v.Value)
-	r.start, r.include = v.OID, false
+	*found = i
+	e.variable(vars[i].OID, vars[i].Value)
+	r.start, r.include = vars[i].OID, false
 	return true
 }

@@ -119,21 +119,21 @@ func TestIndexesAreStable(t *testing.T) {
 	}
 }
 
-func TestNext(t *testing.T) {
+func TestSeek(t *testing.T) {
 	vars := Build(testView(), root)
-	n := 0
-	for at := root; ; n++ {
-		v, ok := Next(vars, at, false)
-		if !ok {
-			break
+	at := root
+	for n := range vars {
+		i := Seek(vars, at, false)
+		if i != n {
+			t.Fatalf("after %s comes number %d, want %d", at, i, n)
 		}
-		at = v.OID
+		at = vars[i].OID
 	}
-	if n != len(vars) {
-		t.Errorf("a walk meets %d of %d", n, len(vars))
+	if i := Seek(vars, at, false); i != len(vars) {
+		t.Errorf("after the last comes number %d", i)
 	}
-	if v, ok := Next(vars, vars[4].OID, true); !ok || v.OID.Compare(vars[4].OID) != 0 {
-		t.Errorf("%v, want itself", v.OID)
+	if i := Seek(vars, vars[4].OID, true); i != 4 {
+		t.Errorf("number 4 is found as %d", i)
 	}
 }
 

@@ -142,16 +142,14 @@ func sortVariables(vars []Variable) {
 	slices.SortFunc(vars, func(a, b Variable) int { return a.OID.Compare(b.OID) })
 }
 
-// Next returns the first variable after an object identifier, or at it with include.
-func Next(vars []Variable, after OID, include bool) (Variable, bool) {
+// Seek returns the index of the first variable after an object identifier, or at it
+// with include; len(vars) where there is none.
+func Seek(vars []Variable, after OID, include bool) int {
 	i, found := slices.BinarySearchFunc(vars, after, func(v Variable, o OID) int { return v.OID.Compare(o) })
 	if found && !include {
 		i++
 	}
-	if i >= len(vars) {
-		return Variable{}, false
-	}
-	return vars[i], true
+	return i
 }
 
 // Find returns the variable with an object identifier.
