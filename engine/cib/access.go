@@ -96,7 +96,7 @@ var accessKinds = []accessKind{
 	{"ticket", DutyChange},
 	{"remote-node", DutyChange},
 	{"snmp-target", DutyChange},
-	{"snmp-user", DutyChange},
+	{"snmp-user", DutySecurity}, // lets somebody read without a log-in
 	{"generation", DutyChange},
 	{"event", DutyChange},
 	{"alarm", DutyChange},
@@ -132,7 +132,7 @@ type AccessRole struct {
 // one that allows, whatever role they are in.
 type AccessRule struct {
 	Actions []string `json:"actions"`        // actions, or sets of them: read, operate, configure; * is every action
-	Objects []string `json:"objects"`        // kind/name, where * stands for any text: resource/web, resource/db-*, node/*; * is everything but what is about roles, sessions and the audit log
+	Objects []string `json:"objects"`        // kind/name, where * stands for any text: resource/web, resource/db-*, node/*; * is everything but what is about roles, SNMP users, sessions and the audit log
 	Deny    bool     `json:"deny,omitempty"` // default: it allows
 }
 
@@ -167,7 +167,7 @@ const (
 // BuiltinRoles are the roles of every cluster.
 var BuiltinRoles = map[string]*AccessRole{
 	RoleViewer: {Description: "sees the cluster, changes nothing", Rules: []AccessRule{
-		{Actions: []string{"read"}, Objects: []string{"*", "role/*", "role-binding/*", "audit-rule/*"}},
+		{Actions: []string{"read"}, Objects: []string{"*", "role/*", "role-binding/*", "audit-rule/*", "snmp-user/*"}},
 	}},
 	RoleOperator: {Description: "operates what is configured", Includes: []string{RoleViewer}, Rules: []AccessRule{
 		{Actions: []string{"operate"}, Objects: []string{"cluster", "node/*", "resource/*", "alarm/*"}},
@@ -180,7 +180,7 @@ var BuiltinRoles = map[string]*AccessRole{
 		{Actions: []string{"read", "verify", "export"}, Objects: []string{"audit"}},
 	}},
 	RoleSecurityAdmin: {Description: "says who may do what, but does nothing of it", Includes: []string{RoleViewer}, Rules: []AccessRule{
-		{Actions: []string{"read", "create", "update", "patch", "delete", "approve"}, Objects: []string{"role/*", "role-binding/*", "audit-rule/*", "session/*", "api-token/*"}},
+		{Actions: []string{"read", "create", "update", "patch", "delete", "approve"}, Objects: []string{"role/*", "role-binding/*", "audit-rule/*", "snmp-user/*", "session/*", "api-token/*"}},
 		{Actions: []string{"apply"}, Objects: []string{"cluster"}},
 	}},
 }

@@ -164,6 +164,8 @@ func TestSNMP(t *testing.T) {
 	if out, err := d.snmp("snmpset", f.SNMP.Address, root+".1.1.1.0", "s", "mine"); err == nil {
 		t.Errorf("snmpset: %s", out)
 	}
+	checkStations(t, d)
+	checkReads(t, d)
 
 	receiver.start(t, d)
 	await(t, 40*time.Second, "what was pending has arrived", func() string {
