@@ -33,9 +33,15 @@ func (n *Node) local(now time.Time) {
 	}
 }
 
-// syncLRM shows the local resource manager its part of the snapshot.
+// syncLRM shows the local resource manager its part of the snapshot. Records that
+// were made for an earlier boot are the DC's to end, when it knows of this one: until
+// then they tell what that boot may have done.
 func (n *Node) syncLRM(now time.Time) {
-	n.lrm.Sync(now, n.snap.Status.Pending[n.self.Name], n.snap.Status.Histories[n.self.Name])
+	pending := n.snap.Status.Pending[n.self.Name]
+	if st := n.snap.Status.Nodes[n.self.Name]; st == nil || st.BootID != n.self.BootID {
+		pending = nil
+	}
+	n.lrm.Sync(now, pending, n.snap.Status.Histories[n.self.Name])
 }
 
 // removeAgain is when the removal of a move is asked for again, if it failed.

@@ -77,6 +77,7 @@ type Node struct {
 	// Registration and leaving.
 	registering bool
 	registerAt  time.Time
+	discarding  bool // what an earlier boot left is gone, or will be
 	leaving     *Leave
 	left        bool
 	invalidFrom time.Time // since when the node is not valid; zero while it is
@@ -177,6 +178,7 @@ func (n *Node) decide(now time.Time) {
 	}
 	n.judge(now)
 	n.register(now)
+	n.discard(now)
 	n.elect(now)
 	if n.isDC() {
 		n.coordinate(now)
@@ -402,17 +404,8 @@ func (n *Node) register(now time.Time) {
 		rev = have.Rev
 	}
 	txn.If = []cib.Compare{{Key: cib.KeyMember + n.self.Name, ModRev: rev}}
-	if have == nil || have.BootID != n.self.BootID {
-		// What an earlier boot did is over. What it left of history would only
-		// be skipped again and again.
-		for _, id := range sortedKeys(n.snap.Status.Histories[n.self.Name]) {
-			if n.snap.Status.Histories[n.self.Name][id].BootID != n.self.BootID {
-				txn.Delete = append(txn.Delete, cib.HistoryKey(n.self.Name, id))
-			}
-		}
-		if a := n.snap.Status.Attributes[n.self.Name]; a != nil && a.BootID != n.self.BootID {
-			txn.Delete = append(txn.Delete, cib.KeyAttributes+n.self.Name)
-		}
+	if old := n.snap.Status.Attributes[n.self.Name]; old != nil && old.BootID != n.self.BootID {
+		txn.Delete = append(txn.Delete, cib.KeyAttributes+n.self.Name)
 	}
 	var events []cib.Event
 	if have == nil || have.Incarnation != want.Incarnation {
@@ -422,6 +415,29 @@ func (n *Node) register(now time.Time) {
 	n.commit(txn, events, func(now time.Time, _ Outcome, _ int64) {
 		n.registering, n.registerAt = false, now.Add(500*time.Millisecond)
 	})
+}
+
+// discard deletes the histories that an earlier boot left, once the DC knows of this
+// one: until then they tell what is to be recovered, and after that they would only be
+// skipped again and again.
+func (n *Node) discard(now time.Time) {
+	if st := n.snap.Status.Nodes[n.self.Name]; n.discarding || !n.fresh || now.Before(n.registerAt) || st == nil || st.BootID != n.self.BootID {
+		return
+	}
+	n.discarding = true
+	var txn cib.Txn
+	for _, id := range sortedKeys(n.snap.Status.Histories[n.self.Name]) {
+		if h := n.snap.Status.Histories[n.self.Name][id]; h.BootID != n.self.BootID {
+			key := cib.HistoryKey(n.self.Name, id)
+			txn.If = append(txn.If, cib.Compare{Key: key, ModRev: h.Rev})
+			txn.Delete = append(txn.Delete, key)
+		}
+	}
+	if len(txn.Delete) > 0 {
+		n.commit(txn, nil, func(now time.Time, outcome Outcome, _ int64) {
+			n.discarding, n.registerAt = outcome == Done, now.Add(500*time.Millisecond)
+		})
+	}
 }
 
 // leave ends the engine when the cluster no longer needs it.
