@@ -31,14 +31,39 @@ help: ## list the targets
 setup: ## install what the build and the tests need: Debian packages, Go tools
 	@.ci/setup
 
-build: ## build every program into bin/
+# The GUI is built where its sources have changed. GUI=no leaves it out: the binary
+# then serves a page that says so.
+GUI ?= yes
+WEB := gui/web
+WEB_SRC := $(shell find $(WEB)/src $(WEB)/build $(WEB)/public -type f -not -name '*.test.ts*' -not -name schema.d.ts) \
+	$(addprefix $(WEB)/,index.html vite.config.ts tsconfig.json package.json)
+NPM := npm --prefix $(WEB) --no-update-notifier
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	$(NPM) ci --silent
+	@touch $@
+
+$(WEB)/src/api/schema.d.ts: docs/reference/openapi.json $(WEB)/node_modules/.package-lock.json
+	$(NPM) run --silent types
+
+$(WEB)/dist/app/index.html: $(WEB_SRC) $(WEB)/src/api/schema.d.ts docs/reference/cluster.schema.json
+	$(NPM) run --silent build -- --logLevel warn
+
+gui: $(if $(filter no,$(GUI)),,$(WEB)/dist/app/index.html) ## build the pages of the web GUI
+
+build: gui ## build every program into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/belay-mgmtd-pam
 
 demo: setup build ## a cluster on this machine, to try
 	bin/belay dev
 
-test: setup test-race test-sim test-e2e ## every test
+test: setup test-race test-gui test-sim test-e2e ## every test
+
+test-gui: export BELAY_BIN = $(CURDIR)/bin
+test-gui: build ## the GUI: its logic, and its pages in a browser against a cluster
+	BELAY_RESULTS=$(CURDIR)/dist/test/gui-unit.json $(NPM) test
+	BELAY_RESULTS=$(CURDIR)/dist/test/gui-browser.json $(NPM) run e2e
 
 test-race: ## unit tests, goldens and import rules, with the race detector
 	$(GOTEST) -race -timeout 20m $(RACE)
@@ -75,10 +100,12 @@ lab: setup build ## hosts with a cluster on them, and a shell (root); NODES=n
 
 ci: lint tidy-check test ## what must pass
 
-lint: ## linters, dead code, shell scripts
+lint: gui ## linters, dead code, shell scripts
 	$(TOOL) golangci-lint config verify
 	$(TOOL) golangci-lint run ./...
 	@dead=$$($(TOOL) deadcode -test ./...); [ -z "$$dead" ] || { echo "$$dead"; exit 1; }
+	$(NPM) run --silent check
+	$(NPM) run --silent lint
 	shellcheck $$(git grep -lE '^#!/(usr/)?bin/(env )?(ba)?sh' -- . ':!*.md' ':!*testdata*')
 
 fmt: ## format
@@ -106,7 +133,7 @@ deb: ## Debian packages into dist/
 	GO=$(GO) deploy/deb/build-quorumd
 
 clean: ## remove what was built
-	rm -rf bin dist coverage
+	rm -rf bin dist coverage $(WEB)/dist/app $(WEB)/src/api/schema.d.ts $(WEB)/e2e/out
 
-.PHONY: help setup build demo test test-race test-sim test-e2e race e2e sim sim-mutants compat fuzz \
+.PHONY: help setup gui build demo test test-race test-gui test-sim test-e2e race e2e sim sim-mutants compat fuzz \
 	bench lab ci lint fmt fix golden generate tidy-check docs deb clean

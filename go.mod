@@ -2,6 +2,9 @@ module github.com/belay-ha/belay
 
 go 1.26.0
 
+// Some npm packages hold Go files.
+ignore ./gui/web/node_modules
+
 require (
 	github.com/casbin/casbin/v2 v2.135.0
 	github.com/cockroachdb/datadriven v1.0.3

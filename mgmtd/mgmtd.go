@@ -16,6 +16,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/client"
+	"github.com/belay-ha/belay/gui"
 	"github.com/belay-ha/belay/mgmtd/api"
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
@@ -66,6 +67,10 @@ func Run(ctx context.Context, o Options) error {
 	if err := certs.open(); err != nil {
 		return err
 	}
+	pages, err := gui.New(gui.Files())
+	if err != nil {
+		return fmt.Errorf("read the GUI: %w", err)
+	}
 	node := &nodeName{}
 	holder := view.New(engine, o.Log)
 	door := change.New(engine, o.Log)
@@ -83,7 +88,7 @@ func Run(ctx context.Context, o Options) error {
 	})
 	snmp := newSNMP(&o, holder, engine, node.get)
 	server := api.New(api.Options{
-		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor,
+		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages,
 		Rate: o.Rate, Streams: o.Streams, HACluster: o.HACluster,
 	})
 	var work sync.WaitGroup

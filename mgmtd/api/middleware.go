@@ -120,7 +120,8 @@ func (s *Server) compress(next echo.HandlerFunc) echo.HandlerFunc {
 	return middleware.GzipWithConfig(middleware.GzipConfig{
 		Level: gzip.BestSpeed, MinLength: 4 << 10,
 		Skipper: func(c echo.Context) bool {
-			return streams(c.Request()) || strings.HasPrefix(c.Request().URL.Path, "/debug/")
+			// The GUI's files come compressed.
+			return streams(c.Request()) || strings.HasPrefix(c.Request().URL.Path, "/debug/") || c.Path() == "/*"
 		},
 	})(next)
 }

@@ -1,0 +1,58 @@
+import { Button, Pagination } from '@patternfly/react-core';
+import { useState } from 'react';
+import type { Alarm } from '../../api/types';
+import { Age } from '../../components/Age';
+import { Name, nodePath, resourcePath } from '../../components/Name';
+import { State } from '../../components/State';
+import { overview } from '../../texts/overview';
+
+const t = overview.alarms;
+const few = 4;
+const perPage = 20;
+
+/** Alarms lists what is wrong now, the worst first, each with what to do about it. */
+export function Alarms({ alarms }: { alarms: Alarm[] }) {
+  const [all, setAll] = useState(false);
+  const [page, setPage] = useState(1);
+  if (alarms.length === 0) return <p className="b-subtle">{t.none}</p>;
+  const last = Math.max(1, Math.ceil(alarms.length / perPage));
+  const from = all ? (Math.min(page, last) - 1) * perPage : 0;
+  const shown = alarms.slice(from, from + (all ? perPage : few));
+  return (
+    <>
+      <ul className="b-alarms">
+        {shown.map((a) => (
+          <li key={a.id} className={`b-alarm b-alarm--${a.severity}`}>
+            <State of="severity" is={a.severity} />
+            <div>
+              <p className="b-alarm__title b-wrap">
+                {a.title} <span className="b-subtle">{a.code}</span>
+              </p>
+              <p className="b-wrap b-clamp">
+                <bdi>{a.text}</bdi>
+              </p>
+              {a.remedy && (
+                <p className="b-wrap b-clamp">
+                  <strong>{t.remedy}</strong> <bdi>{a.remedy}</bdi>
+                </p>
+              )}
+              <p className="b-subtle b-alarm__foot">
+                <Age time={a.since} />
+                {a.node && <Name to={nodePath(a.node)}>{a.node}</Name>}
+                {a.resource && <Name to={resourcePath(a.resource)}>{a.resource}</Name>}
+              </p>
+            </div>
+          </li>
+        ))}
+      </ul>
+      {all && alarms.length > perPage && (
+        <Pagination itemCount={alarms.length} perPage={perPage} page={Math.min(page, last)} onSetPage={(_, n) => setPage(n)} isCompact perPageOptions={[]} titles={{ paginationAriaLabel: t.page }} />
+      )}
+      {alarms.length > few && (
+        <Button variant="link" isInline onClick={() => setAll(!all)}>
+          {all ? t.fewer : t.all(alarms.length)}
+        </Button>
+      )}
+    </>
+  );
+}

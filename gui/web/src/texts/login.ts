@@ -1,0 +1,17 @@
+export const login = {
+  title: 'Log in',
+  subtitle: 'With your account on the cluster’s nodes',
+  user: 'User name',
+  password: 'Password',
+  show: 'Show the password',
+  hide: 'Hide the password',
+  submit: 'Log in',
+  working: 'Checking',
+  ended: 'Your session has ended',
+  endedBody: 'Log in again to go on. What you typed is still here.',
+  otherUser: 'Another user',
+  wait: (s: number) => `Try again in ${s} s.`,
+  about: 'Everything you do is recorded in the audit log.',
+  asking: 'Asking the server who you are',
+  noServer: 'The management daemon does not answer',
+} as const;
