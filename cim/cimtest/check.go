@@ -3,6 +3,7 @@ package cimtest
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -110,9 +111,7 @@ func Handler(h http.Handler, class func(string) *object.Class, fail func(error))
 				fail(fmt.Errorf("content type %s", c))
 			}
 		}
-		for k, v := range rec.Header() {
-			w.Header()[k] = v
-		}
+		maps.Copy(w.Header(), rec.Header())
 		w.WriteHeader(rec.Code)
 		if _, err := w.Write(rec.Body.Bytes()); err != nil {
 			return // the client has gone

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -62,20 +62,15 @@ func (n *node) attr(name string) string {
 	return ""
 }
 
-// flag is a boolean attribute.
-func (n *node) flag(name string) bool { return strings.EqualFold(n.attr(name), "true") }
-
 // only returns the one child, which must have one of the names.
 func (n *node) only(names ...string) (*node, error) {
 	if len(n.children) != 1 {
 		return nil, invalid("%s has %d elements, not one", n.name, len(n.children))
 	}
-	for _, name := range names {
-		if n.children[0].name == name {
-			return n.children[0], nil
-		}
+	if !slices.Contains(names, n.children[0].name) {
+		return nil, n.unexpected(n.children[0])
 	}
-	return nil, n.unexpected(n.children[0])
+	return n.children[0], nil
 }
 
 func (n *node) unexpected(child *node) error {

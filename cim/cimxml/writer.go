@@ -3,6 +3,7 @@ package cimxml
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -40,12 +41,17 @@ func (w *Writer) Reset() { w.buf, w.ends, w.depth = w.buf[:0], nil, 0 }
 
 // Close ends the document and writes what is left.
 func (w *Writer) Close() error {
-	for i := len(w.ends) - 1; i >= 0; i-- {
-		w.end(w.ends[i])
-	}
-	w.ends = nil
+	w.endAll()
 	w.flush()
 	return w.err
+}
+
+// endAll ends the elements of the envelope.
+func (w *Writer) endAll() {
+	for _, name := range slices.Backward(w.ends) {
+		w.end(name)
+	}
+	w.ends = nil
 }
 
 func (w *Writer) flush() {
@@ -222,8 +228,6 @@ func ExportIndication(id string, indication *object.Instance) []byte {
 	w.open("EXPMETHODCALL", "NAME", "ExportIndication")
 	w.open("EXPPARAMVALUE", "NAME", "NewIndication")
 	w.Instance(indication, All(indication.Class()))
-	for i := len(w.ends) - 1; i >= 0; i-- {
-		w.end(w.ends[i])
-	}
+	w.endAll()
 	return w.buf
 }

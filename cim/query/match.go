@@ -305,9 +305,9 @@ func (x isa) check(c *object.Class) error {
 	return x.operand.checkPath(c)
 }
 
-func (x comparison) check(c *object.Class) error {
-	for _, o := range []operand{x.left, x.right} {
-		if err := o.checkPath(c); err != nil {
+func (c comparison) check(class *object.Class) error {
+	for _, o := range []operand{c.left, c.right} {
+		if err := o.checkPath(class); err != nil {
 			return err
 		}
 	}

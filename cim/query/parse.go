@@ -2,6 +2,7 @@ package query
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -45,6 +46,8 @@ func ParseFilter(language, text string) (*Query, error) {
 	}
 	return q, p.wrap(err)
 }
+
+var operators = []string{"=", "<>", "!=", "<", "<=", ">", ">="}
 
 type kind uint8
 
@@ -369,7 +372,7 @@ func (p *parser) comparison() (condition, error) {
 			return nil, err
 		}
 		return c, p.step()
-	case p.ahead.kind == mark && strings.Contains(" = <> != < <= > >= ", " "+p.ahead.text+" "):
+	case p.ahead.kind == mark && slices.Contains(operators, p.ahead.text):
 		if err := p.step(); err != nil {
 			return nil, err
 		}
