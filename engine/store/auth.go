@@ -22,7 +22,7 @@ import (
 // may change it.
 var sharedKeys = []string{
 	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent, cib.KeyAccess,
-	cib.KeyDC, cib.KeyView, cib.KeyVoters,
+	cib.KeyDC, cib.KeyView, cib.KeyVoters, cib.KeyAdvice, cib.KeyRound,
 	cib.KeyNodeStatus, cib.KeyPending, cib.KeyFenceRequest, cib.KeyProof, cib.KeyFenceHistory,
 }
 
@@ -79,7 +79,7 @@ func (a *Admin) GrantNode(ctx context.Context, node string) error {
 	if node == "" || node == pki.RootName {
 		return fmt.Errorf("account of node %q in the store: %w", node, ErrInvalid)
 	}
-	steps := a.roleSteps(ownRole(node), ownKeys(node))
+	steps := append(a.roleSteps(sharedRole, sharedKeys), a.roleSteps(ownRole(node), ownKeys(node))...) // a cluster of an older release lacks some keys
 	steps = append(steps, authStep{"user " + node, func(ctx context.Context, c pb.AuthClient) error {
 		_, err := c.UserAdd(ctx, &pb.AuthUserAddRequest{Name: node, Options: &authpb.UserAddOptions{NoPassword: true}})
 		return err

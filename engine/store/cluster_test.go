@@ -320,6 +320,8 @@ func TestAccounts(t *testing.T) {
 		{n1, cib.KeyEvent + "1", nil},
 		{n1, cib.KeyView, nil},
 		{n1, cib.KeyVoters, nil},
+		{n1, cib.KeyAdvice, nil},
+		{n1, cib.KeyRound + "db", nil},
 		{n1, cib.KeyNodeStatus + "n2", nil},
 		{n1, cib.PendingKey("n2", "web"), nil},
 		{n1, cib.KeyFenceRequest + "n2", nil},
