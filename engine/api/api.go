@@ -319,6 +319,14 @@ type SNMP struct {
 	Targets    map[string]*cib.SNMPTarget `json:"targets"`
 }
 
+// CIM is what the management daemon needs to send indications. Its secrets are open.
+type CIM struct {
+	Generation    uint64                          `json:"generation"` // of the configuration
+	Filters       map[string]*cib.CIMFilter       `json:"filters"`
+	Destinations  map[string]*cib.CIMDestination  `json:"destinations"`
+	Subscriptions map[string]*cib.CIMSubscription `json:"subscriptions"`
+}
+
 // CertificateRequest asks for the certificate of this node's management daemon.
 type CertificateRequest struct {
 	Request string `json:"request"` // PEM, as pki.NewRequest makes it

@@ -97,6 +97,9 @@ var accessKinds = []accessKind{
 	{"remote-node", DutyChange},
 	{"snmp-target", DutyChange},
 	{"snmp-user", DutySecurity}, // lets somebody read without a log-in
+	{"cim-filter", DutyChange},
+	{"cim-destination", DutyChange},
+	{"cim-subscription", DutyChange},
 	{"generation", DutyChange},
 	{"event", DutyChange},
 	{"alarm", DutyChange},

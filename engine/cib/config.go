@@ -12,20 +12,23 @@ const FeatureLevel = 1
 
 // Config is what administrators decide: one cluster.yaml.
 type Config struct {
-	Cluster       Cluster                   `json:"cluster"`
-	Nodes         map[string]*Node          `json:"nodes,omitempty"`
-	Resources     map[string]*Resource      `json:"resources,omitempty"`
-	Constraints   map[string]*Constraint    `json:"constraints,omitempty"`
-	FenceDevices  map[string]*FenceDevice   `json:"fence-devices,omitempty"`
-	FenceTopology map[string]*FenceTopology `json:"fence-topology,omitempty"` // by target node
-	QuorumDevices map[string]*QuorumDevice  `json:"quorum-devices,omitempty"`
-	Tickets       map[string]*Ticket        `json:"tickets,omitempty"`
-	Roles         map[string]*AccessRole    `json:"roles,omitempty"`         // who may do what, besides the built-in roles; applying a document that has none keeps them
-	SNMPUsers     map[string]*SNMPUser      `json:"snmp-users,omitempty"`    // whom SNMP knows: users of version 3, communities of version 2c
-	SNMPTargets   map[string]*SNMPTarget    `json:"snmp-targets,omitempty"`  // who receives notifications
-	AuditRules    map[string]*AuditRule     `json:"audit-rules,omitempty"`   // what becomes of the audit log; applying a document that has none keeps them
-	RoleBindings  map[string]*RoleBinding   `json:"role-bindings,omitempty"` // who holds which role; applying a document that has none keeps them
-	RemoteNodes   map[string]*RemoteNode    `json:"remote-nodes,omitempty"`  // settings of remote and guest nodes
+	Cluster          Cluster                     `json:"cluster"`
+	Nodes            map[string]*Node            `json:"nodes,omitempty"`
+	Resources        map[string]*Resource        `json:"resources,omitempty"`
+	Constraints      map[string]*Constraint      `json:"constraints,omitempty"`
+	FenceDevices     map[string]*FenceDevice     `json:"fence-devices,omitempty"`
+	FenceTopology    map[string]*FenceTopology   `json:"fence-topology,omitempty"` // by target node
+	QuorumDevices    map[string]*QuorumDevice    `json:"quorum-devices,omitempty"`
+	Tickets          map[string]*Ticket          `json:"tickets,omitempty"`
+	Roles            map[string]*AccessRole      `json:"roles,omitempty"`             // who may do what, besides the built-in roles; applying a document that has none keeps them
+	SNMPUsers        map[string]*SNMPUser        `json:"snmp-users,omitempty"`        // whom SNMP knows: users of version 3, communities of version 2c
+	SNMPTargets      map[string]*SNMPTarget      `json:"snmp-targets,omitempty"`      // who receives notifications
+	CIMFilters       map[string]*CIMFilter       `json:"cim-filters,omitempty"`       // which indications are meant; applying a document that has none keeps them
+	CIMDestinations  map[string]*CIMDestination  `json:"cim-destinations,omitempty"`  // who receives indications; applying a document that has none keeps them
+	CIMSubscriptions map[string]*CIMSubscription `json:"cim-subscriptions,omitempty"` // which indications go where; applying a document that has none keeps them
+	AuditRules       map[string]*AuditRule       `json:"audit-rules,omitempty"`       // what becomes of the audit log; applying a document that has none keeps them
+	RoleBindings     map[string]*RoleBinding     `json:"role-bindings,omitempty"`     // who holds which role; applying a document that has none keeps them
+	RemoteNodes      map[string]*RemoteNode      `json:"remote-nodes,omitempty"`      // settings of remote and guest nodes
 }
 
 // Cluster is the one document of cluster-wide settings. A field that is not

@@ -56,6 +56,9 @@ func sectionOf[V any](kind, prefix, field string, m func(*Config) *map[string]*V
 
 var sections = []section{
 	sectionOf("audit-rule", KeyAuditRule, "audit-rules", func(c *Config) *map[string]*AuditRule { return &c.AuditRules }),
+	sectionOf("cim-destination", KeyCIMDestination, "cim-destinations", func(c *Config) *map[string]*CIMDestination { return &c.CIMDestinations }),
+	sectionOf("cim-filter", KeyCIMFilter, "cim-filters", func(c *Config) *map[string]*CIMFilter { return &c.CIMFilters }),
+	sectionOf("cim-subscription", KeyCIMSubscription, "cim-subscriptions", func(c *Config) *map[string]*CIMSubscription { return &c.CIMSubscriptions }),
 	sectionOf("constraint", KeyConstraint, "constraints", func(c *Config) *map[string]*Constraint { return &c.Constraints }),
 	sectionOf("fence-device", KeyFenceDevice, "fence-devices", func(c *Config) *map[string]*FenceDevice { return &c.FenceDevices }),
 	sectionOf("fence-topology", KeyFenceTopology, "fence-topology", func(c *Config) *map[string]*FenceTopology { return &c.FenceTopology }),
@@ -84,20 +87,23 @@ func ObjectKinds() []string {
 // are shared: replace them, do not change them.
 func (c *Config) Clone() *Config {
 	return &Config{
-		Cluster:       c.Cluster,
-		Nodes:         cloneMap(c.Nodes),
-		Resources:     cloneMap(c.Resources),
-		Constraints:   cloneMap(c.Constraints),
-		FenceDevices:  cloneMap(c.FenceDevices),
-		FenceTopology: cloneMap(c.FenceTopology),
-		QuorumDevices: cloneMap(c.QuorumDevices),
-		Tickets:       cloneMap(c.Tickets),
-		AuditRules:    cloneMap(c.AuditRules),
-		Roles:         cloneMap(c.Roles),
-		RoleBindings:  cloneMap(c.RoleBindings),
-		RemoteNodes:   cloneMap(c.RemoteNodes),
-		SNMPUsers:     cloneMap(c.SNMPUsers),
-		SNMPTargets:   cloneMap(c.SNMPTargets),
+		Cluster:          c.Cluster,
+		Nodes:            cloneMap(c.Nodes),
+		Resources:        cloneMap(c.Resources),
+		Constraints:      cloneMap(c.Constraints),
+		FenceDevices:     cloneMap(c.FenceDevices),
+		FenceTopology:    cloneMap(c.FenceTopology),
+		QuorumDevices:    cloneMap(c.QuorumDevices),
+		Tickets:          cloneMap(c.Tickets),
+		AuditRules:       cloneMap(c.AuditRules),
+		Roles:            cloneMap(c.Roles),
+		RoleBindings:     cloneMap(c.RoleBindings),
+		RemoteNodes:      cloneMap(c.RemoteNodes),
+		SNMPUsers:        cloneMap(c.SNMPUsers),
+		SNMPTargets:      cloneMap(c.SNMPTargets),
+		CIMFilters:       cloneMap(c.CIMFilters),
+		CIMDestinations:  cloneMap(c.CIMDestinations),
+		CIMSubscriptions: cloneMap(c.CIMSubscriptions),
 	}
 }
 

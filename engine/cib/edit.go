@@ -168,6 +168,10 @@ func (e *editor) apply() error {
 	}
 	e.keepMoves()
 	// What agents keep, and who may do what, stays unless the document names it.
+	if n.CIMFilters == nil && n.CIMDestinations == nil && n.CIMSubscriptions == nil {
+		old := e.old.Clone()
+		e.c.CIMFilters, e.c.CIMDestinations, e.c.CIMSubscriptions = old.CIMFilters, old.CIMDestinations, old.CIMSubscriptions
+	}
 	if n.AuditRules == nil {
 		e.c.AuditRules = e.old.Clone().AuditRules
 	}
@@ -427,6 +431,12 @@ func usersOf(c *Config, kind, id string) []Fault {
 	case "snmp-user":
 		for _, tid := range slices.Sorted(maps.Keys(c.SNMPTargets)) {
 			use(join("snmp-targets", tid, false)+".user", c.SNMPTargets[tid].User == id)
+		}
+	case "cim-filter", "cim-destination":
+		for _, sid := range slices.Sorted(maps.Keys(c.CIMSubscriptions)) {
+			s, p := c.CIMSubscriptions[sid], join("cim-subscriptions", sid, false)
+			use(p+".filter", kind == "cim-filter" && s.Filter == id)
+			use(p+".destination", kind == "cim-destination" && s.Destination == id)
 		}
 	case "ticket":
 		for _, cid := range slices.Sorted(maps.Keys(c.Constraints)) {

@@ -188,7 +188,7 @@ func TestNewWarnings(t *testing.T) {
 
 // TestObjectKinds: the kinds are sorted, as they are shown.
 func TestObjectKinds(t *testing.T) {
-	if kinds := ObjectKinds(); !slices.IsSorted(kinds) || len(kinds) != 13 {
+	if kinds := ObjectKinds(); !slices.IsSorted(kinds) || len(kinds) != 16 {
 		t.Error(kinds)
 	}
 }

@@ -101,7 +101,7 @@ func keepSecrets(c, old *Config) (*Config, []Fault) {
 
 // place names one parameter in a configuration.
 type place struct {
-	section string // resources, fence-devices, quorum-devices, snmp-users
+	section string // resources, fence-devices, quorum-devices, snmp-users, cim-destinations
 	id      string
 	op      int // index of the operation; -1: the object's own parameters
 	name    string
@@ -109,7 +109,7 @@ type place struct {
 
 func (p place) path() string {
 	at := join(p.section, p.id, false)
-	if p.section == sectionSNMPUsers {
+	if p.section == sectionSNMPUsers || p.section == sectionCIMDestinations {
 		return join(at, p.name, false)
 	}
 	if p.op >= 0 {
@@ -120,7 +120,7 @@ func (p place) path() string {
 
 // object names what the parameter belongs to.
 func (p place) object() string {
-	prefix := map[string]string{"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice, sectionSNMPUsers: KeySNMPUser}[p.section]
+	prefix := map[string]string{"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice, sectionSNMPUsers: KeySNMPUser, sectionCIMDestinations: KeyCIMDestination}[p.section]
 	return SealObject(prefix+p.id, p.name)
 }
 
@@ -152,6 +152,10 @@ func (p place) in(c *Config) (string, bool) {
 	case sectionSNMPUsers:
 		if u := c.SNMPUsers[p.id]; u != nil {
 			m = u.secrets()
+		}
+	case sectionCIMDestinations:
+		if d := c.CIMDestinations[p.id]; d != nil {
+			m = d.secrets()
 		}
 	}
 	v, ok := m[p.name]
@@ -227,11 +231,21 @@ func mapSecrets(c *Config, secret Secret, f func(at place, value string) (string
 		}
 		return u.withSecrets(m)
 	})
+	out.CIMDestinations = mapObjects(c.CIMDestinations, func(id string, d *CIMDestination) *CIMDestination {
+		m, changed := values(place{sectionCIMDestinations, id, -1, ""}, "cim", d.secrets())
+		if !changed {
+			return d
+		}
+		return d.withSecrets(m)
+	})
 	return &out, failed
 }
 
-// sectionSNMPUsers holds secrets that are fields, not parameters.
-const sectionSNMPUsers = "snmp-users"
+// Sections whose secrets are fields, not parameters.
+const (
+	sectionSNMPUsers       = "snmp-users"
+	sectionCIMDestinations = "cim-destinations"
+)
 
 // mapObjects returns m itself where f changes nothing.
 func mapObjects[V any](m map[string]*V, f func(id string, v *V) *V) map[string]*V {

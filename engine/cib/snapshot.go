@@ -93,6 +93,7 @@ func Empty() *Snapshot {
 			QuorumDevices: map[string]*QuorumDevice{}, Tickets: map[string]*Ticket{},
 			AuditRules: map[string]*AuditRule{}, Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{}, RemoteNodes: map[string]*RemoteNode{},
 			SNMPUsers: map[string]*SNMPUser{}, SNMPTargets: map[string]*SNMPTarget{},
+			CIMFilters: map[string]*CIMFilter{}, CIMDestinations: map[string]*CIMDestination{}, CIMSubscriptions: map[string]*CIMSubscription{},
 		},
 		Status: Status{
 			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Attributes: map[string]*Attributes{},
@@ -268,6 +269,12 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &b.config().SNMPUsers, KeySNMPUser, kv, nil)
 	case strings.HasPrefix(key, KeySNMPTarget):
 		return one(b, &b.config().SNMPTargets, KeySNMPTarget, kv, nil)
+	case strings.HasPrefix(key, KeyCIMFilter):
+		return one(b, &b.config().CIMFilters, KeyCIMFilter, kv, nil)
+	case strings.HasPrefix(key, KeyCIMDestination):
+		return one(b, &b.config().CIMDestinations, KeyCIMDestination, kv, nil)
+	case strings.HasPrefix(key, KeyCIMSubscription):
+		return one(b, &b.config().CIMSubscriptions, KeyCIMSubscription, kv, nil)
 	case strings.HasPrefix(key, KeyRoleBinding):
 		return one(b, &b.config().RoleBindings, KeyRoleBinding, kv, nil)
 	case strings.HasPrefix(key, KeyRemoteNode):

@@ -68,6 +68,7 @@ func Validate(c *Config) []Fault {
 	}
 	v.access()
 	v.snmp()
+	v.cim()
 	return v.faults
 }
 

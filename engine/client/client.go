@@ -255,6 +255,12 @@ func (c *Client) SNMP(ctx context.Context) (*api.SNMP, error) {
 	return get[api.SNMP](ctx, c, "/v1/snmp")
 }
 
+// CIM returns what is needed to send indications, with open passwords. Only the
+// management daemon and root may ask.
+func (c *Client) CIM(ctx context.Context) (*api.CIM, error) {
+	return get[api.CIM](ctx, c, "/v1/cim")
+}
+
 // Note writes something into the audit log that changes nothing.
 func (c *Client) Note(ctx context.Context, n *api.Note) error {
 	_, err := posted[json.RawMessage](ctx, c, "/v1/note", n)

@@ -174,6 +174,15 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	for id, v := range c.SNMPTargets {
 		add(cib.KeySNMPTarget+id, 0, v)
 	}
+	for id, v := range c.CIMFilters {
+		add(cib.KeyCIMFilter+id, 0, v)
+	}
+	for id, v := range c.CIMDestinations {
+		add(cib.KeyCIMDestination+id, 0, v)
+	}
+	for id, v := range c.CIMSubscriptions {
+		add(cib.KeyCIMSubscription+id, 0, v)
+	}
 	for id, v := range c.RoleBindings {
 		add(cib.KeyRoleBinding+id, 0, v)
 	}
