@@ -115,6 +115,15 @@ func (w *Writer) flavor(f object.Flavor) {
 	}
 }
 
+// ClassParam is an output parameter that is a class.
+func (w *Writer) ClassParam(name string, c *object.Class, v View) {
+	w.raw("<PARAMVALUE")
+	w.attr("NAME", name)
+	w.raw(">")
+	w.Class(c, v)
+	w.end("PARAMVALUE")
+}
+
 // Qualifier writes QUALIFIER.DECLARATION.
 func (w *Writer) Qualifier(q *object.QualifierType) {
 	w.full()
