@@ -46,6 +46,8 @@ const (
 	KeyReadiness       = "status/fencing/ready/"    // + node/device; the node
 	KeyStore           = "status/store/"            // + node; the node
 	KeyLinks           = "status/links/"            // + node; the node
+	KeyIssued          = "pki/issued/"              // + node/serial; the voter that admits the node, and the node
+	KeyRevoked         = "status/revoked"           // the DC, as root
 	KeyEvent           = "event/"                   // + see EventKey; any engine
 	KeyAccess          = "access/"                  // + name; any engine, for its management daemon: sessions, API tokens, who has which role
 )
@@ -58,6 +60,9 @@ func HistoryKey(node, instance string) string { return KeyHistory + node + "/" +
 
 // ReadinessKey is the key of a node's check of a fence device.
 func ReadinessKey(node, device string) string { return KeyReadiness + node + "/" + device }
+
+// IssuedKey is the key of a certificate that was issued to a node.
+func IssuedKey(node, serial string) string { return KeyIssued + node + "/" + serial }
 
 // EventKey is the key of the n-th event that an engine's incarnation writes.
 func EventKey(node string, incarnation, n uint64) string {

@@ -293,6 +293,8 @@ func (b *builder) apply(kv KV) error {
 		return single(&st.View, kv, func(v *View) { v.Rev = rev })
 	case key == KeyVoters:
 		return single(&st.Voters, kv, func(v *VoterSet) { v.Rev = rev })
+	case key == KeyRevoked:
+		return single(&st.Revoked, kv, func(v *Revoked) { v.Rev = rev })
 	case key == KeyAdvice:
 		return single(&st.Advice, kv, func(v *Advice) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyMember):

@@ -21,6 +21,7 @@ type Status struct {
 	Advice     *Advice // of the external placement program; nil: none was ever asked for
 	View       *View   // nil: none was ever made
 	Voters     *VoterSet
+	Revoked    *Revoked                         // nil: no certificate was ever revoked
 	Members    map[string]*Member               // by node
 	Nodes      map[string]*NodeStatus           // by node
 	Attributes map[string]*Attributes           // by node; transient ones
@@ -96,6 +97,24 @@ type VoterSet struct {
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason,omitempty"`
 	Rev    int64     `json:"-"`
+}
+
+// Revoked names the certificates that are void although their time has not come:
+// those of removed nodes. Number rises with every change.
+type Revoked struct {
+	Number       int64                `json:"number"`
+	Certificates []RevokedCertificate `json:"certificates"`
+	List         []byte               `json:"list"` // the same, signed by the cluster's authority: RFC 5280 section 5, DER
+	Rev          int64                `json:"-"`
+}
+
+// RevokedCertificate is one of them. It is kept until its time has come.
+type RevokedCertificate struct {
+	Serial string    `json:"serial"` // hexadecimal
+	Node   string    `json:"node"`   // that had it
+	Name   string    `json:"name"`   // its common name: the node's, or root
+	Since  time.Time `json:"since"`
+	End    time.Time `json:"end"`
 }
 
 // Member is what a node says of itself. It writes it at every start of its engine

@@ -39,6 +39,8 @@ type keeper struct {
 	nodes     string // the configured nodes
 	nodesAt   time.Time
 	granted   grants
+	recordAt  time.Time // when the node's own certificates are looked at again
+	revoked   int64     // the number of the list of void certificates that the member reads
 
 	admitting sync.Mutex // one node joins through this one at a time
 }
@@ -207,10 +209,15 @@ func (k *keeper) startMember(ctx context.Context) error {
 	if len(initial) == 0 {
 		initial = map[string][]string{k.local.Node: store.PeerURLs(&n)} // ignored: there is data
 	}
-	err := k.sup.Start(ctx, store.ServerConfig{
+	revoked, err := k.revokedFile()
+	if err != nil {
+		return err
+	}
+	err = k.sup.Start(ctx, store.ServerConfig{
 		Name: k.local.Node, Dir: k.dataDir(), ListenPeers: store.PeerURLs(&n), ListenClients: store.ClientURLs(&n), Socket: k.socket(),
 		Initial: initial, Token: k.local.Token, Existing: len(initial) > 1,
-		CA: filepath.Join(pkiDir, pki.FileCA), Cert: filepath.Join(pkiDir, pki.FileNode), Key: filepath.Join(pkiDir, pki.FileNodeKey),
+		Revoked: revoked,
+		CA:      filepath.Join(pkiDir, pki.FileCA), Cert: filepath.Join(pkiDir, pki.FileNode), Key: filepath.Join(pkiDir, pki.FileNodeKey),
 		Detection: cib.Duration(k.detection()), LogLevel: k.d.opts.LogLevelStore,
 	})
 	k.running = err == nil
@@ -270,6 +277,9 @@ func (k *keeper) run(ctx context.Context) {
 		s := k.snap.Load()
 		if s != nil {
 			k.useEndpoints(s)
+			if err := errors.Join(k.takeRevoked(s), k.recordOwn(ctx, time.Now())); err != nil && ctx.Err() == nil {
+				k.log.Warn("certificates", "err", err)
+			}
 			if err := k.ownMember(ctx, s); err != nil && ctx.Err() == nil {
 				k.log.Warn("this node's store member waits", "err", err)
 			}

@@ -99,7 +99,7 @@ type keptSnapshot struct {
 
 // keeps reports whether a document belongs to the snapshot kept on disk.
 func keeps(key, node string) bool {
-	for _, p := range []string{cib.KeyConfig, cib.KeyDataGen, cib.KeyVoters, cib.KeyView, cib.KeyMember, cib.KeyNodeStatus, cib.KeyHistory + node + "/"} {
+	for _, p := range []string{cib.KeyConfig, cib.KeyDataGen, cib.KeyVoters, cib.KeyRevoked, cib.KeyView, cib.KeyMember, cib.KeyNodeStatus, cib.KeyHistory + node + "/"} {
 		if strings.HasPrefix(key, p) {
 			return true
 		}
@@ -191,6 +191,9 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	}
 	if st.Voters != nil {
 		add(cib.KeyVoters, st.Voters.Rev, st.Voters)
+	}
+	if st.Revoked != nil {
+		add(cib.KeyRevoked, st.Revoked.Rev, st.Revoked)
 	}
 	if st.View != nil {
 		add(cib.KeyView, st.View.Rev, st.View)

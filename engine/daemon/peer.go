@@ -292,6 +292,7 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	ans := &api.JoinAnswer{
 		Cluster: e.local.Cluster, StoreToken: e.local.Token, CA: string(pki.EncodeCert(ca.Cert)), Cert: string(pki.EncodeCert(cert)), Node: n, Endpoints: map[string][]string{},
 	}
+	record := cib.Txn{Put: []cib.Put{issuedPut(req.Node, n.PublicKey, cert)}}
 	if e.external() {
 		if ans.Store, err = loadExternal(e.d.path(dirPKI), s.Config.Cluster.Store.Endpoints); err != nil {
 			return nil, err
@@ -303,6 +304,12 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 			return nil, refuse(api.CodeJoinRefused, "the certificate request for the store is not valid: %v", err)
 		}
 		ans.RootCert = string(pki.EncodeCert(root))
+		record.Put = append(record.Put, issuedPut(req.Node, n.PublicKey, root))
+	}
+	if !e.external() {
+		if _, _, err := e.keeper.admin().Commit(ctx, record); err != nil {
+			return nil, api.NewProblem(api.CodeStore, fmt.Sprintf("node %s is configured, but its certificate could not be written down: %v. Remove it and join again", req.Node, err))
+		}
 	}
 	_, ans.SealKey, err = pki.LoadSealKey(e.d.path(dirPKI, pki.FileSeal))
 	if err != nil {

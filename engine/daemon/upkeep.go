@@ -198,6 +198,9 @@ func (k *keeper) forgetNodes(ctx context.Context, s *cib.Snapshot) error {
 		}
 		purge := k.store.Purge
 		if !k.external() {
+			if ok, err := k.revoke(ctx, s, time.Now()); err != nil || !ok {
+				return err
+			}
 			if err := k.admin().RevokeNode(ctx, name); err != nil {
 				return err
 			}
@@ -246,6 +249,19 @@ func (k *keeper) grantNodes(ctx context.Context, s *cib.Snapshot, now time.Time)
 			return err
 		}
 		k.log.Info("a node was given its account in the store", "account", name)
+	}
+	// A node that comes back under its name has another key; one that was removed
+	// before it said anything of itself has an account only.
+	if ok, err := k.revoke(ctx, s, now); err != nil || !ok {
+		return err
+	}
+	for _, name := range have {
+		if s.Config.Nodes[name] != nil || slices.Contains(s.Status.Voters.Voters, name) {
+			continue
+		}
+		if err := k.admin().RevokeNode(ctx, name); err != nil {
+			return err
+		}
 	}
 	k.granted = grants{s.ConfigGen.Number, now}
 	return nil

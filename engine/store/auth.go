@@ -19,7 +19,7 @@ import (
 // comparison of its key in every transaction.
 //
 // cib.KeyDataGen is missing on purpose: it orders whole histories, and only root
-// may change it.
+// may change it. So is cib.KeyRevoked: a node must not take itself off the list.
 var sharedKeys = []string{
 	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent, cib.KeyAccess,
 	cib.KeyDC, cib.KeyView, cib.KeyVoters, cib.KeyAdvice, cib.KeyRound,
@@ -31,6 +31,7 @@ func ownKeys(node string) []string {
 	return []string{
 		cib.KeyMember + node, cib.KeyAttributes + node, cib.KeyStore + node, cib.KeyLinks + node,
 		cib.KeyHistory + node + "/", cib.KeyReadiness + node + "/",
+		cib.KeyIssued + node + "/",
 	}
 }
 

@@ -285,7 +285,7 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		readOrders(in)
+		readOrders(in, listenPorts(c))
 		stop()
 	}()
 

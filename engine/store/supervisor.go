@@ -163,14 +163,20 @@ func (s *Supervisor) Stop(ctx context.Context) error {
 
 // DropPeer ends the member's connections with an address. The engine calls it when
 // a link to a peer went down, so that etcd goes on over the next link at once.
-func (s *Supervisor) DropPeer(addr netip.Addr) {
+func (s *Supervisor) DropPeer(addr netip.Addr) { s.order(orderDrop + addr.String()) }
+
+// DropIncoming ends the connections that others have made to the member. The engine
+// calls it when certificates became void: who still has a good one comes back at once.
+func (s *Supervisor) DropIncoming() { s.order(orderDropIn) }
+
+func (s *Supervisor) order(text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.run == nil {
 		return
 	}
 	select {
-	case s.run.orders <- orderDrop + addr.String() + "\n":
+	case s.run.orders <- text + "\n":
 	default: // the child does not read; its own time-outs will have to do
 	}
 }

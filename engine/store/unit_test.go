@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -198,7 +197,13 @@ func TestDropConnections(t *testing.T) {
 	}
 	dead, _ := connect(listen("127.0.0.7"), "127.0.0.9")
 	a, b := connect(listen("127.0.0.8"), "127.0.0.9")
-	readOrders(strings.NewReader("nonsense\ndrop nonsense\ndrop 127.0.0.7\n"))
+	in := listen("127.0.0.8")
+	_, came := connect(in, "127.0.0.10")
+	ports := listenPorts(&ServerConfig{ListenClients: []string{"https://" + in.Addr().String()}})
+	readOrders(strings.NewReader("nonsense\ndrop nonsense\ndrop 127.0.0.7\ndrop-in\n"), ports)
+	if _, err := came.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection that somebody else made: %v", err)
+	}
 	if _, err := dead.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a connection that was to end: %v", err)
 	}
@@ -207,7 +212,7 @@ func TestDropConnections(t *testing.T) {
 	if _, err := b.Read(make([]byte, 1)); err != nil {
 		t.Errorf("another connection: %v", err)
 	}
-	dropConnections(netip.MustParseAddr("::ffff:127.0.0.9"))
+	readOrders(strings.NewReader("drop ::ffff:127.0.0.9\n"), nil)
 	if _, err := b.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a connection that came from there: %v", err)
 	}
