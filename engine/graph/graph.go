@@ -11,9 +11,9 @@ type Graph struct {
 	Revision  int64    `json:"revision"`   // of the snapshot
 	ConfigGen uint64   `json:"generation"` // configuration generation of the snapshot
 	Actions   []Action `json:"actions"`    // in an order in which they could be done one by one
-	// Rounds of notifications that begin with the plan: one is to be written down with
-	// the first of its actions that is asked for, under an ID that no other has. By the
-	// resource inside of the clone.
+	// Rounds of notifications that begin or grow with the plan: one is to be written
+	// down with the first of its actions that is asked for, a new one under an ID that
+	// no other has. By the resource inside of the clone.
 	Rounds map[string]*cib.Round `json:"rounds,omitempty"`
 	// Ended names the rounds that are over, in the same way: there is nothing left to
 	// be told.

@@ -699,7 +699,7 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	h.Ops = append(slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool {
 		switch {
 		case o.Op == cib.OpNotify && op.Op == cib.OpNotify:
-			return o.Round != op.Round || o.Phase == op.Phase // of a round all stay: who was told is not told again
+			return cib.RoundID(o.Round) != cib.RoundID(op.Round) || o.Phase == op.Phase // of a round all stay: who was told is not told again
 		case o.Op != op.Op || o.Interval != op.Interval:
 			// A stop ends every recurring monitor, and so does a migration.
 			return (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && !op.Failed && o.Interval > 0 && !o.Failed

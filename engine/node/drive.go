@@ -60,8 +60,8 @@ func (n *Node) drive(now time.Time) {
 			c.any = c.any || before
 			continue
 		}
-		if r := rounds[a.Round]; r != nil {
-			a.Round = n.beginRound(r, &c)
+		if r := rounds[cib.RoundID(a.Round)]; r != nil {
+			n.beginRound(r, &a, &c)
 		}
 		a.ID = fmt.Sprintf("%d.%d", n.snap.Revision, i)
 		key := cib.PendingKey(a.Node, a.Instance)

@@ -30,7 +30,7 @@ func (x *notice) pre() bool { return strings.HasPrefix(x.phase, cib.PhasePre) }
 
 // write adds the notice to an action.
 func (x *notice) write(a *cib.Action) {
-	a.Round, a.Phase = x.round.ID, x.phase
+	a.Round, a.Phase = x.round.Told(x.op), x.phase
 	for k, v := range x.round.Lists {
 		a.Meta["notify_"+k] = v
 	}
@@ -88,21 +88,24 @@ func (b *planner) noticesOf(c *rsc) {
 		return
 	}
 	round := old
-	if todo && !b.covers(c, old, steps) {
-		round = b.newRound(c, old, steps)
+	if added := b.added(c, old, steps); slices.Contains(added[:], true) {
+		round = b.roundWith(c, old, steps, added)
 		if b.rounds == nil {
 			b.rounds = map[string]*cib.Round{}
 		}
 		b.rounds[inner] = round
 	}
 	open, from := todo, int32(len(b.steps))
-	var earlier []int32 // the points after which all were told of what comes before
-	for k := range noticeOps {
-		end, told := b.tell(c, round, k, steps[k], earlier)
-		open = open || told
-		if end != noStep {
-			earlier = append(earlier, end)
+	var ends []int32 // the points after which all were told of it
+	for k, list := range steps {
+		var earlier []int32
+		for i, end := range ends { // what was added later does not hold up what is announced already
+			if round.Versions[noticeOps[i].op] <= round.Versions[noticeOps[k].op] {
+				earlier = append(earlier, end)
+			}
 		}
+		end, told := b.tell(c, round, k, list, earlier)
+		open, ends = open || told, append(ends, end)
 	}
 	b.notices = append(b.notices, span{from, int32(len(b.steps))})
 	if !open {
@@ -136,43 +139,65 @@ func same(a, b cib.RoundChange) bool {
 	return a.Op == b.Op && a.Instance == b.Instance && a.Node == b.Node
 }
 
-// covers reports whether a round is about all that is still to be done, and nobody
-// was told the end of it.
-func (b *planner) covers(c *rsc, r *cib.Round, steps [len(noticeOps)][]int32) bool {
-	if r == nil {
-		return false
-	}
+// added tells of each kind of change whether a round lacks something of it that is
+// still to be done, or was ended for somebody already.
+func (b *planner) added(c *rsc, r *cib.Round, steps [len(noticeOps)][]int32) (out [len(noticeOps)]bool) {
 	for k, list := range steps {
-		for _, s := range list {
-			if !slices.ContainsFunc(r.Changes, func(x cib.RoundChange) bool { return same(x, b.changeOf(s)) }) {
-				return false
-			}
+		if r == nil {
+			out[k] = len(list) > 0
+			continue
 		}
-		if len(list) > 0 && slices.ContainsFunc(b.toldAfter(c, noticeOps[k].op), func(t told) bool { return b.wasTold(t, r, cib.PhasePost+noticeOps[k].op) }) {
-			return false
+		for _, s := range list {
+			x := b.changeOf(s)
+			out[k] = out[k] || !slices.ContainsFunc(r.Changes, func(y cib.RoundChange) bool { return same(x, y) })
+		}
+		op := noticeOps[k].op
+		if len(list) > 0 && !out[k] {
+			out[k] = slices.ContainsFunc(b.toldAfter(c, op), func(t told) bool { return b.wasTold(t, r, op, cib.PhasePost+op) })
 		}
 	}
-	return true
+	return out
 }
 
-// newRound begins a round. What was done in the one before, and not everybody was
-// told of, becomes part of it.
-func (b *planner) newRound(c *rsc, old *cib.Round, steps [len(noticeOps)][]int32) *cib.Round {
+// roundWith returns a round with all that is still to be done: a new one, or the
+// present one with more in it. What was done of a kind to which something is added,
+// and not everybody was told of, stays.
+func (b *planner) roundWith(c *rsc, old *cib.Round, steps [len(noticeOps)][]int32, added [len(noticeOps)]bool) *cib.Round {
 	r := &cib.Round{ID: "new-" + c.cfg.Clone.Resource, Clone: c.base}
 	if p := c.bundle(); p != nil {
 		r.Clone = p.base
 	}
-	for _, list := range steps {
-		for _, s := range list {
-			r.Changes = append(r.Changes, b.changeOf(s))
+	if old != nil {
+		r.ID, r.Versions = old.ID, maps.Clone(old.Versions)
+		if r.Versions == nil {
+			r.Versions = map[string]int{}
+		}
+		newest := 0
+		for _, n := range r.Versions {
+			newest = max(newest, n)
+		}
+		for k := range noticeOps {
+			if added[k] {
+				r.Versions[noticeOps[k].op] = newest + 1
+			}
 		}
 	}
-	if old != nil {
+	for k, list := range steps {
+		op := noticeOps[k].op
+		if old == nil || added[k] {
+			for _, s := range list {
+				r.Changes = append(r.Changes, b.changeOf(s))
+			}
+		}
+		if old == nil {
+			continue
+		}
 		for _, x := range old.Changes {
-			if slices.ContainsFunc(r.Changes, func(y cib.RoundChange) bool { return same(x, y) }) || !b.happened(c, x) {
+			if x.Op != op || slices.ContainsFunc(r.Changes, func(y cib.RoundChange) bool { return same(x, y) }) {
 				continue
 			}
-			if slices.ContainsFunc(b.toldAfter(c, x.Op), func(t told) bool { return !b.wasTold(t, old, cib.PhasePost+x.Op) }) {
+			untold := func(t told) bool { return !b.wasTold(t, old, op, cib.PhasePost+op) }
+			if !added[k] || b.happened(c, x) && slices.ContainsFunc(b.toldAfter(c, op), untold) {
 				r.Changes = append(r.Changes, x)
 			}
 		}
@@ -238,9 +263,10 @@ func (b *planner) tell(c *rsc, round *cib.Round, k int, steps, earlier []int32) 
 		b.relate(s, done, before, "")
 	}
 	b.relate(done, end, before, "")
+	late := round.Versions[cib.OpStart] > round.Versions[kind.op]
 	notify := func(t told, phase string, rank int8, from, to int32) {
-		if b.wasTold(t, round, phase) {
-			return
+		if b.wasTold(t, round, kind.op, phase) || late && b.steps[b.start[t.rsc.index]].required {
+			return // who is started by what was added later is told when it is up
 		}
 		some = true
 		s := b.add(step{
@@ -350,12 +376,12 @@ func (b *planner) canTell(r *rsc, n int32) bool {
 }
 
 // wasTold reports whether an instance was told something of a round.
-func (b *planner) wasTold(t told, r *cib.Round, phase string) bool {
+func (b *planner) wasTold(t told, r *cib.Round, op, phase string) bool {
 	f := b.factAt(t.rsc, t.node)
 	if f == nil || f.history == nil || f.dead {
 		return false
 	}
-	return slices.ContainsFunc(f.history.Ops, func(o cib.OpResult) bool { return o.Op == cib.OpNotify && o.Round == r.ID && o.Phase == phase })
+	return slices.ContainsFunc(f.history.Ops, func(o cib.OpResult) bool { return o.Op == cib.OpNotify && o.Phase == phase && o.Round == r.Told(op) })
 }
 
 // noticeLists are what agents are told of the clone and of a round, as Pacemaker

@@ -148,13 +148,15 @@ func (w *world) do(a *cib.Action, rc int) {
 // begin writes down the round of notifications that an action begins.
 func (w *world) begin(g *graph.Graph, a *cib.Action) {
 	for inner, r := range g.Rounds {
-		if r.ID != a.Round {
+		if r.ID != cib.RoundID(a.Round) {
 			continue
 		}
-		w.seq++
 		round := *r
-		round.ID = fmt.Sprintf("r%d-%s", w.seq, inner)
-		a.Round = round.ID
+		if w.Status.Rounds[inner] == nil {
+			w.seq++
+			round.ID = fmt.Sprintf("r%d-%s", w.seq, inner)
+			a.Round = round.ID
+		}
 		all := maps.Clone(w.Status.Rounds)
 		if all == nil {
 			all = map[string]*cib.Round{}

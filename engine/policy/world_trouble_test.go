@@ -17,6 +17,18 @@ func (w *world) parseTrouble(word string, f []string) (bool, error) {
 	case "banned": // RESOURCE NODE: short for a location
 		w.Config.Constraints["ban-"+f[0]+"-"+f[1]] = &cib.Constraint{Location: &cib.Location{Resource: f[0], Node: f[1], Score: -cib.Infinity}}
 		return true, nil
+	case "round": // RESOURCE CLONE OP,INSTANCE,NODE...: a round of notifications has begun
+		r := &cib.Round{ID: "r1-" + f[0], Clone: f[1], Lists: map[string]string{}}
+		for _, x := range f[2:] {
+			c := strings.Split(x, ",")
+			r.Changes = append(r.Changes, cib.RoundChange{Op: c[0], Instance: c[1], Label: c[1] + ":0", Node: c[2]})
+		}
+		w.Status.Rounds = map[string]*cib.Round{f[0]: r}
+		return true, nil
+	case "told": // INSTANCE NODE PHASE: of that round
+		op := w.result(f[1], f[0], cib.OpNotify, 0, cib.OK, cib.OK, cib.OpDone)
+		op.Round, op.Phase = w.Status.Rounds[baseOf(f[0])].ID, f[2]
+		return true, nil
 	case "well": // INSTANCE NODE OP@INTERVAL: it succeeded
 		op, interval, _ := strings.Cut(f[2], "@")
 		d, err := time.ParseDuration(interval)
