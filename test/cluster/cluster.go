@@ -222,7 +222,7 @@ func (c *Cluster) install(ctx context.Context) error {
 		}
 	}
 	for _, h := range c.Lab.Hosts() {
-		for _, tool := range []string{"attrd_updater", "crm_attribute", "crm_master", "crm_mon", "crm_node", "crm_resource"} {
+		for _, tool := range []string{"attrd_updater", "cibadmin", "crm_attribute", "crm_master", "crm_mon", "crm_node", "crm_resource"} {
 			if err := h.WriteFile(shimDir+"/"+tool, []byte("#!/bin/sh\nexec "+shimDir+"/belay-shim "+tool+" \"$@\"\n"), 0o755); err != nil {
 				return err
 			}
