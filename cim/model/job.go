@@ -131,3 +131,8 @@ func (s *State) JobError(j *Job) *object.Instance {
 	}
 	return i
 }
+
+// JobOf is the id of the job with a path.
+func JobOf(p *object.Path) (id string, ok bool) {
+	return strings.CutPrefix(p.Text("InstanceID"), jobID)
+}
