@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/mgmtd/job"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
 
@@ -219,7 +220,7 @@ var actionsOf = map[string][]api.Action{
 
 type accepted struct {
 	Location string `header:"Location"`
-	Body     jobAnswer
+	Body     job.Answer
 }
 
 // actionRoutes are the operations on objects. They are begun here, and the cluster
@@ -282,8 +283,8 @@ func actionHandler(s *Server, action api.Action) func(context.Context, *call, *A
 		if err != nil {
 			return nil, err
 		}
-		j := s.jobs.add(ch, out.Body, k.subject.User, s.now())
-		answer := s.judgeJob(ctx, j)
+		j := s.jobs.Add(ch, out.Body, k.subject.User, s.now())
+		answer := s.jobs.Judge(ctx, j)
 		answer.Result = out.Body
 		res := &accepted{Body: answer}
 		if !ch.DryRun {

@@ -10,6 +10,7 @@ import (
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/mgmtd/job"
 )
 
 // A change of the configuration says what it is about: 428 without, 412 where that
@@ -145,8 +146,8 @@ func TestJobs(t *testing.T) {
 	rec := w.request(http.MethodPost, "/v1/resources/web/actions/stop", operator, "")
 	w.want(rec, http.StatusAccepted, "")
 	at := rec.Header().Get("Location")
-	j := decodeTo[jobAnswer](t, w.request(http.MethodGet, at, operator, ""))
-	if j.State != jobNotAsWas || j.Reason == "" || j.Action != api.ActionStop || j.Object != "resource/web" {
+	j := decodeTo[job.Answer](t, w.request(http.MethodGet, at, operator, ""))
+	if j.State != job.NotAsWas || j.Reason == "" || j.Action != api.ActionStop || j.Object != "resource/web" {
 		t.Errorf("it still runs: %+v", j)
 	}
 	other := newWorld(t, 1) // another node, which has not seen the request
@@ -156,13 +157,13 @@ func TestJobs(t *testing.T) {
 	next.Revision++
 	other.engine.states <- &next
 	other.await("the new state", func() bool { return other.view.Current().Summary.Revision == next.Revision })
-	if j := decodeTo[jobAnswer](t, other.request(http.MethodGet, at, other.login("viewer"), "")); j.State != jobDone {
+	if j := decodeTo[job.Answer](t, other.request(http.MethodGet, at, other.login("viewer"), "")); j.State != job.Done {
 		t.Errorf("on another node: %+v", j)
 	}
 	for _, id := range []string{"x", "e30", "eyJhIjoic3RvcCJ9"} {
 		w.want(w.request(http.MethodGet, "/v1/jobs/"+id, operator, ""), http.StatusNotFound, api.CodeNotFound)
 	}
-	list := decodeTo[[]jobAnswer](t, w.request(http.MethodGet, "/v1/jobs", operator, ""))
+	list := decodeTo[[]job.Answer](t, w.request(http.MethodGet, "/v1/jobs", operator, ""))
 	if len(list) != 1 || list[0].User != "operator" {
 		t.Errorf("jobs: %+v", list)
 	}

@@ -27,7 +27,7 @@ func schemaName(t reflect.Type, hint string) string {
 	}
 	name := huma.DefaultSchemaNamer(t, hint)
 	switch pkg := path.Base(t.PkgPath()); pkg {
-	case "cib", "status", "graph":
+	case "cib", "status", "graph", "job":
 		return string(unicode.ToUpper(rune(pkg[0]))) + pkg[1:] + name
 	case "api":
 		if path.Base(path.Dir(t.PkgPath())) == "engine" {

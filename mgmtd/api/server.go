@@ -21,6 +21,7 @@ import (
 	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
+	"github.com/belay-ha/belay/mgmtd/job"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
 
@@ -55,6 +56,7 @@ type Options struct {
 	Auth    *auth.Authenticator
 	Door    *change.Door
 	Engine  Engine
+	Jobs    *job.Book // nil: one of its own
 	// As lets the engine's socket record a request under the caller's name.
 	As func(ctx context.Context, a *api.Actor) context.Context
 	// GUI serves everything that is not of the API; nil: a small page of our own.
@@ -75,7 +77,7 @@ type Server struct {
 	huma    huma.API
 	limits  *rates
 	keys    *idempotency
-	jobs    *jobs
+	jobs    *job.Book
 	metrics *metrics
 	streams atomic.Int64
 	cached  atomic.Pointer[encoded]
@@ -98,7 +100,10 @@ func New(o Options) *Server {
 	if o.As == nil {
 		o.As = func(ctx context.Context, _ *api.Actor) context.Context { return ctx }
 	}
-	s := &Server{opts: o, echo: echo.New(), limits: newRates(o.Rate), keys: newIdempotency(), jobs: newJobs(), metrics: newMetrics(), done: make(chan struct{})}
+	if o.Jobs == nil {
+		o.Jobs = job.New(o.View, o.Engine)
+	}
+	s := &Server{opts: o, echo: echo.New(), limits: newRates(o.Rate), keys: newIdempotency(), jobs: o.Jobs, metrics: newMetrics(), done: make(chan struct{})}
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.handleError
 	s.echo.Use(s.recoverPanics, s.measure, s.headers, s.identify, s.limits.middleware(s), s.readBody, s.compress, s.idempotent)
