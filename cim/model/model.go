@@ -278,3 +278,6 @@ var classes = map[string]map[string]*provider{
 		"CIM_ServiceAffectsElement":         {"subscription/*", each((*Source).indicationServiceAffects)},
 	},
 }
+
+// Class is a class of the cluster's namespace that this program knows.
+func (s *State) Class(name string) *object.Class { return s.schemas[Root].MustClass(name) }

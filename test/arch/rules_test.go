@@ -127,6 +127,7 @@ var rules = []rule{
 	{pkg: "cim/query", may: []string{"cim/object", "cim/mof"}, ban: impure, why: "queries look at one instance at a time; the tests compile classes"},
 	{pkg: "cim/cimtest", may: []string{"cim/object"}, ban: noExec, why: "looks at answers from outside, for tests: it shares no code with the codec"},
 	{pkg: "cim/cimxml", may: []string{"cim/object", "cim/mof", "cim/cimtest"}, ban: impure, why: "a codec; the tests compile classes and look at it from outside"},
+	{pkg: "cim/indication", may: slices.Concat(nouns, []string{"cim/object", "cim/model", "cim/query", "cim/cimxml", "cim/mof", "cim/schema"}), ban: noExec, why: "sends, and changes nothing; how far it is, is kept by mgmtd"},
 	{pkg: "cim/server", may: []string{"cim/object", "cim/cimxml", "cim/query", "cim/mof", "cim/cimtest"}, ban: noExec, why: "a server of the protocol: the model, authentication and changes come in as functions from mgmtd; the tests compile classes"},
 	{pkg: "gui", ban: noExec, why: "embeds files"},
 	{pkg: "mgmtd", may: slices.Concat(nouns, []string{"mgmtd/*", "snmp/*", "cim/*", "gui", "audit", "engine/client", "engine/pki"}), ban: noExec, why: "the one place where the daemon is put together"},
