@@ -398,3 +398,8 @@ func (a *Admin) at(ctx context.Context, m *Member, call func(context.Context, *c
 	}
 	return err
 }
+
+// List is [Store.List] as root.
+func (a *Admin) List(ctx context.Context, l List) (kvs []cib.KV, rev int64, err error) {
+	return a.s.List(ctx, l)
+}

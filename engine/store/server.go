@@ -55,8 +55,9 @@ type ServerConfig struct {
 	Token   string              `json:"token"` // of the cluster: members with another are refused
 	// Existing: Initial is a cluster that runs, and this member was added to it.
 	Existing bool `json:"existing,omitempty"`
-	// ForceNew makes this member the only one, keeping its data. It loses writes
-	// when used without the procedure of forced recovery.
+	// ForceNew makes this member, one of two voters, the only one, with all that its
+	// log holds; see force.go. It is for one start, whose member serves this node
+	// only: with ListenClients empty.
 	ForceNew bool `json:"forceNew,omitempty"`
 
 	CA      string `json:"ca"`   // PEM file
@@ -289,6 +290,11 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 		stop()
 	}()
 
+	if c.ForceNew {
+		if _, err := commitLog(c.Dir); err != nil {
+			return fmt.Errorf("%s: %w", textData, err)
+		}
+	}
 	if _, err := tls.LoadX509KeyPair(c.Cert, c.Key); err != nil {
 		return fmt.Errorf("load the certificate of the store's member: %w", err)
 	}
@@ -333,6 +339,11 @@ func ServeChild(ctx context.Context, file string, in io.Reader, out io.Writer) e
 			}
 			return err
 		case err := <-etcd.Err():
+			select {
+			case <-removed: // its listeners noticed the end first
+				return errors.Join(ErrRemoved, closeEtcd(etcd))
+			default:
+			}
 			return errors.Join(fmt.Errorf("the store's member serves no longer: %w", err), closeEtcd(etcd))
 		case <-ctx.Done():
 			return closeEtcd(etcd)
@@ -408,8 +419,11 @@ type noticing struct {
 
 func (n noticing) With(f []zapcore.Field) zapcore.Core { return noticing{n.Core.With(f), n.see} }
 
+// Enabled lets warnings through to Write, whatever is logged of them.
+func (n noticing) Enabled(l zapcore.Level) bool { return l >= zap.WarnLevel || n.Core.Enabled(l) }
+
 func (n noticing) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if n.Enabled(e.Level) || e.Level >= zap.WarnLevel {
+	if n.Enabled(e.Level) {
 		return ce.AddCore(e, n)
 	}
 	return ce
@@ -422,7 +436,7 @@ func (n noticing) Write(e zapcore.Entry, fields []zapcore.Field) error {
 			n.see(err.Error())
 		}
 	}
-	if !n.Enabled(e.Level) {
+	if !n.Core.Enabled(e.Level) {
 		return nil
 	}
 	return n.Core.Write(e, fields)

@@ -184,13 +184,17 @@ func (s *Supervisor) order(text string) {
 // SetAside moves the data of a stopped member to a directory beside it and
 // returns its name. At most [asideMax] of them are kept.
 func (s *Supervisor) SetAside(dir string, now time.Time) (string, error) {
-	s.mu.Lock()
-	running := s.run != nil && s.child.State != ChildFailed
-	s.mu.Unlock()
-	if running {
+	if s.runs() {
 		return "", errors.New("set the store's data aside: the member runs; stop it first")
 	}
 	return setAside(dir, now)
+}
+
+// runs reports whether the data may be in use.
+func (s *Supervisor) runs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run != nil && s.child.State != ChildFailed
 }
 
 const asideMax = 3
@@ -203,17 +207,22 @@ func setAside(dir string, now time.Time) (string, error) {
 	if err := pki.SyncDir(filepath.Dir(dir)); err != nil {
 		return aside, err
 	}
+	return aside, forgetAside(dir)
+}
+
+// forgetAside removes all but the newest directories that were set aside.
+func forgetAside(dir string) error {
 	old, err := filepath.Glob(dir + ".aside-*") // sorted, and so by time
 	if err != nil {
-		return aside, err
+		return err
 	}
 	for len(old) > asideMax {
 		if err := os.RemoveAll(old[0]); err != nil {
-			return aside, fmt.Errorf("remove old data of the store: %w", err)
+			return fmt.Errorf("remove old data of the store: %w", err)
 		}
 		old = old[1:]
 	}
-	return aside, nil
+	return nil
 }
 
 // supervise owns the state of the child during one run.
