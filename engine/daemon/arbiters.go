@@ -52,6 +52,13 @@ func (a *arbiters) consult(c node.Claim) {
 	replace(a.poke, struct{}{})
 }
 
+// tied reports whether the tie-breakers are asked.
+func (a *arbiters) tied() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.claim.Tie
+}
+
 // run keeps one worker for each tie-breaker until ctx ends.
 func (a *arbiters) run(ctx context.Context) {
 	for ctx.Err() == nil {

@@ -72,6 +72,8 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 	case node.Consult:
 		e.log.Debug("claim", "text", eff.Claim.String())
 		e.arbiters.consult(eff.Claim)
+	case node.Recover:
+		e.keeper.force(eff)
 	case node.Advise:
 		e.work.Go(func() { e.runPlacement(ctx, eff) })
 	case node.Remove:
@@ -131,6 +133,23 @@ func (e *engine) storeDown(ctx context.Context, err error) {
 	if e.storeErr.Swap(&text) == nil && ctx.Err() == nil {
 		e.log.Warn("the store does not answer", "err", err)
 		e.tell(ctx, node.StoreState{OK: false, Reason: text})
+	}
+}
+
+// storeSilent is how long the store may be silent at a tie until it counts as stalled.
+// Its client asks it every second. Without a tie who writes something finds out.
+const storeSilent = 3 * time.Second
+
+var errStoreSilent = fmt.Errorf("it is silent for more than %s", storeSilent)
+
+// contact looks whether the store answers, when nothing is written to it.
+func (e *engine) contact(ctx context.Context) {
+	silent, down := time.Since(e.store.LastContact()), e.storeErr.Load() != nil
+	switch {
+	case !down && silent > storeSilent && e.arbiters.tied():
+		e.work.Go(func() { e.storeDown(ctx, errStoreSilent) })
+	case down && silent < time.Second:
+		e.work.Go(func() { e.storeUp(ctx) })
 	}
 }
 
@@ -319,7 +338,7 @@ func (e *engine) writeEvents(ctx context.Context) {
 }
 
 // keepSnapshots writes what the node needs to act without the store to its disk,
-// at most once in two seconds.
+// at most once in two seconds unless it is vital.
 func (e *engine) keepSnapshots(ctx context.Context) {
 	path := filepath.Join(e.d.opts.StateDir, fileSnapshot)
 	var last string
@@ -342,6 +361,7 @@ func (e *engine) keepSnapshots(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-e.vital:
 		case <-time.After(2 * time.Second):
 		}
 	}

@@ -41,6 +41,12 @@ type keeper struct {
 	granted   grants
 	recordAt  time.Time // when the node's own certificates are looked at again
 	revoked   int64     // the number of the list of void certificates that the member reads
+	forced    chan node.Recover // holds the newest not yet taken
+	resumed   bool              // no recovery of the store is to be gone on with
+	settling  bool              // one may have been begun in vain
+
+	lookMu   sync.Mutex
+	stopLook context.CancelFunc // of the present look
 
 	admitting sync.Mutex // one node joins through this one at a time
 }
@@ -58,7 +64,7 @@ const (
 const promotePause = time.Second
 
 func newKeeper(e *engine) *keeper {
-	k := &keeper{engine: e, poke: make(chan struct{}, 1)}
+	k := &keeper{engine: e, poke: make(chan struct{}, 1), forced: make(chan node.Recover, 1), settling: true}
 	cmd := []string{e.d.opts.executable(), "etcd"}
 	k.sup = store.NewSupervisor(store.SupervisorConfig{
 		Command: cmd, File: e.d.path(fileMember), Log: e.log,
@@ -86,7 +92,14 @@ const leaseTTL = 10 * time.Second
 // openStore starts this node's member, if it has one, and opens the client.
 func (e *engine) openStore(ctx context.Context) error {
 	k := e.keeper
-	if k.hasData() || len(e.local.Initial) > 0 {
+	r, err := k.readRecovery()
+	if err != nil {
+		return err
+	}
+	// A recovery that was opened goes on before the member takes part again.
+	if r != nil && r.Opened {
+		e.log.Warn("the store waits for its recovery", "lost", r.Lost)
+	} else if k.hasData() || len(e.local.Initial) > 0 {
 		if err := k.startMember(ctx); err != nil {
 			return err
 		}
@@ -95,7 +108,6 @@ func (e *engine) openStore(ctx context.Context) error {
 		Cluster: e.local.Cluster, Node: e.local.Node, Endpoints: k.endpoints(e.snap.Load()), TLS: e.id.ClientConfig(pki.Check{Expired: e.expired, Pinned: e.pinned}),
 		Detection: e.detection(), Log: e.log, LeaseTTL: leaseTTL,
 	}
-	var err error
 	if e.external() {
 		cfg.Probe = externalProbe
 		if cfg.TLS, err = externalTLS(e.d.path(dirPKI)); err != nil {
@@ -200,6 +212,15 @@ func (k *keeper) socket() string { return filepath.Join(k.d.opts.RunDir, "etcd.s
 
 // startMember starts the member with what is known of the cluster.
 func (k *keeper) startMember(ctx context.Context) error {
+	c, err := k.memberConfig()
+	if err == nil {
+		err = k.sup.Start(ctx, c)
+	}
+	k.running = err == nil
+	return err
+}
+
+func (k *keeper) memberConfig() (store.ServerConfig, error) {
 	n := k.local.Config
 	if s := k.snap.Load(); s != nil && s.Config.Nodes[k.local.Node] != nil {
 		n = *s.Config.Nodes[k.local.Node]
@@ -211,17 +232,15 @@ func (k *keeper) startMember(ctx context.Context) error {
 	}
 	revoked, err := k.revokedFile()
 	if err != nil {
-		return err
+		return store.ServerConfig{}, err
 	}
-	err = k.sup.Start(ctx, store.ServerConfig{
+	return store.ServerConfig{
 		Name: k.local.Node, Dir: k.dataDir(), ListenPeers: store.PeerURLs(&n), ListenClients: store.ClientURLs(&n), Socket: k.socket(),
 		Initial: initial, Token: k.local.Token, Existing: len(initial) > 1,
 		Revoked: revoked,
 		CA:      filepath.Join(pkiDir, pki.FileCA), Cert: filepath.Join(pkiDir, pki.FileNode), Key: filepath.Join(pkiDir, pki.FileNodeKey),
 		Detection: cib.Duration(k.detection()), LogLevel: k.d.opts.LogLevelStore,
-	})
-	k.running = err == nil
-	return err
+	}, nil
 }
 
 // endpoints lists the ways to the store: this node's own member, then the other
@@ -273,21 +292,35 @@ func (k *keeper) run(ctx context.Context) {
 			k.pause = keeperPauseMin
 		case <-timer.C:
 			k.pause = min(2*k.pause, keeperPause)
+		case ask := <-k.forced:
+			k.recovered(ctx, ask)
 		}
-		s := k.snap.Load()
-		if s != nil {
-			k.useEndpoints(s)
-			if err := errors.Join(k.takeRevoked(s), k.recordOwn(ctx, time.Now())); err != nil && ctx.Err() == nil {
-				k.log.Warn("certificates", "err", err)
-			}
-			if err := k.ownMember(ctx, s); err != nil && ctx.Err() == nil {
-				k.log.Warn("this node's store member waits", "err", err)
-			}
-			if err := k.tendVoters(ctx, s); err != nil && ctx.Err() == nil {
-				k.log.Warn("the set of voters waits", "err", err)
-			}
+		if s := k.snap.Load(); k.resumes(ctx) && s != nil {
+			k.lookAt(ctx, s)
 		}
 		timer.Reset(k.pause)
+	}
+}
+
+// lookAt does what a snapshot asks for. A recovery of the store does not wait for it.
+func (k *keeper) lookAt(ctx context.Context, s *cib.Snapshot) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	k.lookMu.Lock()
+	k.stopLook = cancel
+	k.lookMu.Unlock()
+	k.useEndpoints(s)
+	if err := errors.Join(k.takeRevoked(s), k.recordOwn(ctx, time.Now())); err != nil && ctx.Err() == nil {
+		k.log.Warn("certificates", "err", err)
+	}
+	if err := k.ownMember(ctx, s); err != nil && ctx.Err() == nil {
+		k.log.Warn("this node's store member waits", "err", err)
+	}
+	if err := k.settleGeneration(ctx, s); err != nil && ctx.Err() == nil {
+		k.log.Warn("the generation of the data waits", "err", err)
+	}
+	if err := k.tendVoters(ctx, s); err != nil && ctx.Err() == nil {
+		k.log.Warn("the set of voters waits", "err", err)
 	}
 }
 
@@ -332,7 +365,11 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 			return err
 		}
 		k.running = false
-		k.emit(event.New(event.StateCorrupt, "node", k.local.Node, "file", k.dataDir(), "aside", aside))
+		if n := s.Config.Nodes[k.local.Node]; child.Reason == store.ReasonCorrupt {
+			k.emit(event.New(event.StateCorrupt, "node", k.local.Node, "file", k.dataDir(), "aside", aside))
+		} else if n != nil && n.Voter {
+			k.emit(event.New(event.StoreReplaced, "node", k.local.Node, "aside", aside))
+		}
 		if child.Reason == store.ReasonCorrupt && k.admin() != nil {
 			// Its vote is gone with its data: it comes back as a learner.
 			if err := k.admin().Remove(ctx, k.local.Node, store.PeerURLs(s.Config.Nodes[k.local.Node])); err != nil {
@@ -427,12 +464,18 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if step.kind == voterNone || step.kind == voterPromote && now.Sub(k.nodesAt) < promotePause {
 		return nil
 	}
-	settled := false
-	if err := k.ask(ctx, func(n *node.Node) { settled = n.EpochSettled() }); err != nil {
+	settled, heard := false, false
+	if err := k.ask(ctx, func(n *node.Node) {
+		settled = n.EpochSettled()
+		heard = slices.ContainsFunc(n.Alive(k.clock.now()), func(m cib.ViewMember) bool { return m.Node == step.node })
+	}); err != nil {
 		return err
 	}
-	if (step.kind != voterRecord || k.external()) && !settled {
+	switch {
+	case (step.kind != voterRecord || k.external()) && !settled:
 		return nil // a majority of the new set has not taken up its epoch yet
+	case (step.kind == voterAdd || step.kind == voterPromote) && !heard:
+		return nil // it is lost, and nobody has written that down yet
 	}
 	k.log.Info("voters", "step", step.String(), "voter", step.node)
 	sctx, cancel := context.WithTimeout(ctx, 15*time.Second)

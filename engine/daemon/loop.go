@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -51,6 +54,7 @@ type engine struct {
 	changed    *broadcast         // wakes who waits for a newer snapshot
 	ring       chan cib.Event     // events to be written
 	kept       chan *cib.Snapshot // snapshot to be kept on disk
+	vital      chan struct{}      // it is to be kept now
 	left       chan struct{}      // closed when the node has left
 	attributes *attributes        // of this node, on their way into the store
 	leftOne    sync.Once
@@ -104,6 +108,7 @@ func (e *engine) loop(ctx context.Context, n *node.Node) error {
 			ev = node.Heard{Link: p.Link, Message: m}
 		case <-timer.C:
 			ev = node.Tick{Wall: time.Now()}
+			e.contact(ctx)
 		}
 		now := e.clock.now()
 		for _, eff := range n.Step(now, ev) {
@@ -119,10 +124,20 @@ func (e *engine) loop(ctx context.Context, n *node.Node) error {
 
 // publish makes a snapshot the newest for all readers of this daemon.
 func (e *engine) publish(s *cib.Snapshot) {
-	e.snap.Store(s)
+	old := e.snap.Swap(s)
 	e.changed.wake()
 	e.setPeers(s)
 	replace(e.kept, s)
+	if vital(old, s) {
+		replace(e.vital, struct{}{})
+	}
+}
+
+// vital reports whether a snapshot shows other nodes, voters or data than the one
+// before. A node that loses its power must know these after it, to find the others.
+func vital(old, s *cib.Snapshot) bool {
+	return old == nil || old.Status.Generation != s.Status.Generation || !reflect.DeepEqual(old.Status.Voters, s.Status.Voters) ||
+		!maps.EqualFunc(old.Config.Nodes, s.Config.Nodes, func(a, b *cib.Node) bool { return slices.Equal(a.Addresses, b.Addresses) })
 }
 
 // replace puts a value into a channel of size one in place of an older one.
@@ -202,7 +217,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 	e := &engine{
 		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l,
 		events: make(chan node.Event, eventsMax), queries: make(chan func(*node.Node)), newest: make(chan *cib.Snapshot, 1),
-		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), left: make(chan struct{}),
+		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), vital: make(chan struct{}, 1), left: make(chan struct{}),
 		attributes: newAttributes(),
 	}
 	ca, err := pki.LoadCA(d.path(dirPKI))

@@ -90,6 +90,9 @@ const (
 	AuditForwardFailed
 	AuditForwarded
 	NotificationFailed
+	StoreForced
+	StoreForceRefused
+	StoreReplaced
 )
 
 const (
@@ -166,6 +169,9 @@ var Catalogue = []Definition{
 	{AuditForwardFailed, "audit-forward-failed", major, "Audit log is not forwarded", "node {node} cannot forward its audit log to {device}: {reason}", []string{"reason"}, "Check the server and its certificate; nothing is lost, what was missed is sent when it is back.", 0, true, true},
 	{AuditForwarded, "audit-forwarded", cleared, "Audit log is forwarded again", "node {node} forwards its audit log to {device} again", nil, "", AuditForwardFailed, false, true},
 	{NotificationFailed, "notification-failed", warning, "Notification failed", "resource {resource} on {node} did not take the notification {phase}: {reason}; the plan goes on", []string{"phase", "reason"}, "See what its agent logs about notify, or turn notify off for its clone.", 0, false, false},
+	{StoreForced, "store-forced", major, "Store goes on alone", "the store goes on at node {node} alone, as generation {number} of the data: {peer} is lost, and shut out by quorum device {device}", []string{"number", "peer"}, "Bring {peer} back: it learns the store anew. Until then one more failure stops the cluster.", 0, false, true},
+	{StoreForceRefused, "store-force-refused", critical, "Store can't go on alone", "node {node} can't go on alone with the store: {reason}", []string{"reason"}, "Bring the other voter back; changes wait until then: belay quorum status on {node}", 0, false, true},
+	{StoreReplaced, "store-replaced", warning, "Store data replaced", "the store went on without node {node}: its data of the store lie in {aside}, and it learns them anew", []string{"aside"}, "", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

@@ -57,6 +57,10 @@ type (
 		Settled time.Time
 		Failed  string // why the device does not answer, also while nobody needs it; "": it does
 	}
+	// Recovered ends a [Recover].
+	Recovered struct {
+		Error string // why the store was not recovered; "": it was
+	}
 	// Advised ends an [Advise].
 	Advised struct {
 		Program string
@@ -76,6 +80,7 @@ func (AgentDone) event()  {}
 func (FenceDone) event()  {}
 func (StoreState) event() {}
 func (Arbitrated) event() {}
+func (Recovered) event()  {}
 func (Advised) event()    {}
 func (Leave) event()      {}
 
@@ -154,6 +159,16 @@ type (
 	// Consult tells the tie-breakers what this node claims from now on. What they
 	// said to an earlier one is worth nothing.
 	Consult struct{ Claim Claim }
+	// Recover asks for the forced recovery of the store, under the grant of an
+	// arbitrator that is settled: Lost is shut out with the data of Generation, of
+	// which this node has seen everything up to Revision. Exactly one [Recovered]
+	// answers it.
+	Recover struct {
+		Device     string
+		Lost       string
+		Generation cib.DataGeneration
+		Revision   int64
+	}
 	// Advise asks the external placement program. Exactly one [Advised] answers it.
 	Advise struct {
 		Program  string
@@ -177,6 +192,7 @@ func (Emit) effect()      {}
 func (Journal) effect()   {}
 func (Silent) effect()    {}
 func (Consult) effect()   {}
+func (Recover) effect()   {}
 func (Advise) effect()    {}
 func (Remove) effect()    {}
 func (Left) effect()      {}

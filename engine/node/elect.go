@@ -34,7 +34,7 @@ func (n *Node) elect(now time.Time) {
 	}
 	n.dcSince = time.Time{}
 	why, free := n.dcFree(now)
-	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil || !n.couldLead(now) {
+	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil && !n.onlyVoter() || !n.couldLead(now) {
 		n.electFrom = time.Time{}
 		return
 	}
@@ -56,6 +56,13 @@ func (n *Node) elect(now time.Time) {
 		// Won: the snapshot shows it, once it has come. Lost: so it does.
 		n.electing, n.electFrom, n.electAfter = false, now, rev
 	})
+}
+
+// onlyVoter reports whether this node alone can be the DC: also while it wants to
+// leave, or nobody ever would, and a node that could take its vote is not let in.
+func (n *Node) onlyVoter() bool {
+	voters, _ := n.voters()
+	return len(voters) == 1 && voters[0] == n.self.Name
 }
 
 // couldLead reports whether a view that this node makes would have it, and a

@@ -55,6 +55,7 @@ type Node struct {
 	valid      bool
 	allSeen    bool // wait-for-all is satisfied
 	arb        arbitration
+	recovery   recovery
 
 	// The DC's business.
 	electing   bool
@@ -154,6 +155,8 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.storeState(ev)
 	case Arbitrated:
 		n.arbitrated(ev)
+	case Recovered:
+		n.recovered(now, ev)
 	case Advised:
 		n.advised(ev)
 	case Leave:
@@ -177,6 +180,7 @@ func (n *Node) decide(now time.Time) {
 		n.syncLRM(now)
 	}
 	n.judge(now)
+	n.recoverStore(now)
 	n.register(now)
 	n.discard(now)
 	n.elect(now)
@@ -194,7 +198,7 @@ func (n *Node) decide(now time.Time) {
 // NextWake returns when a Tick should come at the latest.
 func (n *Node) NextWake(now time.Time) time.Time {
 	wake := n.tracker.NextWake(now)
-	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.arbitrationWake()} {
+	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.arbitrationWake(), n.recoverWake(now)} {
 		if !t.IsZero() && t.Before(wake) {
 			wake = t
 		}
