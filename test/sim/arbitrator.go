@@ -33,7 +33,8 @@ type arbClient struct {
 	seq   uint64
 	last  int64 // when its newest request arrives
 	claim node.Claim
-	busy  bool // it beats
+	busy  bool                 // it beats
+	opens func(*quorumd.Reply) // waits for the answer to an open
 }
 
 const (
@@ -178,9 +179,29 @@ func (a *arbitrator) perform(c *arbClient, sent time.Time, effects []quorumd.Eff
 				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() { a.send(to) })
 			case to == c && x.Reply.Type == quorumd.State && x.Reply.Answer != "":
 				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() { a.answer(to, sent, &x.Reply) })
+			case to == c && (x.Reply.Type == quorumd.Opened || x.Reply.Type == quorumd.Refused):
+				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() {
+					if a.cut[to.e.m.i] == 0 && to.opens != nil {
+						to.opens(&x.Reply)
+					}
+				})
 			}
 		}
 	}
+}
+
+// open asks it to open a generation; then is told what it says, or nothing.
+func (a *arbitrator) open(c *arbClient, next cib.DataGeneration, then func(*quorumd.Reply)) {
+	c.opens = then
+	episode, m := c.claim.Episode, c.e.m
+	c.last = max(c.last+1, a.w.now+int64(a.delay()))
+	a.w.add(time.Duration(c.last-a.w.now), due{m: -1, fn: func() {
+		if a.down > 0 || a.cut[m.i] > 0 || c.conn == 0 {
+			return
+		}
+		c.seq++
+		a.perform(c, time.Time{}, a.core.Receive(a.now(), c.conn, &quorumd.Request{Type: quorumd.Open, Seq: c.seq, Episode: episode, Next: quorumd.Generation(next)}))
+	}})
 }
 
 // answer brings an answer to an engine, unless its claim is another one by now.
@@ -192,6 +213,11 @@ func (a *arbitrator) answer(c *arbClient, sent time.Time, r *quorumd.Reply) {
 	ev := node.Arbitrated{Device: arbDevice, Episode: r.Episode, Answer: cib.QuorumNo, Reason: r.Text}
 	if r.Answer == quorumd.Have {
 		ev.Answer, ev.Reason, ev.Until = cib.QuorumHave, "granted", sent.Add(time.Duration(r.LeaseMs)*time.Millisecond)
+		if w := a.w; w.mutant != nil && w.mutant.noOpen {
+			ev.Settled = m.steady()
+		} else if r.SettledInMs >= 0 {
+			ev.Settled = m.steady().Add(time.Duration(r.SettledInMs) * time.Millisecond)
+		}
 		if ev.Until.After(m.truth.grantUntil) {
 			m.truth.grantUntil = ev.Until
 		}

@@ -132,13 +132,13 @@ func (c *checks) majorities(w *World) {
 	n := &w.net
 	for _, m := range w.machines {
 		count := 0
-		for _, v := range w.sc.Voters {
+		for _, v := range w.store.members {
 			if w.machines[v].healthy() && n.both[m.i*n.n+v] {
 				count++
 			}
 		}
 		t := &m.truth
-		have := m.booted && count > len(w.sc.Voters)/2
+		have := m.booted && count > len(w.store.members)/2
 		if t.majority && !have && m.booted {
 			t.majEnd = m.steady()
 		}
@@ -351,12 +351,12 @@ func (c *checks) seen(w *World, e *engine, snap *cib.Snapshot) {
 			continue
 		}
 		count := 0
-		for _, o := range w.sc.Voters {
+		for _, o := range w.store.members {
 			if w.machines[o].truth.viewSeen >= t.excludedFrom {
 				count++
 			}
 		}
-		if count > len(w.sc.Voters)/2 && m.booted {
+		if count > len(w.store.members)/2 && m.booted {
 			t.excludedAt, t.excludedNow = m.steady(), w.now
 		}
 	}
@@ -686,6 +686,8 @@ func document(s *cib.Snapshot, key string) []byte {
 		v = orNil(s.Config.Constraints[id])
 	case strings.HasPrefix(key, cib.KeyFenceDevice):
 		v = orNil(s.Config.FenceDevices[id])
+	case strings.HasPrefix(key, cib.KeyQuorumDevice):
+		v = s.Config.QuorumDevices[id]
 	case strings.HasPrefix(key, cib.KeyFenceTopology):
 		v = orNil(s.Config.FenceTopology[id])
 	}

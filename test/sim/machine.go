@@ -31,7 +31,9 @@ type machine struct {
 	outlets    map[string]bool      // devices that have switched it off
 	kept       *cib.Snapshot        // on its disk
 	inc        uint64
-	memberDown int // its store member is down, so many times over
+	memberDown int     // its store member is down, so many times over
+	forced     *forced // on its disk: a recovery of the store that was begun
+	forcing    bool    // its store member is busy with that
 	watchStall int64
 	noRestart  int // faults that keep its engine from starting
 
@@ -159,6 +161,7 @@ func (m *machine) powerOff(why string) {
 	m.tracef("power off (%s)", why)
 	m.powered, m.booted, m.paused, m.stopped = false, false, false, false
 	m.boots++
+	m.forcing = false
 	m.offAt = m.w.now
 	m.held = nil
 	m.endEngine()
@@ -210,7 +213,10 @@ func (m *machine) startEngine() {
 	w.connectivity()
 	e.wakeAt = -1
 	e.step(node.Tick{Wall: m.wall()})
-	w.store.first(e)
+	if m.engine == e {
+		w.store.first(e)
+		w.resume(e)
+	}
 }
 
 // endEngine forgets the engine.
@@ -219,6 +225,7 @@ func (m *machine) endEngine() {
 		return
 	}
 	m.engine = nil
+	m.forcing = false
 	m.truth.grantUntil = time.Time{}
 	if m.powered {
 		m.w.connectivity()

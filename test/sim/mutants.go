@@ -17,6 +17,7 @@ type Mutant struct {
 	What  string
 	Rules []int // one of them catches it
 	Rare  bool  // it takes thousands of worlds
+	Nodes int   // of the worlds; 0: 3 to 7
 
 	commit      func(w *World, e *engine, c *node.Commit) bool // false: it is not sent
 	run         func(w *World, r *run) bool                    // false: it is not run, and said to fail
@@ -26,7 +27,7 @@ type Mutant struct {
 	message     func(w *World, e *engine, to int, m *membership.Message)
 	snapshot    func(w *World, e *engine, s *cib.Snapshot) *cib.Snapshot
 
-	ignoreNotAfter, runTwice, keepLeftovers, noSelfFence, oneWayLeaks bool
+	ignoreNotAfter, runTwice, keepLeftovers, noSelfFence, oneWayLeaks, noOpen bool
 }
 
 // Break makes a mutant of a world; nil changes nothing.
@@ -257,6 +258,9 @@ var Mutants = []Mutant{
 		},
 	},
 	{Name: "keep-leftovers", What: "agents of an earlier engine go on while the new one probes", Rare: true, Rules: []int{6, 1, 10}, keepLeftovers: true},
+	{
+		Name: "force-unopened", What: "one of two voters goes on alone with the store without the arbitrator's leave", Nodes: 2, Rules: []int{3, 2}, noOpen: true,
+	},
 	{
 		Name: "no-deadline", What: "a node without validity neither stops its resources nor resets itself", Rules: []int{8, 10, 1},
 		noSelfFence: true,

@@ -96,6 +96,9 @@ func Generate(seed uint64, nodes int) *Scenario {
 	} else if seed%3 == 1 {
 		sc.disturbMigrations()
 	}
+	if nodes == 2 && seed%4 != 0 {
+		sc.forced(rand.New(rand.NewPCG(seed, 7)))
+	}
 	slices.SortStableFunc(sc.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return sc
 }
@@ -115,6 +118,35 @@ func (sc *Scenario) strand(r *rand.Rand) {
 		Fault{At: at, For: 60 * time.Second, Kind: WatchStall, Node: b},
 		Fault{At: at, For: 60 * time.Second, Kind: CutPair, Node: a, Peer: b},
 	)
+}
+
+// forced makes a world of two nodes in which one is away, or cut off, for longer than
+// the other one has to wait for the store, with something going wrong meanwhile.
+func (sc *Scenario) forced(r *rand.Rand) {
+	o := &sc.Config.Cluster.Options
+	grace := cib.Duration(between(r, time.Second, 5*time.Second).Truncate(time.Second))
+	sc.StoredVoters = true
+	o.StopGrace, o.WatchdogTimeout, sc.WatchdogTime = &grace, cib.Duration(2*time.Second), 2*time.Second
+	wait := o.LoserTime()
+	at := sc.Heal
+	for range pick(r, 1, 1, 2) {
+		long := wait + between(r, 0, 40*time.Second)
+		a, b := nodeName(sc, 0), nodeName(sc, 1)
+		if r.IntN(2) == 0 {
+			a, b = b, a
+		}
+		sc.Faults = append(sc.Faults, Fault{At: at, For: long, Node: a, Peer: b, Kind: pick(r, PowerLoss, PowerLoss, CutPair, CutPair, CutOneWay)})
+		switch r.IntN(4) {
+		case 0:
+			sc.Faults = append(sc.Faults, Fault{At: at, For: 2 * long, Kind: DeviceBroken})
+		case 1:
+			sc.Faults = append(sc.Faults, Fault{At: at + time.Second + between(r, 0, long), For: between(r, time.Second, 20*time.Second), Node: pick(r, a, b), Kind: pick(r, PowerLoss, EngineCrash, Pause, StopEngine)})
+		case 2:
+			sc.Faults = append(sc.Faults, Fault{At: at, For: between(r, 500*time.Millisecond, 15*time.Second), Kind: CrashForced, N: r.IntN(4), Text: pick(r, forceSteps...)})
+		}
+		at += long + between(r, 0, 15*time.Second)
+	}
+	sc.Heal = at + 5*time.Second
 }
 
 func primitive(interval time.Duration) *cib.Resource {

@@ -56,6 +56,9 @@ func (w *World) missing() string {
 	if st.DC == nil {
 		return "there is no DC"
 	}
+	if len(w.store.members) != len(w.sc.Voters) {
+		return "a voter has not come back"
+	}
 	for _, target := range sortedKeys(st.Requests) {
 		r := st.Requests[target]
 		return fmt.Sprintf("the fencing of %s is still %s by %s (%s)", target, r.State, r.Executor, r.Error)

@@ -41,10 +41,10 @@ func TestLarge(t *testing.T) {
 	runSeeds(t, Options{From: 1, Seeds: max(1, seeds(t)*50/seedsCI), Nodes: largeNodes})
 }
 
-// TestTwoNodes runs worlds of two nodes with an arbitrator: 500 in CI, for every 40
+// TestTwoNodes runs worlds of two nodes with an arbitrator: 5000 in CI, for every four
 // others one.
 func TestTwoNodes(t *testing.T) {
-	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*500/seedsCI), Nodes: 2})
+	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*5000/seedsCI), Nodes: 2})
 }
 
 func runSeeds(t *testing.T, o Options) {
@@ -96,7 +96,7 @@ func TestMutants(t *testing.T) {
 			continue // those that take thousands of worlds with SIM_MUTANTS only
 		}
 		t.Run(m.Name, func(t *testing.T) {
-			rep := RunSeeds(Options{From: 1, Seeds: seedsCI, Mutant: m})
+			rep := RunSeeds(Options{From: 1, Seeds: seedsCI, Nodes: m.Nodes, Mutant: m})
 			if len(rep.Failed) == 0 {
 				t.Fatalf("nothing noticed in %d worlds that %s", rep.Worlds, m.What)
 			}

@@ -62,6 +62,7 @@ func newStore(w *World) {
 	txn.Put = append(txn.Put, documents(cib.KeyConstraint, c.Constraints)...)
 	txn.Put = append(txn.Put, documents(cib.KeyFenceDevice, c.FenceDevices)...)
 	txn.Put = append(txn.Put, documents(cib.KeyFenceTopology, c.FenceTopology)...)
+	txn.Put = append(txn.Put, documents(cib.KeyQuorumDevice, c.QuorumDevices)...)
 	if _, ok := s.apply(txn, nil); !ok {
 		panic("the first transaction is refused")
 	}
@@ -345,7 +346,7 @@ func (s *store) reaches(m *machine) bool {
 // up reports whether a member runs.
 func (s *store) up(v int) bool {
 	m := s.w.machines[v]
-	return m.powered && !m.paused && m.memberDown == 0 && m.booted
+	return m.powered && !m.paused && m.memberDown == 0 && m.booted && !m.forcing
 }
 
 // leads reports whether a member could lead: it reaches a majority.
@@ -421,6 +422,7 @@ func (s *store) everySecond() {
 	if s.leader < 0 || w.now < s.stallUntil {
 		return
 	}
+	s.tendVoters()
 	for _, key := range slices.Sorted(maps.Keys(s.leased)) {
 		if e := s.leased[key]; w.now-e.renewed > int64(leaseTTL) {
 			s.expire(key)

@@ -298,6 +298,8 @@ func (w *World) perform(e *engine, effects []node.Effect) {
 			if w.arb != nil {
 				w.arb.consult(e, x.Claim)
 			}
+		case node.Recover:
+			w.recover(e, x)
 		case node.Remove:
 			w.admin.remove(w, e.m, x.Constraint)
 		case node.Left:

@@ -1,0 +1,168 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/quorumd"
+)
+
+// forced is what stands on the disk of a machine about a forced recovery of the
+// store that it has begun; see engine/daemon/recover.go.
+type forced struct {
+	from, next    cib.DataGeneration
+	asked, opened bool
+}
+
+// forceSteps are the steps at which a machine can be struck.
+var forceSteps = []string{"begun", "asked", "opened", "done", "learned"}
+
+// Times of the steps.
+const (
+	forceMin  = 100 * time.Millisecond // until the member's data are copied and read
+	forceMax  = 3 * time.Second
+	commitMax = 500 * time.Millisecond
+	openMax   = 5 * time.Second
+)
+
+// recover is what the daemon does for a node that asks for the recovery of the store.
+func (w *World) recover(e *engine, x node.Recover) {
+	m := e.m
+	if len(w.store.members) != 2 || !slices.Contains(w.store.members, m.i) {
+		w.fail(3, "%s would go on alone with the store, and is not one of two voters", m.name)
+	}
+	if m.forced == nil || m.forced.from != x.Generation {
+		m.forced = &forced{from: x.Generation, next: cib.DataGeneration{Number: x.Generation.Number + 1, Nonce: w.bootRand.Uint64() | 1}}
+	}
+	f := m.forced
+	m.tracef("would go on alone with the store, as generation %d", f.next.Number)
+	m.forcing = true
+	w.connectivity()
+	w.spring(CrashForced, "begun", m)
+	w.afterOn(between(w.storeRand, forceMin, forceMax), m, ofEngine, e, func() {
+		if x.Revision > w.store.rev {
+			w.fail(5, "%s has seen revision %d, and its store has %d", m.name, x.Revision, w.store.rev)
+		}
+		if f.opened || w.mutant != nil && w.mutant.noOpen {
+			w.force(e, f)
+			return
+		}
+		f.asked = true
+		w.spring(CrashForced, "asked", m)
+		answered := false
+		w.arb.open(e.arb, f.next, func(r *quorumd.Reply) {
+			if answered {
+				return
+			}
+			answered = true
+			if r.Type == quorumd.Opened {
+				f.opened = true
+				w.spring(CrashForced, "opened", m)
+				w.afterOn(between(w.storeRand, 0, commitMax), m, ofEngine, e, func() { w.force(e, f) })
+				return
+			}
+			m.forced = nil
+			w.retract(e, r.Text)
+		})
+		w.afterOn(openMax, m, ofEngine, e, func() {
+			if !answered {
+				answered = true
+				w.retract(e, "the arbitrator does not answer")
+			}
+		})
+	})
+}
+
+// retract takes a recovery back.
+func (w *World) retract(e *engine, why string) {
+	e.m.tracef("does not go on alone with the store: %s", why)
+	e.m.forcing = false
+	w.connectivity()
+	e.step(node.Recovered{Error: why})
+}
+
+// resume goes on with a recovery that the arbitrator has opened.
+func (w *World) resume(e *engine) {
+	if f := e.m.forced; f != nil && f.opened {
+		e.m.forcing = true
+		w.connectivity()
+		w.afterOn(between(w.storeRand, forceMin, forceMax), e.m, ofEngine, e, func() { w.force(e, f) })
+	}
+}
+
+// force makes a machine's member the only one.
+func (w *World) force(e *engine, f *forced) {
+	s, m := w.store, e.m
+	st := &s.snap.Status
+	if m.forced != f {
+		return // done
+	}
+	if st.Generation != f.from || !slices.Contains(s.members, m.i) {
+		w.fail(3, "%s goes on alone with the store from generation %d, and the store is of generation %d", m.name, f.from.Number, st.Generation.Number)
+	}
+	m.forced, m.forcing = nil, false
+	s.members, s.leader = []int{m.i}, -1
+	set := &cib.VoterSet{Epoch: st.Voters.Epoch + 1, Voters: []string{m.name}, Reason: "forced"}
+	m.tracef("is the only voter of the store")
+	s.apply(cib.Txn{
+		Put:    []cib.Put{{Key: cib.KeyDataGen, Value: &f.next}, {Key: cib.KeyVoters, Value: set}},
+		Delete: []string{cib.KeyDC},
+	}, nil)
+	w.connectivity()
+	w.spring(CrashForced, "done", m)
+	e.step(node.Recovered{})
+}
+
+// tendVoters is the daemon of the DC: who has lost its vote learns the store anew, and
+// has it again. A recovery that was begun in vain is ended, too.
+func (s *store) tendVoters() {
+	w, st := s.w, &s.snap.Status
+	if w.arb == nil || st.Voters == nil {
+		return
+	}
+	for _, m := range w.machines {
+		if f := m.forced; f != nil && !f.opened && !m.forcing && m.healthy() && s.reaches(m) && st.Generation == f.from && len(s.members) == 2 {
+			if f.asked {
+				m.tracef("ends a recovery of the store that nobody needs: generation %d", f.next.Number)
+				s.apply(cib.Txn{Put: []cib.Put{{Key: cib.KeyDataGen, Value: &f.next}}}, nil)
+			}
+			m.forced = nil
+		}
+	}
+	if len(s.members) == 2 || st.DC == nil {
+		return
+	}
+	d := w.machines[w.index[st.DC.Node]]
+	for _, v := range w.sc.Voters {
+		m := w.machines[v]
+		if slices.Contains(s.members, v) || !d.healthy() || d.engine.inc != st.DC.Incarnation || !s.joins(d, m) {
+			continue
+		}
+		w.afterOn(between(w.storeRand, 100*time.Millisecond, 2*time.Second), d, ofEngine, d.engine, func() {
+			st := &s.snap.Status
+			if slices.Contains(s.members, v) || st.DC == nil || d.engine.inc != st.DC.Incarnation || s.leader < 0 || !s.joins(d, m) {
+				return
+			}
+			m.tracef("is a voter of the store again")
+			w.spring(CrashForced, "learned", d)
+			m.forced = nil // with the data that it was about
+			s.members = slices.Sorted(slices.Values(append(slices.Clone(s.members), v)))
+			set := &cib.VoterSet{Epoch: st.Voters.Epoch + 1, Reason: "back"}
+			for _, i := range s.members {
+				set.Voters = append(set.Voters, w.machines[i].name)
+			}
+			slices.Sort(set.Voters)
+			s.apply(cib.Txn{Put: []cib.Put{{Key: cib.KeyVoters, Value: set}}}, nil)
+			w.connectivity()
+		})
+	}
+}
+
+// joins reports whether a machine could become a voter again, as the DC sees it.
+func (s *store) joins(dc, m *machine) bool {
+	ns := s.snap.Status.Nodes[m.name]
+	return dc != m && ns != nil && ns.State == cib.NodeOnline && m.healthy() && s.up(m.i) && s.reaches(m) && dc.engine.node.EpochSettled() &&
+		slices.ContainsFunc(dc.engine.node.Alive(dc.steady()), func(v cib.ViewMember) bool { return v.Node == m.name })
+}
