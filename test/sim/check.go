@@ -764,7 +764,7 @@ func (c *checks) missed(w *World, m *machine) {
 
 func (c *checks) deadline(w *World, m *machine) {
 	o := &w.store.snap.Config.Cluster.Options
-	if len(m.inst) == 0 || m.truth.majority && m.truth.excludedAt.IsZero() || !m.healthy() || m.kept == nil {
+	if len(m.inst) == 0 || m.truth.majority && m.truth.excludedAt.IsZero() || !m.healthy() || m.engine.blind && !m.engine.read {
 		return
 	}
 	policy := w.sc.Config.Cluster.Options.NoQuorum()

@@ -59,6 +59,8 @@ type engine struct {
 	node *node.Node
 	arb  *arbClient // nil: it has said nothing to an arbitrator
 
+	blind bool // it began without a snapshot: until it reads one it can't know what runs
+
 	wakeAt   int64
 	seen     int64 // revision delivered
 	read     bool  // the first read is done
@@ -207,6 +209,7 @@ func (m *machine) startEngine() {
 	if m.kept != nil && w.bootRand.IntN(8) != 0 {
 		setup.Snapshot = m.kept
 	}
+	e.blind = setup.Snapshot == nil
 	m.tracef("engine %d starts", e.inc)
 	e.node = node.New(setup, m.steady())
 	w.checks.started(w, m)
