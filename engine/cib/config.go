@@ -89,7 +89,7 @@ type Options struct {
 	FencingAction    FenceOp   `json:"fencing-action,omitzero"`    // default reboot
 	FencingTimeout   *Duration `json:"fencing-timeout,omitempty"`  // of one device call; default 60s
 	StartupFencing   *bool     `json:"startup-fencing,omitempty"`  // default true
-	FencingDelay     Duration  `json:"priority-fencing-delay,omitzero"`
+	FencingDelay     Duration  `json:"priority-fencing-delay,omitzero"` // where fewer than a majority of the nodes are left: how much later those with the highest priorities are fenced
 	WatchdogTimeout  Duration  `json:"watchdog-timeout,omitzero"` // default 5s; of an armed /dev/watchdog
 	ConcurrentFences *bool     `json:"concurrent-fencing,omitempty"`
 

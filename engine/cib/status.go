@@ -266,6 +266,7 @@ type Action struct {
 	Expected   int               `json:"expected"`         // the rc that means success
 	Probe      bool              `json:"probe,omitempty"`  // a monitor that looks before anything is known
 	FenceOp    FenceOp           `json:"fenceOp,omitzero"` // of a fence
+	Delay      Duration          `json:"delay,omitzero"`   // of a fence: before the first device is called, besides the device's own
 	Peer       string            `json:"peer,omitempty"`   // of a migration: the node at its other end
 	Round      string            `json:"round,omitempty"`  // of what instances of a clone with notify are told, and of the telling
 	Phase      string            `json:"phase,omitempty"`  // of a notification: "pre-start", "post-promote"
@@ -329,6 +330,7 @@ type FenceRequest struct {
 	Target   string     `json:"target"`
 	BootID   string     `json:"bootId"` // of the target: the boot that must end
 	Op       FenceOp    `json:"op"`
+	Delay    Duration   `json:"delay,omitzero"` // before the first call; see Action.Delay
 	Why      Why        `json:"why"`
 	State    FenceState `json:"state"`
 	Executor string     `json:"executor,omitempty"` // the node that drives the devices; never the target

@@ -101,15 +101,16 @@ const statusTriesMax = 10
 // statusPause is the time between two such reads.
 const statusPause = 500 * time.Millisecond
 
-// New begins an attempt. Timeout is that of a call of a device that has none.
-func New(levels [][]Device, op cib.FenceOp, timeout time.Duration, now time.Time) *Attempt {
+// New begins an attempt at a time, which may be to come. Timeout is that of a call
+// of a device that has none.
+func New(levels [][]Device, op cib.FenceOp, timeout time.Duration, at time.Time) *Attempt {
 	a := &Attempt{levels: levels, op: op, timeout: timeout}
 	if len(levels) == 0 {
 		a.phase = phaseEnded
 		a.errs = []string{"no fence device is configured for it"}
 		return a
 	}
-	a.notBefore = now.Add(levels[0][0].Config.Delay.D())
+	a.notBefore = at.Add(levels[0][0].Config.Delay.D())
 	return a
 }
 

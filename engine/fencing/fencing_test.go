@@ -48,7 +48,13 @@ func TestAttempt(t *testing.T) {
 				if d.HasArg("reboot") {
 					op = cib.FenceOpReboot
 				}
-				return run(New(Levels(cfg, d.CmdArgs[0].Key), op, time.Minute, time.Unix(0, 0)), d.Input)
+				var delay cib.Duration
+				if d.HasArg("delay") {
+					text := ""
+					d.ScanArgs(t, "delay", &text)
+					delay, _ = cib.ParseDuration(text)
+				}
+				return run(New(Levels(cfg, d.CmdArgs[0].Key), op, time.Minute, time.Unix(0, 0).Add(delay.D())), d.Input)
 			}
 			t.Fatalf("unknown command %s", d.Cmd)
 			return ""

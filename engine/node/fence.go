@@ -49,7 +49,7 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 		return
 	}
 	r := cib.FenceRequest{
-		ID: fmt.Sprintf("f%d-%s", n.snap.Revision, target), Target: target, Op: a.FenceOp, Why: a.Why, State: cib.FenceRequested, Asked: n.wallNow(),
+		ID: fmt.Sprintf("f%d-%s", n.snap.Revision, target), Target: target, Op: a.FenceOp, Delay: a.Delay, Why: a.Why, State: cib.FenceRequested, Asked: n.wallNow(),
 	}
 	if st := n.snap.Status.Nodes[target]; st != nil {
 		r.BootID = st.BootID
@@ -169,7 +169,7 @@ func (n *Node) startFence(now time.Time, x *execution, rev int64) {
 	x.request.Rev = rev
 	x.phase = fenceActing
 	o := &n.snap.Config.Cluster.Options
-	x.attempt = fencing.New(fencing.Levels(n.snap.Config, x.request.Target), x.request.Op, o.FenceTimeout(), now)
+	x.attempt = fencing.New(fencing.Levels(n.snap.Config, x.request.Target), x.request.Op, o.FenceTimeout(), now.Add(x.request.Delay.D()))
 }
 
 // reclaim takes up a request that this engine claimed without learning of it.

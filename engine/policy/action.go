@@ -11,7 +11,7 @@ import (
 func (b *planner) action(s *step) cib.Action {
 	n := &b.nodes[s.node]
 	if s.op == cib.OpFence {
-		return cib.Action{Op: s.op, Node: n.name, FenceOp: b.opt.FenceOp(), Timeout: cib.Duration(b.opt.FenceTimeout()), Why: s.why}
+		return cib.Action{Op: s.op, Node: n.name, FenceOp: b.opt.FenceOp(), Delay: b.priorityDelay(n), Timeout: cib.Duration(b.opt.FenceTimeout()), Why: s.why}
 	}
 	r := s.rsc
 	a := cib.Action{

@@ -97,6 +97,9 @@ func actionText(g *graph.Graph, i int) string {
 	if a.InFlight != "" {
 		s += " in flight"
 	}
+	if a.Delay > 0 {
+		s += " delayed by " + a.Delay.String()
+	}
 	s += " -- " + a.Why.Cause
 	if a.Why.Rule != "" {
 		s += " [" + a.Why.Rule + "]"

@@ -388,6 +388,10 @@ func (w *world) parseOption(k, v string) error {
 		o.StartupProbes = &yes
 	case "fencing-required":
 		o.FencingRequired = &yes
+	case "priority-fencing-delay":
+		d, err := cib.ParseDuration(v)
+		o.FencingDelay = d
+		return err
 	case "concurrent-fencing":
 		o.ConcurrentFences = &yes
 	case "placement-strategy":
