@@ -23,4 +23,15 @@ const t = shell.pages;
 
 export const pages: Page[] = [
   page('/', t.overview, () => import('./pages/overview'), 'top'),
+  page('/resources', t.resources, () => import('./pages/resources'), 'run'),
+  page('/resources/:id', t.resource, () => import('./pages/resources/Detail')),
+  page('/constraints', t.constraints, () => import('./pages/constraints'), 'run'),
+  page('/nodes', t.nodes, () => import('./pages/nodes'), 'run'),
+  page('/nodes/:name', t.node, () => import('./pages/nodes/Detail')),
+  page('/attributes', t.attributes, () => import('./pages/attributes'), 'run'),
+  page('/tickets', t.tickets, () => import('./pages/tickets'), 'run'),
+  page('/fencing', t.fencing, () => import('./pages/fencing'), 'protect'),
+  page('/quorum', t.quorum, () => import('./pages/quorum'), 'protect'),
+  page('/links', t.links, () => import('./pages/links'), 'protect'),
+  page('/store', t.store, () => import('./pages/store'), 'protect'),
 ];

@@ -7,13 +7,12 @@ export function quote(arg: string): string {
 }
 
 /** CLI shows the command that does the same, to copy. */
-export function CLI({ args }: { args: string[] }) {
-  const text = ['belay', ...args].map(quote).join(' ');
+export function CLI({ args, text }: { args?: string[]; text?: string }) {
   return (
     <div className="b-cli">
       <span className="b-subtle">{common.sameInCLI}</span>
-      <ClipboardCopy isReadOnly isCode hoverTip={common.copy} clickTip={common.copied} variant="inline-compact">
-        {text}
+      <ClipboardCopy isReadOnly isCode hoverTip={common.copy} clickTip={common.copied} variant="inline-compact" copyAriaLabel={common.copy}>
+        {text ?? ['belay', ...(args ?? [])].map(quote).join(' ')}
       </ClipboardCopy>
     </div>
   );

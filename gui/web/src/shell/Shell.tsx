@@ -22,6 +22,7 @@ import { Link, matchPath, useLocation } from 'react-router';
 import { useLive } from '../api/live';
 import { useSession } from '../api/session';
 import { Boundary } from '../components/Boundary';
+import { useProposal } from '../components/change/proposal';
 import { pages, type Page as PageEntry, type Section } from '../routes';
 import { common } from '../texts/common';
 import { shell } from '../texts/shell';
@@ -32,6 +33,7 @@ import { Logo } from './Logo';
 import { UserMenu } from './UserMenu';
 
 const Again = lazy(() => import('../pages/login/Again'));
+const ChangeDialog = lazy(() => import('../components/change/ChangeDialog'));
 
 const content = 'content';
 const wide = window.matchMedia('(min-width: 75rem)');
@@ -41,6 +43,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   const { summary } = useLive();
   const session = useSession();
+  const proposal = useProposal();
   const [open, setOpen] = useState(wide.matches);
   const main = useRef<HTMLDivElement>(null);
   const first = useRef(true);
@@ -103,6 +106,11 @@ export function Shell({ children }: { children: ReactNode }) {
           </Boundary>
         </div>
       </PageSection>
+      {proposal && (
+        <Suspense>
+          <ChangeDialog />
+        </Suspense>
+      )}
       {session.state === 'in' && session.ended && (
         <Suspense>
           <Again />
