@@ -36,6 +36,7 @@ const Again = lazy(() => import('../pages/login/Again'));
 const ChangeDialog = lazy(() => import('../components/change/ChangeDialog'));
 
 const content = 'content';
+const noop = () => undefined;
 const wide = window.matchMedia('(min-width: 75rem)');
 
 /** Shell is what stands around every page. */
@@ -97,6 +98,8 @@ export function Shell({ children }: { children: ReactNode }) {
       mainAriaLabel={common.details}
       skipToContent={<SkipToContent href={`#${content}`} onClick={(e) => (e.preventDefault(), document.getElementById(content)?.focus())}>{shell.skip}</SkipToContent>}
       isContentFilled
+      // Only a page that is told of its size knows that it is on a phone.
+      onPageResize={noop}
     >
       <Banners />
       <PageSection hasBodyWrapper={false} isFilled>
