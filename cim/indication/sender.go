@@ -66,6 +66,8 @@ const (
 	// saveEvery bounds how many events that are not for a target pass before its cursor
 	// is saved.
 	saveEvery = 200
+	// saveTimeout bounds how long a delivery is being noted.
+	saveTimeout = 5 * time.Second
 )
 
 // Run sends to one target until ctx ends. Only one node of the cluster should; where two
@@ -225,22 +227,23 @@ func (s *sender) differences(ctx context.Context) (more <-chan struct{}, err err
 	if err != nil {
 		return nil, err
 	}
-	part, of := 0, int64(0)
-	for _, d := range list {
-		if d.revision != of {
-			part, of = 0, d.revision
+	var wanted []*object.Instance
+	var revisions []int64
+	for k := range list {
+		if i := lifecycle(state, &list[k]); s.t.takes(i) {
+			wanted, revisions = append(wanted, i), append(revisions, list[k].revision)
 		}
-		part++
-		if s.cursor.Partial && d.revision == s.cursor.Revision && part <= s.part {
+	}
+	part := 0
+	for k, i := range wanted {
+		if k > 0 && revisions[k] != revisions[k-1] {
+			part = 0
+		}
+		if part++; s.cursor.Partial && revisions[k] == s.cursor.Revision && part <= s.part {
 			continue // delivered before
 		}
 		next := s.cursor
-		next.Revision, next.Partial = d.revision, true
-		i := lifecycle(state, &d)
-		if !s.t.takes(i) {
-			s.cursor, s.part = next, part
-			continue
-		}
+		next.Revision, next.Partial = revisions[k], k+1 < len(wanted) && revisions[k+1] == revisions[k]
 		if err := s.deliver(ctx, i, next); err != nil {
 			return nil, err
 		}
@@ -295,7 +298,11 @@ func (s *sender) deliver(ctx context.Context, i *object.Instance, next Cursor) e
 			if told {
 				s.Log.Info("the CIM listener answers again", "subscription", s.t.Name)
 			}
-			return s.save(ctx, next)
+			// It is noted even when this node has just been told to end: the next
+			// sender would deliver it again.
+			sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+			defer cancel()
+			return s.save(sctx, next)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
