@@ -67,7 +67,7 @@ func TestOperations(t *testing.T) {
 		{"GetInstance", class("T_System"), "error 4"},
 		{"GetProperty", inst + value("PropertyName", "score"), "'-3'"},
 		{"GetProperty", inst + value("PropertyName", "Caption"), ""},
-		{"GetProperty", inst + value("PropertyName", "Tags"), "'x'==" + "'z'"},
+		{"GetProperty", inst + value("PropertyName", "Tags"), "'x'='y,=z'"},
 		{"GetProperty", inst + value("PropertyName", "Nothing"), "error 12"},
 		{"GetProperty", inst, "error 4"},
 

@@ -75,7 +75,7 @@ func newWorld(s *object.Schema) *world {
 		return i
 	}
 	setting := add("T_Setting", map[string]any{"InstanceID": "T:1", "Text": "a<b"})
-	a := add("T_System", map[string]any{"Name": "a", "State": 2, "Tags": []any{"x", nil, "z"}, "Since": object.DateTime("20240229130507.000000+000"), "Up": true, "Score": -3, "Load": 0.5, "Setting": setting})
+	a := add("T_System", map[string]any{"Name": "a", "State": 2, "Tags": []string{"x", "y,=z"}, "Since": object.DateTime("20240229130507.000000+000"), "Up": true, "Score": -3, "Load": 0.5, "Setting": setting})
 	b := add("T_System", map[string]any{"Name": `b"\<&>`, "State": 3})
 	c := add("T_Special", map[string]any{"Name": "c", "State": 2})
 	add("T_Secret", map[string]any{"Name": "hidden"})
