@@ -53,6 +53,8 @@ type Authenticator struct {
 	keeper    Keeper
 	passwords Passwords
 
+	remembered *remembered
+
 	limits struct {
 		sync.Mutex
 		*Limiter
@@ -102,7 +104,7 @@ func New(o Options, k Keeper, p Passwords) *Authenticator {
 	a := &Authenticator{
 		opts: o, keeper: k, passwords: p, byHash: map[string]*entry{}, tokens: map[string]*tokenDoc{}, certs: map[string]*certDoc{}, ended: map[string]time.Time{},
 	}
-	a.limits.Limiter = NewLimiter()
+	a.limits.Limiter, a.remembered = NewLimiter(), newRemembered()
 	return a
 }
 

@@ -33,6 +33,7 @@ func (a *Authenticator) Password(ctx context.Context, l Login) (*Subject, error)
 	began := time.Now()
 	s, err := a.password(ctx, l)
 	if err != nil {
+		a.remembered.forget(l.User)
 		a.note(ctx, l, err)
 		if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeTooMany {
 			return nil, err
@@ -213,6 +214,7 @@ func (a *Authenticator) End(ctx context.Context, by *Subject, id, why string) er
 
 // EndUser ends every session of a user.
 func (a *Authenticator) EndUser(ctx context.Context, by *Subject, user, why string) error {
+	a.remembered.forget(user)
 	return a.endWhere(ctx, by.Actor(), why, func(e *entry) bool { return e.User == user })
 }
 
