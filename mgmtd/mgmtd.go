@@ -20,6 +20,7 @@ import (
 	"github.com/belay-ha/belay/mgmtd/api"
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
+	"github.com/belay-ha/belay/mgmtd/job"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
 
@@ -42,8 +43,10 @@ type Options struct {
 	Connections int           // at a time
 	PerAddress  int           // of one address
 	Streams     int
-	HACluster   bool   // metrics under the names of ha_cluster_exporter, too
-	SNMPListen  string // of the private SNMP agent, instead of the configured address
+	HACluster   bool     // metrics under the names of ha_cluster_exporter, too
+	CIMListen   []string // addresses where CIM is answered over HTTPS
+	CIMHTTP     string   // address on the loopback interface where it is answered over HTTP, too
+	SNMPListen  string   // of the private SNMP agent, instead of the configured address
 	Version     string
 	Log         *slog.Logger
 	// Ready is called once the daemon listens.
@@ -87,8 +90,13 @@ func Run(ctx context.Context, o Options) error {
 		}
 	})
 	snmp := newSNMP(&o, holder, engine, node.get)
+	jobs := job.New(holder, engine)
+	wbem, err := newCIM(&o, who, certs, holder, door, engine, node.get, jobs)
+	if err != nil {
+		return err
+	}
 	server := api.New(api.Options{
-		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages,
+		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
 		Rate: o.Rate, Streams: o.Streams, HACluster: o.HACluster,
 	})
 	var work sync.WaitGroup
@@ -98,6 +106,7 @@ func Run(ctx context.Context, o Options) error {
 	work.Go(func() { holder.Run(ctx) })
 	work.Go(func() { certs.run(ctx) })
 	work.Go(func() { snmp.run(ctx) })
+	work.Go(func() { wbem.run(ctx) })
 	work.Go(func() { maintain(ctx, o.Log, who, door, roles) })
 	return serve(ctx, &o, server, certs)
 }
@@ -122,20 +131,22 @@ func maintain(ctx context.Context, log *slog.Logger, who *auth.Authenticator, do
 	}
 }
 
+// newServer is an HTTP server whose requests may end after ctx has.
+func newServer(ctx context.Context, o *Options, h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: cmp.Or(o.HeaderTime, 5*time.Second), ReadTimeout: 20 * time.Second, WriteTimeout: 3 * time.Minute, IdleTimeout: 90 * time.Second,
+		MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+}
+
 // serve listens until ctx ends.
 func serve(ctx context.Context, o *Options, server *api.Server, certs *certificates) error {
 	version := uint16(tls.VersionTLS13)
 	if o.TLS12 {
 		version = tls.VersionTLS12
 	}
-	newServer := func(h http.Handler) *http.Server {
-		return &http.Server{
-			Handler: h, ReadHeaderTimeout: cmp.Or(o.HeaderTime, 5*time.Second), ReadTimeout: 20 * time.Second, WriteTimeout: 3 * time.Minute, IdleTimeout: 90 * time.Second,
-			MaxHeaderBytes: 32 << 10, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-			BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-		}
-	}
-	main := newServer(server)
+	main := newServer(ctx, o, server)
 	main.TLSConfig = certs.config(version)
 	servers := []*http.Server{main}
 	var serving sync.WaitGroup
@@ -157,7 +168,7 @@ func serve(ctx context.Context, o *Options, server *api.Server, certs *certifica
 		err = errors.Join(err, listen(a, func(ln net.Listener) error { return main.ServeTLS(ln, "", "") }))
 	}
 	if o.Metrics != "" {
-		m := newServer(server.Metrics())
+		m := newServer(ctx, o, server.Metrics())
 		servers = append(servers, m)
 		err = errors.Join(err, listen(o.Metrics, m.Serve))
 	}

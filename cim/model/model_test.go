@@ -4,14 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/belay-ha/belay/cim/mof"
 	"github.com/belay-ha/belay/cim/object"
+	"github.com/belay-ha/belay/cim/schema"
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
@@ -85,34 +84,13 @@ func testConfig() *cib.Config {
 
 func testSchemas(tb testing.TB) map[string]*object.Schema {
 	tb.Helper()
-	dir := tb.TempDir()
-	files, err := os.ReadDir("../schema")
+	schemas, err := schema.Load()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var all strings.Builder
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".mof") {
-			continue
-		}
-		b, err := os.ReadFile("../schema/" + f.Name())
-		if err != nil {
-			tb.Fatal(err)
-		}
-		all.Write(b)
-	}
 	out := map[string]*object.Schema{}
-	for _, ns := range []string{Root, Interop} {
-		if err := os.WriteFile(dir+"/all.mof", []byte("#pragma namespace(\""+ns+"\")\n"+all.String()), 0o600); err != nil {
-			tb.Fatal(err)
-		}
-		schemas, err := mof.Compile(os.DirFS(dir), "all.mof")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		for _, s := range schemas {
-			out[s.Namespace] = s
-		}
+	for _, s := range schemas {
+		out[s.Namespace] = s
 	}
 	return out
 }

@@ -48,6 +48,8 @@ func run(args []string, stderr io.Writer) int {
 	fs.IntVar(&o.PerAddress, "connections-per-address", 512, "`number` of connections of one address")
 	fs.IntVar(&o.Streams, "streams", 2000, "`number` of event streams at a time")
 	fs.StringVar(&o.SNMPListen, "snmp-listen", "", "`address` of the private SNMP agent, udp:ADDRESS:PORT; default: as configured")
+	fs.StringVar(&o.CIMHTTP, "cim-http", "", "loopback `address` that answers CIM-XML over HTTP, without TLS, for clients on this node that know no better")
+	cim := fs.String("cim-listen", ":"+mgmtd.CIMPort, "`addresses` that answer CIM-XML over HTTPS, separated by commas; empty: none")
 	listen := fs.String("listen", ":"+mgmtd.Port, "`addresses` to listen on, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	show := fs.Bool("version", false, "print the version and end")
@@ -68,6 +70,9 @@ func run(args []string, stderr io.Writer) int {
 		return 2
 	}
 	o.Listen = strings.Split(*listen, ",")
+	if *cim != "" {
+		o.CIMListen = strings.Split(*cim, ",")
+	}
 	o.Log = slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: &l}))
 	o.Ready = func([]string) { _, _ = sd.SdNotify(false, sd.SdNotifyReady) }
 	syscall.Umask(0o077)

@@ -45,6 +45,16 @@ func (n network) rest(i int) string {
 	return net.JoinHostPort(n.node(i)[0], strconv.Itoa(restPort))
 }
 
+// cimPort is where the management daemon answers CIM, and cimHTTPPort without TLS.
+const (
+	cimPort     = 5989
+	cimHTTPPort = 5988
+)
+
+func (n network) cim(i, port int) string {
+	return net.JoinHostPort(n.node(i)[0], strconv.Itoa(port))
+}
+
 func (n network) service() string {
 	return fmt.Sprintf("127.%d.0.%d:%d", n.a, serviceHost, servicePort)
 }
@@ -83,7 +93,7 @@ func (n network) free(ctx context.Context, nodes int) error {
 	}
 	for i := 1; i <= nodes; i++ {
 		for _, a := range n.node(i) {
-			for _, p := range []int{ports.Store, ports.StorePeer, ports.API, restPort} {
+			for _, p := range []int{ports.Store, ports.StorePeer, ports.API, restPort, cimPort, cimHTTPPort} {
 				if err := listen(net.JoinHostPort(a, strconv.Itoa(p))); err != nil {
 					return err
 				}

@@ -75,8 +75,11 @@ func (m *machine) children() []*child {
 		}},
 		&child{name: "mgmtd", log: filepath.Join(m.dir, "belay-mgmtd.log"), args: func() []string {
 			args := []string{
-				m.mgmtd, "--socket", socketOf(m.dir), "--pam-socket", pam, "--state-dir", filepath.Join(m.dir, "mgmtd"), "--listen", m.rest,
+				m.mgmtd, "--socket", socketOf(m.dir), "--pam-socket", pam, "--state-dir", filepath.Join(m.dir, "mgmtd"), "--listen", m.rest, "--cim-listen", m.cim,
 				"--log-level", m.logLevel, "--login-fail-time", "1s",
+			}
+			if m.cimHTTP != "" {
+				args = append(args, "--cim-http", m.cimHTTP)
 			}
 			if m.snmp != "" {
 				args = append(args, "--snmp-listen", m.snmp)

@@ -51,6 +51,7 @@ type options struct {
 	logLevel   string
 	noReboot   bool
 	trapTarget string // "": none
+	cimHTTP    bool
 	timeout    time.Duration
 	release    string // of this program
 }
@@ -100,7 +101,10 @@ func openCluster(ctx context.Context, o options, w *workDir, note func(string)) 
 	for i := 1; i <= o.nodes; i++ {
 		n := &node{name: nodeName(i), dir: filepath.Join(w.path, nodeName(i)), addresses: c.net.node(i)}
 		if o.mgmtd != "" {
-			n.rest = c.net.rest(i)
+			n.rest, n.cim = c.net.rest(i), c.net.cim(i, cimPort)
+			if o.cimHTTP {
+				n.cimHTTP = c.net.cim(i, cimHTTPPort)
+			}
 			if c.snmp != nil && c.snmp.Address != "" {
 				n.snmp = "udp:" + c.net.snmp(i)
 			}
@@ -392,7 +396,10 @@ func (c *cluster) file() *File {
 		f.SNMP = *c.snmp
 	}
 	if c.opts.mgmtd != "" {
-		f.REST = f.Nodes[0].REST
+		f.REST, f.CIM = f.Nodes[0].REST, "https://"+c.super.nodes[0].cim
+		if c.opts.cimHTTP {
+			f.CIMHTTP = "http://" + c.super.nodes[0].cimHTTP
+		}
 	}
 	return f
 }

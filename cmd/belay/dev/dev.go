@@ -71,6 +71,7 @@ With --detach it runs in the background; DIR/dev.json names everything that runs
 	f.BoolVar(&o.noReboot, "no-reboot", false, "a fenced node stays off, until the power is turned on again")
 	f.StringVar(&o.belayd, "belayd", "", "`program` of the engine (default: belayd beside this program, else in $PATH)")
 	f.BoolVar(&o.noMgmt, "no-mgmt", false, "run no management daemon: no REST, no GUI")
+	f.BoolVar(&o.cimHTTP, "cim-http", false, "answer CIM without TLS, too, on the loopback interface")
 	f.StringVar(&o.trapTarget, "trap-target", "", "`host:port` that receives SNMP notifications, as informs of SNMPv3")
 	f.StringVar(&o.logLevel, "log-level", "info", "`level` of the engines' logs: debug, info, warn or error")
 	c.PersistentFlags().StringVar(&o.dir, "dir", "", "`directory` of the cluster (default: a temporary one)")

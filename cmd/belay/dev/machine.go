@@ -37,6 +37,8 @@ type machine struct {
 	mgmtd    string // program of the management daemon; "": none runs
 	pam      string // program of its PAM helper
 	rest     string // where it listens
+	cim      string // where it answers CIM
+	cimHTTP  string // without TLS; "": nowhere
 	snmp     string // where its SNMP agent answers; "": nowhere
 	logLevel string
 	bootID   string
@@ -62,6 +64,8 @@ func machineCommand() *cobra.Command {
 	c.Flags().StringVar(&m.mgmtd, "mgmtd", "", "`program` of the management daemon")
 	c.Flags().StringVar(&m.pam, "pam", "", "`program` of its PAM helper")
 	c.Flags().StringVar(&m.snmp, "snmp", "", "`address` of the SNMP agent")
+	c.Flags().StringVar(&m.cim, "cim", "", "`address` of CIM")
+	c.Flags().StringVar(&m.cimHTTP, "cim-http", "", "`address` of CIM without TLS")
 	c.Flags().StringVar(&m.rest, "rest", "", "`address` of the management daemon")
 	c.Flags().StringVar(&m.logLevel, "log-level", "info", "`level` of the engine's log")
 	return c

@@ -249,6 +249,7 @@ func (c *cluster) hints(stop string) string {
 		for _, u := range c.users {
 			fmt.Fprintf(&b, "  user %-15s password %s\n", u.Name, u.Password)
 		}
+		fmt.Fprintf(&b, "  wbemcli ei -nl -noverify https://%s:%s@%s/root/cimv2:Belay_Node\n", c.users[0].Name, c.users[0].Password, c.super.nodes[0].cim)
 		if c.snmp != nil && c.snmp.Address != "" {
 			fmt.Fprintf(&b, "  %s\n", c.snmp.walk())
 		}

@@ -19,10 +19,12 @@ type File struct {
 	CA         string      `json:"ca"` // file with the certificate of the cluster's authority
 	Service    FileService `json:"service"`
 	Fence      FileFence   `json:"fence"`
-	Belayd     string      `json:"belayd"`          // the engine's program
-	REST       string      `json:"rest,omitempty"`  // address of a management daemon; "": none runs
-	Users      []FileUser  `json:"users,omitempty"` // who can log in there, one of each role
-	SNMP       FileSNMP    `json:"snmp,omitzero"`   // how the nodes answer SNMP; not there without net-snmp's agent
+	Belayd     string      `json:"belayd"`             // the engine's program
+	REST       string      `json:"rest,omitempty"`     // address of a management daemon; "": none runs
+	CIM        string      `json:"cim,omitempty"`      // URL of its WBEM server
+	CIMHTTP    string      `json:"cim_http,omitempty"` // the same without TLS, with --cim-http
+	Users      []FileUser  `json:"users,omitempty"`    // who can log in there, one of each role
+	SNMP       FileSNMP    `json:"snmp,omitzero"`      // how the nodes answer SNMP; not there without net-snmp's agent
 }
 
 // FileUser is somebody who can log in.

@@ -36,6 +36,8 @@ type node struct {
 	dir       string
 	addresses []string
 	rest      string // address of its management daemon
+	cim       string // where that answers CIM
+	cimHTTP   string // without TLS; "": nowhere
 	snmp      string // of its SNMP agent; "": none
 
 	power sync.Mutex // one switching at a time
@@ -209,7 +211,10 @@ func (s *supervisor) boot(n *node) (bool, error) {
 	defer reportEnd.Close() //nolint:errcheck // the machine has its own
 	args := []string{s.program, "dev", "machine", "--name", n.name, "--dir", n.dir, "--belayd", s.belayd, "--log-level", s.logLevel}
 	if s.mgmtd != "" {
-		args = append(args, "--mgmtd", s.mgmtd, "--pam", s.pam, "--rest", n.rest)
+		args = append(args, "--mgmtd", s.mgmtd, "--pam", s.pam, "--rest", n.rest, "--cim", n.cim)
+		if n.cimHTTP != "" {
+			args = append(args, "--cim-http", n.cimHTTP)
+		}
 		if n.snmp != "" {
 			args = append(args, "--snmp", n.snmp)
 		}
