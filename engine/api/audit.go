@@ -1,6 +1,9 @@
 package api
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // AuditPage is a part of a node's audit log.
 type AuditPage struct {
@@ -56,4 +59,26 @@ type AuditHeld struct {
 	Checkpoints []string `json:"checkpoints"`
 	Keys        []string `json:"keys"`
 	Silent      []string `json:"silent,omitempty"` // nodes that did not answer
+}
+
+// AuditVerdict says whether a node's audit log is whole.
+type AuditVerdict struct {
+	Node        string           `json:"node"`
+	Whole       bool             `json:"whole"`
+	FirstBad    uint64           `json:"firstBad,omitempty"` // the first bad record
+	Reason      string           `json:"reason,omitempty"`   // what is wrong with it
+	First       uint64           `json:"first"`              // the first record that is still kept
+	Records     uint64           `json:"records"`            // the number of the last
+	Root        string           `json:"root"`               // of the tree of all (RFC 6962)
+	Checkpoints int              `json:"checkpoints"`        // that fit the log
+	Signed      uint64           `json:"signed"`             // records under the newest checkpoint of the log itself
+	Witnessed   uint64           `json:"witnessed"`          // records under the newest that another node signed, too
+	ClockSteps  []AuditClockStep `json:"clockSteps,omitempty"`
+	Silent      []string         `json:"silent,omitempty"` // nodes that did not say what they hold
+}
+
+// AuditClockStep is a clock that was set back before a record.
+type AuditClockStep struct {
+	Record uint64        `json:"record"`
+	Back   time.Duration `json:"backNs"`
 }

@@ -159,6 +159,10 @@ func (c *Client) Local(ctx context.Context) (*api.Local, error) {
 
 // Audit returns a page of a node's audit log.
 func (c *Client) Audit(ctx context.Context, q *api.AuditQuery) (*api.AuditPage, error) {
+	return get[api.AuditPage](ctx, c, "/v1/audit?"+auditValues(q).Encode())
+}
+
+func auditValues(q *api.AuditQuery) url.Values {
 	v := url.Values{}
 	for name, text := range map[string]string{
 		"node": q.Node, "user": q.User, "action": q.Action, "object": q.Object, "result": q.Result, "phase": q.Phase, "via": q.Via,
@@ -174,7 +178,32 @@ func (c *Client) Audit(ctx context.Context, q *api.AuditQuery) (*api.AuditPage, 
 	if q.Limit > 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	return get[api.AuditPage](ctx, c, "/v1/audit?"+v.Encode())
+	return v
+}
+
+// AuditVerify lets the engine verify the audit log of its node against what the other
+// nodes signed.
+func (c *Client) AuditVerify(ctx context.Context) (*api.AuditVerdict, error) {
+	return get[api.AuditVerdict](ctx, c, "/v1/audit/verify")
+}
+
+// AuditExport writes the chosen records of the log of the engine's node in a format of
+// the package audit to w. begun, if not nil, is called with the media type before.
+func (c *Client) AuditExport(ctx context.Context, q *api.AuditQuery, format string, begun func(mediaType string), w io.Writer) error {
+	v := auditValues(q)
+	v.Set("format", format)
+	resp, err := c.do(ctx, http.MethodGet, "/v1/audit/export?"+v.Encode(), nil)
+	if err != nil {
+		return finish(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if begun != nil {
+		begun(resp.Header.Get("Content-Type"))
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("the export broke off: %w", err)
+	}
+	return nil
 }
 
 // AuditState tells how the audit log of the engine's node stands.

@@ -202,6 +202,8 @@ func (d *Daemon) routes() http.Handler {
 	read("GET /v1/audit", d.withEngine(getAudit))
 	read("GET /v1/audit/state", d.withEngine(getAuditState))
 	read("GET /v1/audit/held", d.withEngine(getAuditHeld))
+	read("GET /v1/audit/verify", d.withEngine(getAuditVerify))
+	mux.Handle("GET /v1/audit/export", d.serveAuditExport())
 	write("POST /v1/change", d.withEngine(postChange))
 	write("POST /v1/attribute", d.withEngine(postAttribute))
 	mux.Handle("POST "+shim.Path, d.serveShims())

@@ -435,6 +435,25 @@ func (e *engine) peerPage(_ context.Context, _ string, r *http.Request) (any, er
 
 // auditPage reads a part of this node's log.
 func (e *engine) auditPage(q *api.AuditQuery) (*api.AuditPage, error) {
+	f, err := auditFilter(q)
+	if err != nil {
+		return nil, err
+	}
+	limit := min(cmp.Or(q.Limit, pageMax), pageMax)
+	out := &api.AuditPage{Node: e.local.Node, Records: []json.RawMessage{}}
+	size, last := 0, uint64(0)
+	err = audit.Read(e.d.path(dirAudit), f, func(r *audit.Record, line []byte) error {
+		if len(out.Records) == limit || len(out.Records) > 0 && size+len(line) > pageMaxBytes {
+			out.Next = last
+			return audit.ErrStop
+		}
+		out.Records, size, last = append(out.Records, line), size+len(line), r.Seq
+		return nil
+	})
+	return out, err
+}
+
+func auditFilter(q *api.AuditQuery) (audit.Filter, error) {
 	f := audit.Filter{
 		User: q.User, Action: q.Action, Object: q.Object, Result: q.Result, Phase: audit.Phase(q.Phase), Via: q.Via,
 		RequestID: q.RequestID, ChangeRef: q.ChangeRef, After: q.After,
@@ -448,21 +467,10 @@ func (e *engine) auditPage(q *api.AuditQuery) (*api.AuditPage, error) {
 		}
 		var err error
 		if *t.to, err = time.Parse(time.RFC3339, t.text); err != nil {
-			return nil, api.NewProblem(api.CodeBadRequest, "from and to are times such as 2026-01-31T10:00:00Z")
+			return f, api.NewProblem(api.CodeBadRequest, "from and to are times such as 2026-01-31T10:00:00Z")
 		}
 	}
-	limit := min(cmp.Or(q.Limit, pageMax), pageMax)
-	out := &api.AuditPage{Node: e.local.Node, Records: []json.RawMessage{}}
-	size, last := 0, uint64(0)
-	err := audit.Read(e.d.path(dirAudit), f, func(r *audit.Record, line []byte) error {
-		if len(out.Records) == limit || len(out.Records) > 0 && size+len(line) > pageMaxBytes {
-			out.Next = last
-			return audit.ErrStop
-		}
-		out.Records, size, last = append(out.Records, line), size+len(line), r.Seq
-		return nil
-	})
-	return out, err
+	return f, nil
 }
 
 // getAudit reads the log of a node. Who does is recorded, too: by the management
@@ -471,6 +479,20 @@ func getAudit(ctx context.Context, e *engine, c *caller, r *http.Request) (any, 
 	if !c.names {
 		return nil, api.NewProblem(api.CodeForbidden, "the audit log is read by root, and through the management daemon by who has the role")
 	}
+	q, err := auditQuery(r)
+	if err != nil {
+		return nil, err
+	}
+	if q.Node != "" && q.Node != e.local.Node {
+		var out api.AuditPage
+		err := e.askPeer(ctx, q.Node, pathPage, q, &out)
+		return out, err
+	}
+	return e.auditPage(q)
+}
+
+// auditQuery reads what chooses records.
+func auditQuery(r *http.Request) (*api.AuditQuery, error) {
 	v := r.URL.Query()
 	q := &api.AuditQuery{
 		Node: v.Get("node"), User: v.Get("user"), Action: v.Get("action"), Object: v.Get("object"), Result: v.Get("result"), Phase: v.Get("phase"), Via: v.Get("via"),
@@ -485,12 +507,7 @@ func getAudit(ctx context.Context, e *engine, c *caller, r *http.Request) (any, 
 			to(n)
 		}
 	}
-	if q.Node != "" && q.Node != e.local.Node {
-		var out api.AuditPage
-		err := e.askPeer(ctx, q.Node, pathPage, q, &out)
-		return out, err
-	}
-	return e.auditPage(q)
+	return q, nil
 }
 
 // getAuditState tells how this node's log stands.

@@ -10,6 +10,7 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/store"
+	"github.com/belay-ha/belay/engine/whatif"
 )
 
 // voterWorld makes a snapshot of three nodes from words: "n1 n2*" are the wanted
@@ -135,7 +136,7 @@ func TestSummarizePlan(t *testing.T) {
 	s.Status.Histories["n1"] = map[string]*cib.History{"web": {Ops: []cib.OpResult{
 		{Op: cib.OpStart, Exec: 2 * time.Second}, {Op: cib.OpStop, Exec: time.Second},
 	}}}
-	p := summarize(s, &graph.Graph{Actions: []graph.Action{
+	p := whatif.Summarize(s, &graph.Graph{Actions: []graph.Action{
 		step(cib.OpFence, "", "n3"), step(cib.OpStop, "web", "n1"), step(cib.OpStart, "web", "n2"),
 		step(cib.OpStop, "db", "n2"), step(cib.OpStart, "db", "n2"), step(cib.OpStop, "old", "n1"), step(cib.OpStart, "new", "n1"),
 	}})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/belay-ha/belay/engine/api"
 )
 
@@ -47,4 +49,28 @@ func (s *Server) auditRoutes() {
 			out, err := s.opts.Engine.AuditHeld(s.as(ctx, k))
 			return &body[*api.AuditHeld]{out}, err
 		})
+	register(s, op{method: http.MethodGet, path: "/v1/audit/verify", id: "auditVerify", tag: "audit", text: "Verify that the audit log of this node is whole, against what other nodes signed", action: "verify", object: "audit"},
+		func(ctx context.Context, k *call, _ *none) (*body[*api.AuditVerdict], error) {
+			if err := s.opts.Door.Record(ctx, k.subject, "verify", "audit"); err != nil {
+				return nil, err
+			}
+			out, err := s.opts.Engine.AuditVerify(s.as(ctx, k))
+			return &body[*api.AuditVerdict]{out}, err
+		})
+	// The export is passed on as it comes, so it is no operation of huma's.
+	s.echo.GET("/v1/audit/export", s.guarded("export", "audit", s.auditExport))
+	s.huma.OpenAPI().AddOperation(&huma.Operation{
+		OperationID: "auditExport", Method: http.MethodGet, Path: "/v1/audit/export", Tags: []string{"audit"}, Summary: "Export the audit log of this node",
+		Description: "Needs the right to `export` `audit`. Takes the filters of `/v1/audit`, and `format`: json (with what verifies it), csv, cef or cadf.",
+		Parameters:  exportParameters(),
+		Responses:   map[string]*huma.Response{"200": {Description: "the export"}, "default": {Description: "a problem"}},
+	})
+}
+
+func exportParameters() []*huma.Param {
+	out := []*huma.Param{{Name: "format", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"json", "csv", "cef", "cadf"}}}}
+	for _, name := range []string{"user", "action", "object", "result", "phase", "via", "requestId", "changeRef", "from", "to"} {
+		out = append(out, &huma.Param{Name: name, In: "query", Schema: &huma.Schema{Type: huma.TypeString}})
+	}
+	return out
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -43,6 +44,8 @@ type Engine interface {
 	Audit(ctx context.Context, q *api.AuditQuery) (*api.AuditPage, error)
 	AuditState(ctx context.Context) (*api.AuditState, error)
 	AuditHeld(ctx context.Context) (*api.AuditHeld, error)
+	AuditVerify(ctx context.Context) (*api.AuditVerdict, error)
+	AuditExport(ctx context.Context, q *api.AuditQuery, format string, begun func(mediaType string), w io.Writer) error
 	Init(ctx context.Context, r *api.Init) (*api.Joined, error)
 	Join(ctx context.Context, r *api.Join) (*api.Joined, error)
 }
@@ -153,6 +156,7 @@ func (s *Server) routes() {
 	s.approvalRoutes()
 	s.clusterRoutes()
 	s.auditRoutes()
+	s.whatifRoutes()
 	s.plainRoutes()
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/mgmtd/access"
 	"github.com/belay-ha/belay/mgmtd/auth"
 )
 
@@ -202,7 +203,8 @@ func (s *Server) certificateRoutes() {
 		})
 }
 
-type mayInput struct {
+// MayInput is what is asked about.
+type MayInput struct {
 	Action string `query:"action" required:"true" maxLength:"64"`
 	Object string `query:"object" required:"true" maxLength:"300"`
 }
@@ -213,10 +215,98 @@ type mayAnswer struct {
 	Reason  string `json:"reason"`
 }
 
+// RightsInput is whose rights are asked for.
+type RightsInput struct {
+	User  string   `query:"user" maxLength:"128" doc:"whose rights; default: mine"`
+	Group []string `query:"group" maxItems:"100" doc:"groups of that user, separated by commas: who is in a group is known to the name service"`
+}
+
+// about is whose rights are asked for. Those of somebody else are for who may see the
+// bindings.
+func (s *Server) about(ctx context.Context, k *call, in *RightsInput) (*auth.Subject, error) {
+	if in.User == "" && len(in.Group) == 0 {
+		return k.subject, nil
+	}
+	if err := s.opts.Door.Require(ctx, k.subject, "read", "role-binding/*"); err != nil {
+		return nil, err
+	}
+	return &auth.Subject{User: in.User, Groups: in.Group}, nil
+}
+
+type rightsRow struct {
+	Kind    string   `json:"kind"`
+	Object  string   `json:"object" doc:"the object that was asked about: of its kind, any"`
+	Actions []string `json:"actions" doc:"that are allowed"`
+}
+
+type rightsTable struct {
+	User     string      `json:"user"`
+	Groups   []string    `json:"groups,omitempty"`
+	Roles    []string    `json:"roles"`
+	Bindings []string    `json:"bindings"`
+	Conflict string      `json:"conflict,omitempty" doc:"duties in one hand that should not be: the roles that bring them count for nothing"`
+	Rows     []rightsRow `json:"rows"`
+}
+
+// anyObject is an object of a kind that no rule names.
+func anyObject(kind string) string {
+	if kind == "cluster" || kind == "audit" {
+		return kind
+	}
+	return kind + "/*"
+}
+
 func (s *Server) rightsRoutes() {
-	register(s, op{method: http.MethodGet, path: "/v1/can-i", id: "canI", tag: "session", text: "Tell whether I may do something, and why"},
-		func(_ context.Context, k *call, in *mayInput) (*body[mayAnswer], error) {
-			d := s.opts.Door.Can(k.subject, in.Action, in.Object)
+	register(s, op{method: http.MethodGet, path: "/v1/can-i", id: "canI", tag: "session", text: "Tell whether I, or somebody else, may do something, and why"},
+		func(ctx context.Context, k *call, in *struct {
+			MayInput
+			RightsInput
+		},
+		) (*body[mayAnswer], error) {
+			who, err := s.about(ctx, k, &in.RightsInput)
+			if err != nil {
+				return nil, err
+			}
+			d := s.opts.Door.Can(who, in.Action, in.Object)
 			return &body[mayAnswer]{mayAnswer{d.Allowed, d.Rule, d.Reason}}, nil
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/access/table", id: "rights", tag: "session", text: "Every action that I, or somebody else, may do, by kind of object"},
+		func(ctx context.Context, k *call, in *RightsInput) (*body[rightsTable], error) {
+			who, err := s.about(ctx, k, in)
+			if err != nil {
+				return nil, err
+			}
+			held := s.opts.Door.Held(who)
+			out := rightsTable{User: who.User, Groups: who.Groups, Roles: held.Roles, Bindings: held.Bindings, Conflict: held.Conflict, Rows: []rightsRow{}}
+			for _, kind := range cib.AccessKinds() {
+				row := rightsRow{Kind: kind, Object: anyObject(kind), Actions: []string{}}
+				for _, a := range cib.AccessActions {
+					if s.opts.Door.Can(who, a.Name, row.Object).Allowed {
+						row.Actions = append(row.Actions, a.Name)
+					}
+				}
+				out.Rows = append(out.Rows, row)
+			}
+			return &body[rightsTable]{out}, nil
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/access", id: "accessReview", tag: "session", text: "Review access: who can do what, since when and by whose hand, and when they last used it", action: "read", object: "role-binding/*"},
+		func(ctx context.Context, k *call, in *struct {
+			Use bool `query:"use" doc:"read the audit logs for the last use; needs the right to read them"`
+		},
+		) (*body[*access.Report], error) {
+			if in.Use {
+				if err := s.opts.Door.Require(ctx, k.subject, "read", "audit"); err != nil {
+					return nil, err
+				}
+				if err := s.opts.Door.Record(ctx, k.subject, "read", "audit"); err != nil {
+					return nil, err
+				}
+			}
+			v, err := s.known()
+			if err != nil {
+				return nil, err
+			}
+			out, err := access.Review(s.as(ctx, k), s.opts.Engine, v.Config, in.Use, s.now())
+			return &body[*access.Report]{out}, err
 		})
 }

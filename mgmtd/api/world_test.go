@@ -206,7 +206,16 @@ func (e *fakeEngine) noted() []api.Note {
 	return slices.Clone(e.notes)
 }
 
-func (e *fakeEngine) Snapshot(context.Context) (*cib.Snapshot, error) { return cib.Empty(), nil }
+func (e *fakeEngine) Snapshot(context.Context) (*cib.Snapshot, error) {
+	s := cib.Empty()
+	s.Config = e.config.Config.Clone()
+	now := time.Now()
+	s.Status.Quorum = cib.QuorumHeld
+	s.Status.View = &cib.View{Number: 1, Formed: now, Members: []cib.ViewMember{{Node: "n1", Incarnation: 1, BootID: "b"}}}
+	s.Status.Members = map[string]*cib.Member{"n1": {Incarnation: 1, BootID: "b"}}
+	s.Status.Nodes = map[string]*cib.NodeStatus{"n1": {State: cib.NodeOnline, BootID: "b", Since: now}}
+	return s, nil
+}
 
 func (e *fakeEngine) History(context.Context) ([]api.GenerationInfo, error) {
 	return []api.GenerationInfo{{Generation: 7}}, nil
@@ -258,6 +267,19 @@ func (e *fakeEngine) Audit(context.Context, *api.AuditQuery) (*api.AuditPage, er
 
 func (e *fakeEngine) AuditState(context.Context) (*api.AuditState, error) {
 	return &api.AuditState{Node: "n1"}, nil
+}
+
+func (e *fakeEngine) AuditVerify(context.Context) (*api.AuditVerdict, error) {
+	return &api.AuditVerdict{Node: "n1", Whole: true, Records: 3}, nil
+}
+
+func (e *fakeEngine) AuditExport(_ context.Context, q *api.AuditQuery, format string, begun func(string), w io.Writer) error {
+	if format == "odd" {
+		return api.NewProblem(api.CodeBadRequest, "format")
+	}
+	begun("text/" + format)
+	_, err := io.WriteString(w, "records of "+q.User)
+	return err
 }
 
 func (e *fakeEngine) AuditHeld(context.Context) (*api.AuditHeld, error) {

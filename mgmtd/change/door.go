@@ -93,6 +93,15 @@ func (d *Door) Usable(user string, groups []string) []string {
 	return all
 }
 
+// Held is what somebody holds, and through what.
+func (d *Door) Held(s *auth.Subject) authz.Held {
+	e := d.enforcer.Load()
+	if e == nil {
+		return authz.Held{Roles: []string{}, Bindings: []string{}}
+	}
+	return e.Held(subject(s))
+}
+
 func subject(s *auth.Subject) authz.Subject {
 	return authz.Subject{User: s.User, Groups: s.Groups, Only: s.Only}
 }

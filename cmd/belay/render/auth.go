@@ -8,41 +8,11 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/mgmtd/access"
 )
 
-// AccessRow is one line of an access review: somebody and a role.
-type AccessRow struct {
-	Kind       string     `json:"kind"` // user or group
-	Name       string     `json:"name"`
-	Role       string     `json:"role"`
-	Duties     []string   `json:"duties"`
-	Binding    string     `json:"binding"`
-	Resources  []string   `json:"resources,omitempty"` // limited to these
-	Nodes      []string   `json:"nodes,omitempty"`
-	Exception  string     `json:"exception,omitempty"`
-	Since      *time.Time `json:"since,omitempty"` // none: longer than the history is kept
-	By         string     `json:"by,omitempty"`
-	Generation uint64     `json:"generation,omitempty"`
-	LastUsed   *time.Time `json:"lastUsed,omitempty"`
-}
-
-// AccessUse is somebody who used something without a binding of their own.
-type AccessUse struct {
-	User     string    `json:"user"`
-	LastUsed time.Time `json:"lastUsed"`
-}
-
-// AccessReport is an access review.
-type AccessReport struct {
-	Time       time.Time    `json:"time"`
-	Generation uint64       `json:"generation"`
-	Access     []*AccessRow `json:"access"`
-	Others     []AccessUse  `json:"others,omitempty"`
-	Unread     []string     `json:"unread,omitempty"` // nodes whose audit log was not read
-}
-
 // Access renders an access review.
-func Access(r *AccessReport, st Style) string {
+func Access(r *access.Report, st Style) string {
 	var b strings.Builder
 	t := table{header: []string{"WHO", "ROLE", "MAY", "LIMITED TO", "SINCE", "BY", "LAST USED", "BINDING", "EXCEPTION"}}
 	when := func(x *time.Time, none string) cell {
@@ -53,7 +23,10 @@ func Access(r *AccessReport, st Style) string {
 	}
 	for _, a := range r.Access {
 		since, used := when(a.Since, "before the history"), when(a.LastUsed, "never")
-		if a.Kind == "group" {
+		if a.Binding == "" {
+			since = cell{}
+		}
+		if a.Kind != "user" {
 			used = cell{}
 		}
 		t.row(cell{text: a.Kind + " " + a.Name}, cell{text: a.Role}, cell{text: strings.Join(a.Duties, ", ")}, cell{text: strings.Join(slices.Concat(a.Resources, a.Nodes), ", ")},

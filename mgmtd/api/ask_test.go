@@ -1,0 +1,125 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/whatif"
+	"github.com/belay-ha/belay/mgmtd/access"
+)
+
+func answer[T any](t *testing.T, w *world, method, path, token, body string) T {
+	t.Helper()
+	rec := w.request(method, path, token, body)
+	w.want(rec, http.StatusOK, "")
+	var v T
+	if err := json.Unmarshal(rec.Body.Bytes(), &v); err != nil {
+		t.Fatalf("%v in %s", err, rec.Body)
+	}
+	return v
+}
+
+// What would be is told to who may see it, and changes nothing.
+func TestSimulate(t *testing.T) {
+	w := newWorld(t, 1)
+	viewer := w.login("viewer")
+	now := answer[whatif.Outcome](t, w, http.MethodPost, "/v1/simulate", viewer, `{}`)
+	if len(now.Placement) != 1 || now.Placement[0].Node != "n1" || len(now.Plan.Steps) == 0 {
+		t.Fatalf("%+v", now)
+	}
+	for _, body := range []string{`{"nodes": {"n1": "standby"}, "scores": true}`, `{"resources": {"web": "stop"}}`, `{"change": {"action": "standby", "object": "node/n1"}}`} {
+		out := answer[whatif.Outcome](t, w, http.MethodPost, "/v1/simulate", viewer, body)
+		if out.Placement[0].Node != "" {
+			t.Errorf("%s: %+v", body, out.Placement)
+		}
+		if strings.Contains(body, "scores") != (len(out.Scores) > 0) {
+			t.Errorf("%s: scores %+v", body, out.Scores)
+		}
+	}
+	if p := w.want(w.request(http.MethodPost, "/v1/simulate", viewer, `{"nodes": {"n9": "down"}}`), http.StatusUnprocessableEntity, api.CodeInvalid); len(p.Faults) != 1 || p.Faults[0].Path != "nodes" {
+		t.Errorf("%+v", p.Faults)
+	}
+	w.want(w.request(http.MethodPost, "/v1/simulate", w.login("nobody"), `{}`), http.StatusForbidden, api.CodeForbidden)
+	if len(w.engine.changes) > 0 {
+		t.Error("a simulation has changed something")
+	}
+}
+
+func TestSchema(t *testing.T) {
+	w := newWorld(t, 1)
+	schema := answer[struct {
+		Properties map[string]any `json:"properties"`
+	}](t, w, http.MethodGet, "/v1/schema", w.login("viewer"), "")
+	if schema.Properties["resources"] == nil {
+		t.Error("it is no schema of the configuration")
+	}
+}
+
+// The audit log is verified and exported for who has the right, and that is recorded.
+func TestEvidence(t *testing.T) {
+	w := newWorld(t, 1)
+	auditor := w.login("auditor")
+	if v := answer[api.AuditVerdict](t, w, http.MethodGet, "/v1/audit/verify", auditor, ""); !v.Whole || v.Records != 3 {
+		t.Errorf("%+v", v)
+	}
+	rec := w.request(http.MethodGet, "/v1/audit/export?format=csv&user=anna", auditor, "")
+	w.want(rec, http.StatusOK, "")
+	if rec.Body.String() != "records of anna" || rec.Header().Get("Content-Type") != "text/csv" || !strings.Contains(rec.Header().Get("Content-Disposition"), "audit-n1.csv") {
+		t.Errorf("%s %v", rec.Body, rec.Header())
+	}
+	w.want(w.request(http.MethodGet, "/v1/audit/export?format=odd", auditor, ""), http.StatusBadRequest, api.CodeBadRequest)
+	var noted []string
+	for _, n := range w.engine.notes {
+		if n.Result == "success" && n.Object == "audit" {
+			noted = append(noted, n.Actor.User+" "+n.Action)
+		}
+	}
+	if !slices.Equal(noted, []string{"auditor verify", "auditor export", "auditor export"}) {
+		t.Errorf("recorded is %v", noted)
+	}
+	for _, path := range []string{"/v1/audit/verify", "/v1/audit/export"} {
+		w.want(w.request(http.MethodGet, path, w.login("admin"), ""), http.StatusForbidden, api.CodeForbidden)
+		w.want(w.request(http.MethodGet, path, "", ""), http.StatusUnauthorized, api.CodeLogin)
+	}
+}
+
+// Who may do what is told of oneself to everybody, and of others to who may see the
+// bindings.
+func TestRightsOfOthers(t *testing.T) {
+	w := newWorld(t, 1)
+	viewer := w.login("viewer")
+	mine := answer[rightsTable](t, w, http.MethodGet, "/v1/access/table", viewer, "")
+	theirs := answer[rightsTable](t, w, http.MethodGet, "/v1/access/table?user=olga&group=belay-operator", viewer, "")
+	row := func(x rightsTable, kind string) []string {
+		for _, r := range x.Rows {
+			if r.Kind == kind {
+				return r.Actions
+			}
+		}
+		return nil
+	}
+	if mine.User != "viewer" || slices.Contains(row(mine, "resource"), "stop") || !slices.Contains(row(mine, "resource"), "read") {
+		t.Errorf("%+v", mine)
+	}
+	if !slices.Equal(theirs.Roles, []string{"operator"}) || !slices.Contains(row(theirs, "resource"), "stop") || len(row(theirs, "audit")) > 0 {
+		t.Errorf("%+v", theirs)
+	}
+	if a := answer[mayAnswer](t, w, http.MethodGet, "/v1/can-i?action=fence&object=node/n1&user=olga&group=belay-operator", viewer, ""); !a.Allowed {
+		t.Errorf("%+v", a)
+	}
+	if a := answer[mayAnswer](t, w, http.MethodGet, "/v1/can-i?action=fence&object=node/n1", viewer, ""); a.Allowed {
+		t.Errorf("%+v", a)
+	}
+	w.want(w.request(http.MethodGet, "/v1/access/table?user=olga", w.login("nobody"), ""), http.StatusForbidden, api.CodeForbidden)
+
+	report := answer[access.Report](t, w, http.MethodGet, "/v1/access", viewer, "")
+	if len(report.Access) != 5 || report.Generation != 7 {
+		t.Errorf("%+v", report)
+	}
+	w.want(w.request(http.MethodGet, "/v1/access?use=true", viewer, ""), http.StatusForbidden, api.CodeForbidden)
+	answer[access.Report](t, w, http.MethodGet, "/v1/access?use=true", w.login("auditor"), "")
+}
