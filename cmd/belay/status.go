@@ -100,8 +100,9 @@ func eventsCmd(a *app) *cobra.Command {
 }
 
 func alarmsCmd(a *app) *cobra.Command {
-	return command("alarms", "Show what is wrong now, and what to do about it", `  belay alarms
-  belay alarms -o json`, 0, func(c *cobra.Command, _ []string) error {
+	c := command("alarms", "Show what is wrong now, and what to do about it", `  belay alarms
+  belay alarms -o json
+  belay alarms acknowledge BLY3010/n1/n2 --comment "the switch is being replaced"`, 0, func(c *cobra.Command, _ []string) error {
 		s, err := a.engine.Status(c.Context(), true)
 		if err != nil {
 			return err
@@ -117,6 +118,24 @@ func alarmsCmd(a *app) *cobra.Command {
 			return render.Alarms(alarms, s.Time, a.style)
 		})
 	})
+	c.AddCommand(a.acknowledge())
+	return c
+}
+
+func (a *app) acknowledge() *cobra.Command {
+	var v struct {
+		Comment  string `json:"comment,omitempty"`
+		Withdraw bool   `json:"withdraw,omitempty"`
+	}
+	f := &changing{}
+	c := f.flags(command("acknowledge ID", "Say that somebody looks after an alarm, or with --withdraw no longer", `  belay alarms acknowledge BLY3010/n1/n2 --comment "the switch is being replaced"`, 1, func(c *cobra.Command, args []string) error {
+		return a.change(c, f, &api.Change{Action: api.ActionAcknowledge, Object: "alarm/" + args[0], Value: encode(v)}, nil)
+	}))
+	c.Long = `acknowledge notes who looks after an alarm, when and why. Everybody sees it beside the
+alarm, and the audit log has it. It ends with the alarm: one that comes back is new.`
+	c.Flags().StringVar(&v.Comment, "comment", "", "what is done about it, for others to `read`")
+	c.Flags().BoolVar(&v.Withdraw, "withdraw", false, "nobody looks after it any more")
+	return c
 }
 
 func explainCmd(a *app) *cobra.Command {

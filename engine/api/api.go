@@ -44,6 +44,7 @@ const (
 	ActionRemoveNode     Action = "remove"        // object node/name
 	ActionDrain          Action = "drain"         // object node/name: move everything off and leave
 	ActionVoter          Action = "voter"         // object node/name; value {"voter": true}
+	ActionAcknowledge    Action = "acknowledge"   // object alarm/id; value {"comment": "..."}, or {"withdraw": true}
 )
 
 // Actions lists every action of a change, with a text for people and whether it
@@ -75,6 +76,7 @@ var Actions = []struct {
 	{ActionRemoveNode, "remove a node from the cluster", true},
 	{ActionDrain, "drain a node and let it leave", false},
 	{ActionVoter, "give a node a vote or take it", true},
+	{ActionAcknowledge, "say that somebody looks after an alarm", false},
 }
 
 // Actor says who asks. The daemon fills it from the socket's peer credentials and

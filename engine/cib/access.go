@@ -266,8 +266,10 @@ func (r *AccessRule) coversObject(object string) bool {
 
 // Matches says whether a name is one that a pattern means: * stands for any text.
 func Matches(pattern, name string) bool {
-	// Names have no slash, and path.Match knows more signs than the star.
-	ok, err := path.Match(strings.NewReplacer(`\`, `\\`, "?", `\?`, "[", `\[`).Replace(pattern), name)
+	// path.Match knows more signs than the star, and lets the star end at a slash, which
+	// the id of an alarm has.
+	const slash = "\x1f"
+	ok, err := path.Match(strings.NewReplacer(`\`, `\\`, "?", `\?`, "[", `\[`, "/", slash).Replace(pattern), strings.ReplaceAll(name, "/", slash))
 	return ok && err == nil
 }
 

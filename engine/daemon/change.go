@@ -86,6 +86,8 @@ func repeated(s *cib.Snapshot, ch *api.Change) (*api.ChangeResult, error) {
 		case ev.Cause == fenceID(ch.RequestID, id) && ev.Code == event.Get(event.FencingRequested).Code() && ch.Action == api.ActionFence:
 			return out, nil
 		case ev.Cause != ch.RequestID:
+		case ev.Code == event.Get(event.AlarmAcknowledged).Code() && ch.Action == api.ActionAcknowledge && ev.Args["alarm"] == id:
+			return out, nil
 		case ev.Code == event.Get(event.NodeConfirmed).Code() && ch.Action == api.ActionConfirm && ev.Node == id:
 			return out, nil
 		case ev.Code == event.Get(event.ConfigChanged).Code():
@@ -156,7 +158,7 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 		}
 		p.after, err = cib.Edit(s.Config, cib.EditRequest{Action: string(c.Action), Object: c.Object, Value: c.Value, Merge: c.Merge})
 	default:
-		err = c.operate(s, p)
+		err = c.operate(ctx, s, p)
 	}
 	if err != nil {
 		return nil, problem(err)
@@ -295,7 +297,7 @@ func (e *engine) getDocument(ctx context.Context, key string, v any) error {
 
 // operate prepares the actions that change the state of the cluster and not its
 // configuration.
-func (c *changing) operate(s *cib.Snapshot, p *prepared) error {
+func (c *changing) operate(ctx context.Context, s *cib.Snapshot, p *prepared) error {
 	kind, id, _ := strings.Cut(c.Object, "/")
 	switch c.Action {
 	case api.ActionCleanup, api.ActionRefresh:
@@ -304,6 +306,8 @@ func (c *changing) operate(s *cib.Snapshot, p *prepared) error {
 		return c.fence(s, p, kind, id)
 	case api.ActionConfirm:
 		return c.confirm(s, p, kind, id)
+	case api.ActionAcknowledge:
+		return c.acknowledge(ctx, s, p, kind, id)
 	case api.ActionDrain:
 		if kind != "node" || id != c.local.Node {
 			return api.NewProblem(api.CodeBadRequest, "a node is drained by its own engine: run it on "+cmp.Or(id, "that node"))

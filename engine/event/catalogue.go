@@ -93,6 +93,7 @@ const (
 	StoreForced
 	StoreForceRefused
 	StoreReplaced
+	AlarmAcknowledged
 )
 
 const (
@@ -172,6 +173,7 @@ var Catalogue = []Definition{
 	{StoreForced, "store-forced", major, "Store goes on alone", "the store goes on at node {node} alone, as generation {number} of the data: {peer} is lost, and shut out by quorum device {device}", []string{"number", "peer"}, "Bring {peer} back: it learns the store anew. Until then one more failure stops the cluster.", 0, false, true},
 	{StoreForceRefused, "store-force-refused", critical, "Store can't go on alone", "node {node} can't go on alone with the store: {reason}", []string{"reason"}, "Bring the other voter back; changes wait until then: belay quorum status on {node}", 0, false, true},
 	{StoreReplaced, "store-replaced", warning, "Store data replaced", "the store went on without node {node}: its data of the store lie in {aside}, and it learns them anew", []string{"aside"}, "", 0, false, true},
+	{AlarmAcknowledged, "alarm-acknowledged", info, "Alarm acknowledged", "{person} acknowledged alarm {alarm}: {comment}", []string{"person", "alarm", "comment"}, "", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

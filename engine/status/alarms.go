@@ -51,6 +51,10 @@ func (b *builder) alarms() {
 	b.storeAlarms()
 	b.resourceAlarms()
 	b.ringAlarms()
+	for i := range b.out.Alarms {
+		a := &b.out.Alarms[i]
+		a.Acknowledged = b.s.Acknowledgement(a.ID, a.Since)
+	}
 	slices.SortStableFunc(b.out.Alarms, func(x, y Alarm) int {
 		return order(cmp.Compare(x.Severity, y.Severity), x.Since.Compare(y.Since), strings.Compare(x.ID, y.ID))
 	})

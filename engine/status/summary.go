@@ -306,6 +306,8 @@ type Alarm struct {
 	Node     string       `json:"node,omitempty"`
 	Resource string       `json:"resource,omitempty"`
 	Device   string       `json:"device,omitempty"`
+	// Acknowledged says who looks after it; none: nobody has said so.
+	Acknowledged *cib.Acknowledgement `json:"acknowledged,omitempty"`
 }
 
 // Action is an action in flight.

@@ -123,3 +123,14 @@ func TestRightsOfOthers(t *testing.T) {
 	w.want(w.request(http.MethodGet, "/v1/access?use=true", viewer, ""), http.StatusForbidden, api.CodeForbidden)
 	answer[access.Report](t, w, http.MethodGet, "/v1/access?use=true", w.login("auditor"), "")
 }
+
+// An operator acknowledges an alarm, a viewer does not; an id may have slashes.
+func TestAcknowledge(t *testing.T) {
+	w := newWorld(t, 1)
+	path := "/v1/alarms/BLY3010%2Fn1%2Fn2/actions/acknowledge"
+	w.want(w.request(http.MethodPost, path, w.login("viewer"), `{"comment": "mine"}`), http.StatusForbidden, api.CodeForbidden)
+	w.want(w.request(http.MethodPost, path, w.login("operator"), `{"comment": "mine"}`), http.StatusAccepted, "")
+	if len(w.engine.changes) != 1 || w.engine.changes[0].Object != "alarm/BLY3010/n1/n2" || w.engine.changes[0].Actor.User != "operator" {
+		t.Errorf("%+v", w.engine.changes)
+	}
+}

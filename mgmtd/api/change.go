@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -207,6 +208,7 @@ func (s *Server) changeRoutes() {
 // actionsOf are the operations on an object that are no edit of its document, by the
 // noun in the path.
 var actionsOf = map[string][]api.Action{
+	"alarms":  {api.ActionAcknowledge},
 	"cluster": {api.ActionMaintenanceOn, api.ActionMaintenanceOff},
 	"resources": {
 		api.ActionStart, api.ActionStop, api.ActionMove, api.ActionManage, api.ActionUnmanage, api.ActionMaintenanceOn, api.ActionMaintenanceOff,
@@ -230,7 +232,7 @@ func (s *Server) actionRoutes() {
 	for _, a := range api.Actions {
 		texts[a.Action] = a.Text
 	}
-	for _, noun := range []string{"cluster", "nodes", "resources"} {
+	for _, noun := range []string{"alarms", "cluster", "nodes", "resources"} {
 		for _, action := range actionsOf[noun] {
 			path, kind := "/v1/"+noun+"/{id}/actions/"+string(action), strings.TrimSuffix(noun, "s")
 			id := string(action) + strings.ToUpper(kind[:1]) + kind[1:]
@@ -249,7 +251,11 @@ func (s *Server) actionRoutes() {
 				continue
 			}
 			register(s, o, func(ctx context.Context, k *call, in *actionIDInput) (*accepted, error) {
-				return do(ctx, k, &in.ActionInput, kind+"/"+in.ID)
+				name, err := url.PathUnescape(in.ID) // echo leaves what is written as %2F
+				if err != nil {
+					return nil, api.NewProblem(api.CodeBadRequest, "id: "+err.Error())
+				}
+				return do(ctx, k, &in.ActionInput, kind+"/"+name)
 			})
 		}
 	}

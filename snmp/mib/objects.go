@@ -396,6 +396,10 @@ var alarmTable = &table[status.Alarm]{
 		{object{7, "Node", syntaxText, "", "Node it is about, zero-length if none.", false}, func(a *status.Alarm) Value { return text(a.Node) }},
 		{object{8, "Resource", syntaxText, "", "Resource it is about, zero-length if none.", false}, func(a *status.Alarm) Value { return text(a.Resource) }},
 		{object{9, "Device", syntaxText, "", "Device it is about, zero-length if none.", false}, func(a *status.Alarm) Value { return text(a.Device) }},
+		{object{10, "Acknowledged", syntaxTruth, "", "Whether somebody has said that they look after it.", false}, func(a *status.Alarm) Value { return truth(a.Acknowledged != nil) }},
+		{object{11, "AcknowledgedBy", syntaxText, "", "Who looks after it, zero-length if nobody.", false}, func(a *status.Alarm) Value { return text(acknowledged(a).By) }},
+		{object{12, "AcknowledgedAt", syntaxDate, "", "When it was acknowledged; all octets are zero if it was not.", false}, func(a *status.Alarm) Value { return date(acknowledged(a).Time) }},
+		{object{13, "AcknowledgedComment", syntaxText, "", "What they said, zero-length if nothing.", false}, func(a *status.Alarm) Value { return text(acknowledged(a).Comment) }},
 	},
 }
 
@@ -442,4 +446,11 @@ var timeIndexZero = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 // the id says.
 func timeIndex(t time.Time, id string) uint32 {
 	return uint32(max(t.Sub(timeIndexZero)/time.Second, 0))*8 + hash(id)%8 + 1
+}
+
+func acknowledged(a *status.Alarm) cib.Acknowledgement {
+	if a.Acknowledged == nil {
+		return cib.Acknowledgement{}
+	}
+	return *a.Acknowledged
 }

@@ -198,6 +198,9 @@ func Alarms(alarms []status.Alarm, now time.Time, st Style) string {
 		if a.Remedy != "" {
 			fmt.Fprintf(&b, "    %s %s\n", st.paint(dim, st.symbol("→", "->")), a.Remedy)
 		}
+		if k := a.Acknowledged; k != nil {
+			fmt.Fprintf(&b, "    acknowledged by %s, %s ago%s\n", k.By, Ago(now, k.Time), strings.TrimSuffix(": "+k.Comment, ": "))
+		}
 	}
 	return b.String()
 }
