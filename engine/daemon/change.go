@@ -55,6 +55,10 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 	if ch.DryRun || plan.nothing() {
 		return plan.result, nil
 	}
+	if err := c.quorate(ctx, plan); err != nil {
+		c.note(err)
+		return nil, err
+	}
 	if err := c.intend(plan); err != nil {
 		return nil, err
 	}
@@ -503,6 +507,25 @@ func (e *engine) leave(ctx context.Context, restart bool) error {
 	case <-ctx.Done():
 		return api.NewProblem(api.CodeTimeout, "the node has not left yet")
 	}
+}
+
+// quorate refuses at once what the store could not take, where this node knows that it
+// has no quorum. A person's word that a node is dead may be what brings quorum back.
+func (c *changing) quorate(ctx context.Context, p *prepared) error {
+	if p.local != nil || c.Action == api.ActionConfirm {
+		return nil
+	}
+	return c.engine.quorate(ctx)
+}
+
+func (e *engine) quorate(ctx context.Context) error {
+	var refused error
+	_ = e.ask(ctx, func(n *node.Node) { // an engine that ends says so elsewhere
+		if q := n.Quorum(); !q.Quorate {
+			refused = api.NewProblem(api.CodeNoQuorum, "nothing was changed: "+q.Reason)
+		}
+	})
+	return refused
 }
 
 // carryOut commits the change and waits until this node sees it.

@@ -114,6 +114,9 @@ func postDocuments(ctx context.Context, e *engine, c *caller, r *http.Request) (
 		}
 		return out
 	}
+	if err := e.quorate(ctx); err != nil {
+		return nil, err
+	}
 	if in.Action != "" {
 		if err := e.recordIntent(record(audit.Intent, nil)); err != nil {
 			return nil, err

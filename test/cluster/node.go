@@ -201,7 +201,7 @@ func (n *Node) Change(ctx context.Context, action api.Action, object string, val
 		// In conflict with another change, or nothing was changed since the store
 		// was electing a leader.
 		var p *api.Problem
-		if errors.As(err, &p) && (p.Code == api.CodeConflict || p.Code == api.CodeStore) && ctx.Err() == nil {
+		if errors.As(err, &p) && (p.Code == api.CodeConflict || p.Code == api.CodeStore || p.Code == api.CodeNoQuorum) && ctx.Err() == nil {
 			pause(ctx, 50*time.Millisecond)
 			continue
 		}
