@@ -90,11 +90,15 @@ func TestLeaseRun(t *testing.T) {
 		code, _, _ := call(t.Context(), lease("a", "--", "sh", "-c", "touch "+began+"; exec sleep 1000")...)
 		done <- code
 	}()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	look, late := time.NewTicker(5*time.Millisecond), time.After(20*time.Second)
+	defer look.Stop()
+	for {
 		if _, err := os.Stat(began); err == nil {
 			break
 		}
-		if time.Now().After(end) {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("the command was not started")
 		}
 	}

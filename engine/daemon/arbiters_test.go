@@ -58,8 +58,12 @@ func TestOpenGeneration(t *testing.T) {
 	gen := cib.DataGeneration{Number: 1, Nonce: 7}
 	claim := node.Claim{Episode: 1, Voters: []string{"n1", "n2"}, Present: []string{"n1", "n2"}, Generation: gen, Voter: true, Quorate: true}
 	a.consult(claim)
-	for end := time.Now().Add(20 * time.Second); len(q.View().Clusters[0].Nodes[0].Present) < 2; time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
+	look, late := time.NewTicker(2*time.Millisecond), time.After(20*time.Second)
+	defer look.Stop()
+	for len(q.View().Clusters[0].Nodes[0].Present) < 2 {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatal("the arbitrator does not know the cluster")
 		}
 	}

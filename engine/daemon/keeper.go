@@ -39,8 +39,8 @@ type keeper struct {
 	nodes     string // the configured nodes
 	nodesAt   time.Time
 	granted   grants
-	recordAt  time.Time // when the node's own certificates are looked at again
-	revoked   int64     // the number of the list of void certificates that the member reads
+	recordAt  time.Time         // when the node's own certificates are looked at again
+	revoked   int64             // the number of the list of void certificates that the member reads
 	forced    chan node.Recover // holds the newest not yet taken
 	resumed   bool              // no recovery of the store is to be gone on with
 	settling  bool              // one may have been begun in vain

@@ -107,8 +107,12 @@ func (w *world) clientWith(cluster, node string, key *tls.Certificate, pin strin
 // until polls a condition, at most for some seconds.
 func until(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
+	look, late := time.NewTicker(2*time.Millisecond), time.After(20*time.Second)
+	defer look.Stop()
+	for !f() {
+		select {
+		case <-look.C:
+		case <-late:
 			t.Fatalf("not in time: %s", what)
 		}
 	}
