@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/belay-ha/belay/cim/object"
@@ -171,7 +172,7 @@ func (w *Writer) Response(r *Request) {
 func (w *Writer) Error(e *object.Error) {
 	w.raw("<ERROR")
 	w.attr("CODE", strconv.Itoa(int(e.Code)))
-	w.attr("DESCRIPTION", e.Error())
+	w.attr("DESCRIPTION", strings.ReplaceAll(e.Error(), "\n", " ")) // some clients show references as they stand
 	w.raw("/>")
 }
 

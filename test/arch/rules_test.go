@@ -148,7 +148,7 @@ var rules = []rule{
 	// Tests of the whole. Nothing outside test/ imports them.
 	{pkg: "test/arch", why: "reads source files, knows no package"},
 	{pkg: "test/docs", why: "reads documents, knows no package"},
-	{pkg: "test/bench", may: []string{"engine/*", "engine/quorumd/client", "snmp/*", "audit", "test/lab", "test/cluster", "test/sim"}, third: []string{etcd, xsys, "github.com/gosnmp/"}, why: "measures any part"},
+	{pkg: "test/bench", may: []string{"engine/*", "engine/quorumd/client", "snmp/*", "cim/*", "audit", "test/lab", "test/cluster", "test/sim"}, third: []string{etcd, xsys, "github.com/gosnmp/"}, why: "measures any part"},
 	{pkg: "test/bench/*", may: []string{"engine/*", "audit", "test/bench", "test/lab", "test/cluster", "test/sim"}, third: []string{etcd, xsys}, why: "measures any part"},
 	{pkg: "test/sim", may: slices.Concat([]string{"engine/node", "engine/quorumd"}, cores, nouns), ban: []string{"os/exec", "net"}, why: "the simulator is the world: everything around the nodes is invented from the seed"},
 	{pkg: "test/sim/cmd/*", may: slices.Concat([]string{"test/sim", "engine/node"}, cores, nouns), why: "tools of the simulator"},

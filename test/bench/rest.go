@@ -87,7 +87,7 @@ func newLoad(ctx context.Context, bin, dir, cluster string) (*restLoad, error) {
 	l.web = &http.Client{Transport: l.transport}
 	run := filepath.Join(cluster, "n1", "run")
 	l.cmd = exec.CommandContext(ctx, filepath.Join(bin, "belay-mgmtd"), "--socket", filepath.Join(run, "belayd.sock"), "--pam-socket", filepath.Join(run, "pam.sock"),
-		"--state-dir", filepath.Join(dir, "mgmtd"), "--listen", loadAddress, "--rate", "0", "--connections-per-address", "4000", "--log-level", "error")
+		"--state-dir", filepath.Join(dir, "mgmtd"), "--listen", loadAddress, "--cim-listen", "", "--rate", "0", "--connections-per-address", "4000", "--log-level", "error")
 	if err := l.cmd.Start(); err != nil {
 		return nil, err
 	}

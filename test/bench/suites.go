@@ -29,6 +29,7 @@ var Suites = []Suite{
 	{"quorumd", arbitrator},
 	{"audit", auditing},
 	{"snmp", snmp},
+	{"cim", cim},
 	{"rest", rest},
 }
 
