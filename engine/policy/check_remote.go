@@ -69,5 +69,15 @@ func goesUp(op string) bool { return op == cib.OpStart || op == cib.OpPromote }
 // endedInside reports whether an instance that could not be stopped is ended
 // before by the stop of what it is inside of.
 func (c *checker) endedInside(i int, l *ledger, f *fact) bool {
-	return l.rsc != nil && endsWithContainer(l.rsc, f) && c.waitsFor(i, l.rsc.container.ledger.key, c.u.nodes[f.node].name, cib.OpStop)
+	if l.rsc == nil || !endsWithContainer(l.rsc, f) {
+		return false
+	}
+	inside := l.rsc.container // a connection may be from another node than its container is on
+	for _, x := range inside.active {
+		host := &c.u.nodes[x.node]
+		if !c.waitsFor(i, inside.ledger.key, host.name, cib.OpStop) && !(c.isLost(host) && c.proven(i, host)) {
+			return false
+		}
+	}
+	return len(inside.active) > 0
 }
