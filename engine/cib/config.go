@@ -85,12 +85,12 @@ type Options struct {
 	HealthGreen       *Score         `json:"node-health-green,omitempty"`      // of progressive; default 0
 	RecheckInterval   *Duration      `json:"cluster-recheck-interval,omitempty"`
 
-	FencingRequired  *bool     `json:"fencing-required,omitempty"` // default true: lost nodes are recovered after a proof only
-	FencingAction    FenceOp   `json:"fencing-action,omitzero"`    // default reboot
-	FencingTimeout   *Duration `json:"fencing-timeout,omitempty"`  // of one device call; default 60s
-	StartupFencing   *bool     `json:"startup-fencing,omitempty"`  // default true
+	FencingRequired  *bool     `json:"fencing-required,omitempty"`      // default true: lost nodes are recovered after a proof only
+	FencingAction    FenceOp   `json:"fencing-action,omitzero"`         // default reboot
+	FencingTimeout   *Duration `json:"fencing-timeout,omitempty"`       // of one device call; default 60s
+	StartupFencing   *bool     `json:"startup-fencing,omitempty"`       // default true
 	FencingDelay     Duration  `json:"priority-fencing-delay,omitzero"` // where fewer than a majority of the nodes are left: how much later those with the highest priorities are fenced
-	WatchdogTimeout  Duration  `json:"watchdog-timeout,omitzero"` // default 5s; of an armed /dev/watchdog
+	WatchdogTimeout  Duration  `json:"watchdog-timeout,omitzero"`       // default 5s; of an armed /dev/watchdog
 	ConcurrentFences *bool     `json:"concurrent-fencing,omitempty"`
 
 	Detection      Duration  `json:"detection,omitzero"`           // silence after which a node is lost; default 1s, 200ms to 30s

@@ -410,6 +410,10 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 			m.finish(in, j)
 			return
 		}
+		if mayActivate(j.action.Op) { // a monitor that looks whether it does not run has found its end
+			maps.DeleteFunc(in.monitors, func(_ string, mon *monitor) bool { return mon.action.Role == cib.RoleStopped })
+			in.setDue()
+		}
 		j.phase = running
 		*active++
 		m.lastRun++
@@ -701,8 +705,9 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 		case o.Op == cib.OpNotify && op.Op == cib.OpNotify:
 			return cib.RoundID(o.Round) != cib.RoundID(op.Round) || o.Phase == op.Phase // of a round all stay: who was told is not told again
 		case o.Op != op.Op || o.Interval != op.Interval:
-			// A stop ends every recurring monitor, and so does a migration.
-			return (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && !op.Failed && o.Interval > 0 && !o.Failed
+			// A stop ends every recurring monitor, and so does a migration; a start ends
+			// those of the role Stopped.
+			return (op.Op == cib.OpStart || op.Op == cib.OpMigrateFrom) && o.Role == cib.RoleStopped && o.Interval > 0 || (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && !op.Failed && o.Interval > 0 && !o.Failed
 		case o.Failed && !op.Failed:
 			return false // the last failure stays until it is cleaned up
 		}

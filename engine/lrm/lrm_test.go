@@ -64,6 +64,7 @@ func (w *script) do(d *datadriven.TestData) {
 		}
 		_, _ = fmt.Sscan(arg("expect", "0"), &p.Expected)
 		p.Interval, _ = cib.ParseDuration(arg("every", "0"))
+		p.Role, _ = cib.Roles.Parse(arg("role", ""))
 		p.Round, p.Phase = arg("round", ""), arg("phase", "")
 		p.Probe, p.Peer, p.Why.Rule = d.HasArg("probe"), arg("peer", ""), arg("rule", "")
 		w.rev++

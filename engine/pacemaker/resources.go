@@ -234,9 +234,6 @@ func (im *importer) operation(e *element, about *subject) (cib.Operation, bool) 
 	}
 	im.pairs(&params, e, "instance_attributes", "", about)
 	o.Parameters = params.of
-	if o.Role == cib.RoleStopped && o.Interval > 0 {
-		im.noteName(e, id, "role", "monitors of the role Stopped are not known here: what runs where it should not is found by probes")
-	}
 	return o, true
 }
 

@@ -30,9 +30,12 @@ func (b *planner) action(s *step) cib.Action {
 			a.Probe, a.Expected = true, cib.NotRunning
 			break
 		}
-		a.Role = s.role
-		if a.Role == cib.RolePromoted {
+		switch a.Role = s.role; a.Role {
+		case cib.RolePromoted:
 			a.Expected = cib.RunningPromoted
+		case cib.RoleStopped:
+			a.Expected = cib.NotRunning
+		case cib.RoleUnknown, cib.RoleStarted, cib.RoleUnpromoted:
 		}
 	case cib.OpStop, cib.OpDemote, cib.OpMigrateTo, cib.OpNotify:
 		// What runs was started with the old parameters, and is stopped with them.

@@ -349,10 +349,19 @@ func (c *checker) monitor(i int) error {
 	if l == nil {
 		return c.fault(i, "is about an instance that nobody knows")
 	}
+	f := l.on(c.u.nodeIndex[a.Node])
+	if a.Role == cib.RoleStopped {
+		switch {
+		case c.start(a.Instance, a.Node) >= 0:
+			return c.fault(i, "looks that it does not run where it is started")
+		case f != nil && f.sure && f.role > cib.RoleStopped && !c.waitsFor(i, a.Instance, a.Node, cib.OpStop):
+			return c.fault(i, "looks that it does not run where it does")
+		}
+		return nil
+	}
 	if k := c.start(a.Instance, a.Node); k >= 0 && !c.waits(i, k) {
 		return c.fault(i, "does not wait for the start")
 	}
-	f := l.on(c.u.nodeIndex[a.Node])
 	if c.start(a.Instance, a.Node) < 0 && (f == nil || f.role <= cib.RoleStopped) {
 		return c.fault(i, "watches what does not run")
 	}

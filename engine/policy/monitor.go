@@ -17,6 +17,7 @@ func (b *planner) planMonitors() {
 		if r.kind != cib.KindPrimitive || r.ledger == nil || r.orphan {
 			continue
 		}
+		b.planStoppedMonitors(r)
 		i := r.index
 		t := b.target[i]
 		if t == nowhere || !b.nodes[t].member || b.nodes[t].lost && !b.nodes[t].returns {

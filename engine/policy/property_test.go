@@ -68,6 +68,9 @@ func drawWorld(t *rapid.T) (*world, string) {
 			if chance(40) {
 				extra += " allow-migrate=true"
 			}
+			if chance(20) {
+				extra += " monitor=30s,role:Stopped"
+			}
 			if chance(10) {
 				extra += " " + rapid.SampledFrom([]string{"monitor=20s,on-fail:block", "monitor=20s,on-fail:stop", "stop=,on-fail:block", "monitor=20s,on-fail:fence", "monitor=20s,on-fail:standby"}).Draw(t, "onfail")
 			}

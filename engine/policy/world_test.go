@@ -239,7 +239,7 @@ func (w *world) running(node, instance string, role cib.Role) {
 		w.result(node, instance, cib.OpPromote, 0, 0, 0, cib.OpDone)
 	}
 	for _, o := range r.Operations {
-		if o.Name != cib.OpMonitor || o.Interval == 0 || (o.Role == cib.RolePromoted) != (role == cib.RolePromoted) && o.Role != 0 {
+		if o.Name != cib.OpMonitor || o.Interval == 0 || o.Role == cib.RoleStopped || (o.Role == cib.RolePromoted) != (role == cib.RolePromoted) && o.Role != 0 {
 			continue
 		}
 		rc := cib.OK
