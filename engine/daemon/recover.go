@@ -215,9 +215,6 @@ func (k *keeper) look(ctx context.Context, r *recovery) (cib.DataGeneration, err
 	if err != nil {
 		return gen, err
 	}
-	if len(members) != 1 || members[0].Name != k.local.Node || members[0].Learner {
-		return gen, fmt.Errorf("the store's member is not the only voter: %v", members)
-	}
 	kvs, rev, err := k.admin().List(ctx, store.List{Prefix: cib.KeyDataGen})
 	if err != nil {
 		return gen, err
@@ -228,14 +225,22 @@ func (k *keeper) look(ctx context.Context, r *recovery) (cib.DataGeneration, err
 	if err := json.Unmarshal(kvs[0].Value, &gen); err != nil {
 		return gen, fmt.Errorf("read the generation of the store's data: %w", err)
 	}
+	return gen, r.accept(k.local.Node, members, gen, rev)
+}
+
+// accept refuses what a member of its own holds, where that is less than was seen.
+func (r *recovery) accept(self string, members []store.Member, gen cib.DataGeneration, rev int64) error {
 	switch {
-	case gen == r.Next:
+	case len(members) != 1 || members[0].Name != self || members[0].Learner:
+		return fmt.Errorf("the store's member is not the only voter: %v", members)
+	case gen == r.Next: // begun before this engine
+		return nil
 	case gen != r.From:
-		return gen, fmt.Errorf("the data on this node's disk are of generation %d, and generation %d was seen", gen.Number, r.From.Number)
+		return fmt.Errorf("the data on this node's disk are of generation %d, and generation %d was seen", gen.Number, r.From.Number)
 	case rev < r.Revision:
-		return gen, fmt.Errorf("the data on this node's disk are old: they end at revision %d, and revision %d was seen", rev, r.Revision)
+		return fmt.Errorf("the data on this node's disk are old: they end at revision %d, and revision %d was seen", rev, r.Revision)
 	}
-	return gen, nil
+	return nil
 }
 
 // commitForced begins the generation in the store: the votes are this node's, and
