@@ -382,13 +382,14 @@ func (s *Source) serviceAffects(near *object.Path, y yield) error {
 	return nil
 }
 
-// parameters sets names and values; what is secret is NULL.
+// parameters sets names and values. What is secret is shown as REST shows it, and not as
+// NULL: wbemcli can't read an array with NULL in it.
 func parameters(i *object.Instance, params map[string]string) {
-	names, values := []string{}, []any{}
+	names, values := []string{}, []string{}
 	for _, name := range sortedKeys(params) {
 		names = append(names, name)
 		if v := params[name]; v == cib.Redacted || cib.Sealed(v) {
-			values = append(values, nil)
+			values = append(values, cib.Redacted)
 		} else {
 			values = append(values, v)
 		}
