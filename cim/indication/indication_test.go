@@ -100,7 +100,7 @@ func newListener(t *testing.T) *listener {
 				ID    string `xml:"ID,attr"`
 			} `xml:"MESSAGE"`
 		}
-		if err := xml.Unmarshal(body, &root); err == nil {
+		if err = xml.Unmarshal(body, &root); err == nil {
 			err = xml.Unmarshal([]byte("<M>"+string(root.Message.Inner)+"</M>"), &message)
 		}
 		if err != nil || message.Instance.Class == "" {

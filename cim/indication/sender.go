@@ -160,7 +160,12 @@ func (s *sender) send(ctx context.Context, state *model.State) error {
 				}
 			})
 		}()
-		defer func() { cancel(); <-ended }()
+		defer func() {
+			cancel()
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+				s.Log.Debug("the events ended", "subscription", s.t.Name, "err", err)
+			}
+		}()
 	}
 	lifecycle := s.t.Lifecycle()
 	for {
