@@ -18,6 +18,9 @@ type Graph struct {
 	// Ended names the rounds that are over, in the same way: there is nothing left to
 	// be told.
 	Ended []string `json:"ended,omitempty"`
+	// Guests are those that count as fenced once what they are inside of is stopped.
+	// Sorted.
+	Guests []string `json:"guests,omitempty"`
 }
 
 // Action is one step of a plan.

@@ -114,6 +114,7 @@ func Describe(s *cib.Snapshot, active []graph.Activity, p *graph.Placement, g *g
 		}
 	}
 	slices.Sort(d.Fenced)
+	d.FencedGuests = append(d.FencedGuests, g.Guests...)
 	for name, n := range s.Config.Nodes {
 		d.Nodes[name] = NodeKind{Type: "member", State: nodeState(s, name, n)}
 	}

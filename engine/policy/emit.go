@@ -77,6 +77,12 @@ func (b *planner) awaitPending(list []int32) {
 // could be done one by one.
 func (b *planner) emit() *graph.Graph {
 	g := &graph.Graph{Revision: b.s.Revision, ConfigGen: b.s.ConfigGen.Number, Rounds: b.rounds, Ended: b.ended}
+	for i := b.members; i < len(b.nodes); i++ {
+		if f := b.fence[i]; b.nodes[i].kind == kindGuest && f != noStep && b.steps[f].stuck == "" {
+			g.Guests = append(g.Guests, b.nodes[i].name)
+		}
+	}
+	slices.Sort(g.Guests)
 	todo := false
 	for i := range b.steps {
 		todo = todo || b.steps[i].required && !b.steps[i].point
