@@ -250,6 +250,16 @@ func (k *keeper) grantNodes(ctx context.Context, s *cib.Snapshot, now time.Time)
 		}
 		k.log.Info("a node was given its account in the store", "account", name)
 	}
+	if k.granted.at.IsZero() {
+		// Once for each engine: what it may write can only have grown with its release.
+		grown, err := k.admin().Complete(ctx, sortedKeys(s.Config.Nodes))
+		if err != nil {
+			return err
+		}
+		if grown {
+			k.log.Info("the accounts in the store were given what this release writes")
+		}
+	}
 	// A node that comes back under its name has another key; one that was removed
 	// before it said anything of itself has an account only.
 	if ok, err := k.revoke(ctx, s, now); err != nil || !ok {

@@ -94,6 +94,47 @@ func (a *Admin) GrantNode(ctx context.Context, node string) error {
 	return a.authSteps(ctx, steps)
 }
 
+// Complete gives the accounts of nodes what a cluster that was made by an older release
+// lacks: keys that came since. It says whether anything was missing.
+func (a *Admin) Complete(ctx context.Context, nodes []string) (bool, error) {
+	missing := false
+	for role, keys := range a.rolesOf(nodes) {
+		var have []*authpb.Permission
+		err := a.authSteps(ctx, []authStep{{"look at role " + role, func(ctx context.Context, c pb.AuthClient) error {
+			resp, err := c.RoleGet(ctx, &pb.AuthRoleGetRequest{Role: role})
+			if err == nil {
+				have = resp.Perm
+			}
+			return err
+		}}})
+		if err != nil {
+			return missing, err
+		}
+		var steps []authStep
+		for _, key := range keys {
+			if !slices.ContainsFunc(have, func(p *authpb.Permission) bool {
+				return p.PermType == authpb.Permission_READWRITE && string(p.Key) == a.s.prefix+key && string(p.RangeEnd) == string(a.s.subtree(key))
+			}) {
+				steps = append(steps, a.grantStep(role, authpb.Permission_READWRITE, key))
+			}
+		}
+		if err := a.authSteps(ctx, steps); err != nil {
+			return missing, err
+		}
+		missing = missing || len(steps) > 0
+	}
+	return missing, nil
+}
+
+// rolesOf are the roles of nodes with the keys that each may write.
+func (a *Admin) rolesOf(nodes []string) map[string][]string {
+	out := map[string][]string{sharedRole: sharedKeys}
+	for _, n := range nodes {
+		out[ownRole(n)] = ownKeys(n)
+	}
+	return out
+}
+
 // Accounts lists the nodes that have an account.
 func (a *Admin) Accounts(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)

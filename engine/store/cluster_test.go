@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/pki"
 )
@@ -336,6 +338,20 @@ func TestAccounts(t *testing.T) {
 			t.Errorf("%s writes %s: %v %v", c.who.cfg.Node, c.key, ok, err)
 		}
 	}
+	// A cluster that an older release made lacks a key until somebody completes it.
+	must(t, a.authSteps(t.Context(), []authStep{{"an older release", func(ctx context.Context, c pb.AuthClient) error {
+		_, err := c.RoleRevokePermission(ctx, &pb.AuthRoleRevokePermissionRequest{Role: sharedRole, Key: []byte(a.s.prefix + cib.KeyAccess), RangeEnd: a.s.subtree(cib.KeyAccess)})
+		return err
+	}}}))
+	if ok, _, err := n1.Commit(t.Context(), put(cib.KeyAccess+"session/x")); ok || !errors.Is(err, ErrDenied) {
+		t.Fatalf("without the permission: %v %v", ok, err)
+	}
+	for _, want := range []bool{true, false} {
+		if missing, err := a.Complete(t.Context(), []string{"n1", "n2"}); missing != want || err != nil {
+			t.Errorf("completed: %v %v", missing, err)
+		}
+	}
+	commit(t, n1, put(cib.KeyAccess+"session/x"))
 	commit(t, n1, cib.Txn{Put: []cib.Put{{Key: cib.KeyDC, Value: cib.DC{Node: "n1"}, Lease: true}}})
 	if _, err := n1.Status(t.Context()); err != nil {
 		t.Error(err)
