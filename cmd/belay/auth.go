@@ -21,7 +21,7 @@ func authCmd(a *app) *cobra.Command {
 	return group("auth", "Who may do what: roles, and who holds them", `  belay auth bind operator --group dba --resource db
   belay auth can-i stop resource/web --as anna --groups staff,dba
   belay auth report`,
-		a.authCan(), a.authReport(), a.authRole(), a.authBind(), a.authUnbind())
+		a.authCan(), a.authTable(), a.authReport(), a.authRole(), a.authBind(), a.authUnbind())
 }
 
 // canAnswer is what can-i says to programs.
@@ -71,6 +71,52 @@ func (a *app) authCan() *cobra.Command {
 	c.Long = `can-i answers yes or no with the reason, and exits with 0 or 1. Without --as it is
 about you: root at the engine's socket needs no role. The groups of another person
 are those that this node knows, unless --groups names them.`
+	c.Flags().StringVar(&as, "as", "", "`user` to ask for")
+	c.Flags().StringSliceVar(&groups, "groups", nil, "`groups` of that user, instead of those that this node knows")
+	return c
+}
+
+// rightsRow is what somebody may do with objects of a kind.
+type rightsRow struct {
+	Kind    string   `json:"kind"`
+	Object  string   `json:"object"` // that was asked about: of its kind, any
+	Actions []string `json:"actions"`
+}
+
+func (a *app) authTable() *cobra.Command {
+	var as string
+	var groups []string
+	c := command("table", "List every action that somebody may do, by kind of object", `  belay auth table
+  belay auth table --as anna --groups belay-operator`, 0, func(c *cobra.Command, _ []string) error {
+		s, err := whoAsks(as, groups)
+		if err != nil {
+			return err
+		}
+		e, err := a.enforcer(c.Context())
+		if err != nil {
+			return err
+		}
+		rows := []rightsRow{}
+		for _, kind := range cib.AccessKinds() {
+			row := rightsRow{Kind: kind, Object: kind, Actions: []string{}}
+			if kind != "cluster" && kind != "audit" {
+				row.Object += "/*"
+			}
+			for _, x := range cib.AccessActions {
+				if e.Can(s, x.Name, row.Object).Allowed {
+					row.Actions = append(row.Actions, x.Name)
+				}
+			}
+			rows = append(rows, row)
+		}
+		return a.print(rows, func() string {
+			var b strings.Builder
+			for _, r := range rows {
+				fmt.Fprintf(&b, "%-20s %s\n", r.Kind, strings.Join(r.Actions, " "))
+			}
+			return b.String()
+		})
+	})
 	c.Flags().StringVar(&as, "as", "", "`user` to ask for")
 	c.Flags().StringSliceVar(&groups, "groups", nil, "`groups` of that user, instead of those that this node knows")
 	return c

@@ -36,9 +36,26 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BELAY_SOCKET", filepath.Join(env.WorkDir, "s"))
 			env.Setenv("TZ", "UTC")
-			return serveFake(env)
+			return errors.Join(goldenRights(env), serveFake(env))
 		},
 	})
+}
+
+// goldenRights splits the table of who may do what, which REST is tested with, too, into
+// a file for each role.
+func goldenRights(env *testscript.Env) error {
+	b, err := os.ReadFile("../../mgmtd/api/testdata/rights")
+	if err != nil {
+		return err
+	}
+	for part := range strings.SplitSeq(string(b), "rights role=") {
+		role, rest, ok := strings.Cut(part, "\n----\n")
+		if table, _, _ := strings.Cut(rest, "\n\n"); ok {
+			table = strings.TrimSuffix(table, "\n")
+			err = errors.Join(err, os.WriteFile(filepath.Join(env.WorkDir, "rights-"+role), []byte(table+"\n"), 0o600))
+		}
+	}
+	return err
 }
 
 // fake is an engine without a cluster: it edits, validates and shows for real, and
