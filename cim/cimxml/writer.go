@@ -172,7 +172,7 @@ func (w *Writer) Response(r *Request) {
 func (w *Writer) Error(e *object.Error) {
 	w.raw("<ERROR")
 	w.attr("CODE", strconv.Itoa(int(e.Code)))
-	w.attr("DESCRIPTION", strings.ReplaceAll(e.Error(), "\n", " ")) // some clients show references as they stand
+	w.attr("DESCRIPTION", strings.ReplaceAll(e.Error(), "\n", ". ")) // some clients show references as they stand
 	w.raw("/>")
 }
 

@@ -32,9 +32,11 @@ type devNode struct {
 
 // devFile is what the tests read of dev.json.
 type devFile struct {
-	Nodes []devNode `json:"nodes"`
-	CA    string    `json:"ca"`
-	Users []struct {
+	Nodes   []devNode `json:"nodes"`
+	CA      string    `json:"ca"`
+	CIM     string    `json:"cim"`
+	CIMHTTP string    `json:"cim_http"`
+	Users   []struct {
 		Name     string `json:"name"`
 		Password string `json:"password"`
 		Role     string `json:"role"`
