@@ -79,5 +79,10 @@ func (c *checker) endedInside(i int, l *ledger, f *fact) bool {
 			return false
 		}
 	}
-	return len(inside.active) > 0
+	if len(inside.active) > 0 {
+		return true
+	}
+	// What it was inside of does not run, and is started before: it begins anew.
+	start := c.start(inside.ledger.key, "")
+	return start >= 0 && c.waits(i, start)
 }
