@@ -468,7 +468,7 @@ type FenceDevice struct {
 	Delay           Duration          `json:"delay,omitzero"`            // before off and reboot, so that equals don't shoot each other
 	Timeout         Duration          `json:"timeout,omitzero"`          // of one call; default: fencing-timeout
 	Retries         int               `json:"retries,omitempty"`         // further tries of a call that failed; default 1
-	Concurrency     int               `json:"concurrency,omitempty"`     // calls at a time; default 1
+	Concurrency     int               `json:"concurrency,omitempty"`     // calls of one node at a time; default 0: as many as there are targets
 	MonitorInterval Duration          `json:"monitor-interval,omitzero"` // readiness check; default 60s
 }
 

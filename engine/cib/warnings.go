@@ -38,11 +38,6 @@ func (v *validator) warnCluster() {
 	if o.FencingDelay > 0 {
 		v.fault("cluster.options.priority-fencing-delay", "it is kept, but this release does not wait for it: give the fence devices a delay")
 	}
-	for _, id := range slices.Sorted(maps.Keys(v.c.FenceDevices)) {
-		if v.c.FenceDevices[id].Concurrency == 1 {
-			v.fault(join("fence-devices", id, false)+".concurrency", "it is kept, but this release does not limit the calls of a device")
-		}
-	}
 	if !o.Fencing() {
 		v.fault("cluster.options.fencing-required", "fencing is off: after a node failure data may be written by two nodes")
 	}

@@ -21,6 +21,7 @@ type execution struct {
 	attempt *fencing.Attempt
 	phase   fencePhase
 	run     uint64 // the call on its way; 0: none
+	device  string // that is called
 	retryAt time.Time
 }
 
@@ -220,9 +221,10 @@ func (n *Node) advanceFence(now time.Time, target string, x *execution) {
 		return // re-checked before every device call
 	}
 	call, _ := x.attempt.Next(now)
-	if call == nil {
-		return
+	if call == nil || !n.takesCall(call.Device.ID, call.Device.Config.Concurrency) {
+		return // the end of another call is looked at at once
 	}
+	x.device = call.Device.ID
 	n.nextRun++
 	x.run = n.nextRun<<1 | 1
 	n.fenceOf[x.run] = target
@@ -234,6 +236,18 @@ func (n *Node) advanceFence(now time.Time, target string, x *execution) {
 		Run: x.run, DeviceID: call.Device.ID, Device: call.Device.Config, Op: FenceCallOp(call.Op), Target: target,
 		Plug: call.Device.Plug, Timeout: call.Timeout, NotAfter: notAfter,
 	})
+}
+
+// takesCall reports whether a fence device may be called now, beside what this node
+// asks of it already. Checks of its readiness wait for calls, never the other way.
+func (n *Node) takesCall(id string, limit int) bool {
+	calls := 0
+	for _, x := range n.fences {
+		if n.fenceOf[x.run] != "" && x.device == id {
+			calls++
+		}
+	}
+	return limit <= 0 || calls < limit
 }
 
 // moot reports whether a request need not, or must not, be executed any more:
@@ -349,7 +363,7 @@ func (n *Node) checkDevices(now time.Time) {
 			k = &check{due: now}
 			n.checks[id] = k
 		}
-		if k.running || now.Before(k.due) {
+		if k.running || now.Before(k.due) || !n.takesCall(id, d.Concurrency) {
 			continue
 		}
 		k.running = true

@@ -3,6 +3,7 @@ package pacemaker
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -105,6 +106,10 @@ func fenceDevice(agent string, r *cib.Resource) *cib.FenceDevice {
 		case "pcmk_delay_base":
 			if t, ok := parseDuration(value); ok {
 				d.Delay = t
+			}
+		case "pcmk_action_limit":
+			if limit, err := strconv.Atoi(value); err == nil && limit > 0 {
+				d.Concurrency = limit
 			}
 		case "pcmk_reboot_timeout", "pcmk_off_timeout":
 			if t, ok := parseDuration(value); ok {
