@@ -347,16 +347,14 @@ type ActionState uint8
 
 // The values of [ActionState]; numbers as in the MIB.
 const (
-	ActionAsked     ActionState = iota + 1 // recorded by the DC, not yet claimed
-	ActionRunning                          // claimed by the node's local resource manager
-	ActionCancelled                        // withdrawn by the DC before it was claimed
+	ActionAsked   ActionState = iota + 1 // recorded by the DC, not yet claimed
+	ActionRunning                        // claimed by the node's local resource manager
 )
 
 // ActionStates is the table of [ActionState].
 var ActionStates = Enum[ActionState]{
 	{ActionAsked, "asked", "recorded by the DC, not yet claimed"},
 	{ActionRunning, "running", "claimed by the node's local resource manager"},
-	{ActionCancelled, "cancelled", "withdrawn by the DC before it was claimed"},
 }
 
 // String returns the name of v; "" for the zero value, which means that it is not set.

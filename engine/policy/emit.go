@@ -54,7 +54,7 @@ func (b *planner) awaitPending(list []int32) {
 	for _, i := range list {
 		s := &b.steps[i]
 		first = min(first, s.rank)
-		if p.State != cib.ActionCancelled && s.op == p.Op && s.interval == p.Interval && (s.op != cib.OpNotify || s.notice.round.Told(s.notice.op) == p.Round && s.notice.phase == p.Phase) {
+		if s.op == p.Op && s.interval == p.Interval && (s.op != cib.OpNotify || s.notice.round.Told(s.notice.op) == p.Round && s.notice.phase == p.Phase) {
 			match = i
 		}
 	}

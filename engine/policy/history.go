@@ -47,15 +47,6 @@ type fact struct {
 	dead     bool          // the boot it is about is over: it only tells why it is recovered
 }
 
-// busy returns the action that may still happen; nil if there is none or it was
-// withdrawn.
-func (f *fact) busy() *cib.Pending {
-	if f.pending == nil || f.pending.State == cib.ActionCancelled {
-		return nil
-	}
-	return f.pending
-}
-
 // on returns the fact about a node; nil if there is none.
 func (l *ledger) on(n int32) *fact {
 	i, ok := slices.BinarySearchFunc(l.facts, n, func(f *fact, n int32) int { return cmp.Compare(f.node, n) })
@@ -192,7 +183,7 @@ func plainlyStopped(h *cib.History) bool {
 
 // assume adds what an action in flight may still do.
 func (f *fact) assume() {
-	p := f.busy()
+	p := f.pending
 	if p == nil {
 		return
 	}

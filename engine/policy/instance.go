@@ -67,7 +67,7 @@ func (b *planner) planInstance(r *rsc) {
 
 // isBusy reports whether an operation of that kind is in flight.
 func isBusy(f *fact, op string) bool {
-	p := f.busy()
+	p := f.pending
 	return p != nil && p.Op == op
 }
 

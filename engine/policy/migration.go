@@ -29,7 +29,7 @@ func (u *state) unpackMigrations() {
 			continue
 		}
 		for _, f := range slices.Clone(l.facts) {
-			if p := f.busy(); p != nil && p.Op == cib.OpMigrateTo && (f.dead || u.nodes[f.node].lost) {
+			if p := f.pending; p != nil && p.Op == cib.OpMigrateTo && (f.dead || u.nodes[f.node].lost) {
 				u.assumeMoved(l, f, u.nodeNamed(p.Peer), nil)
 			}
 			if f.out != nil {

@@ -569,7 +569,7 @@ func (u *state) endInside() {
 				continue
 			}
 			for _, x := range c.contains {
-				if g := x.ledger.on(f.node); g != nil && g.history != nil && g.busy() == nil && g.role > cib.RoleStopped && newestEnd(g).Before(ended.Ended) {
+				if g := x.ledger.on(f.node); g != nil && g.history != nil && g.pending == nil && g.role > cib.RoleStopped && newestEnd(g).Before(ended.Ended) {
 					g.role, g.failed, g.onFail, g.banned, g.fatal = cib.RoleStopped, nil, 0, "", false
 				}
 			}

@@ -103,7 +103,7 @@ func (b *builder) histories() {
 			}
 		}
 		for key, p := range pending {
-			if p.State == cib.ActionCancelled || p.Resource == "" {
+			if p.Resource == "" {
 				continue
 			}
 			b.actionsOf[p.Resource] = append(b.actionsOf[p.Resource], p.ID)
@@ -138,7 +138,7 @@ func plainlyStopped(h *cib.History) bool {
 
 func pendingState(p *cib.Pending, otherwise InstanceState) InstanceState {
 	switch {
-	case p == nil || p.State == cib.ActionCancelled:
+	case p == nil:
 	case p.Op == cib.OpStart, p.Op == cib.OpMigrateFrom:
 		return InstanceStarting
 	case p.Op == cib.OpStop, p.Op == cib.OpMigrateTo:
@@ -188,7 +188,7 @@ func (b *builder) instance(n *Node, key string, h *cib.History, p *cib.Pending) 
 	default:
 		inst.State, inst.Reason = InstanceUnknown, "it is being looked for"
 	}
-	if p != nil && p.State != cib.ActionCancelled {
+	if p != nil {
 		inst.Pending = p.Op
 		inst.State = pendingState(p, inst.State)
 	}

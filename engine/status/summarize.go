@@ -425,9 +425,6 @@ func (b *builder) storeMember(n *Node, r *cib.StoreStatus) StoreMember {
 func (b *builder) actions() {
 	for node, pending := range b.st.Pending {
 		for _, p := range pending {
-			if p.State == cib.ActionCancelled {
-				continue
-			}
 			b.out.Actions = append(b.out.Actions, Action{
 				ID: p.ID, Text: p.String(), Op: p.Op, Resource: p.Resource, Instance: p.Instance, Node: node,
 				State: p.State, Asked: p.Asked, Claimed: p.Claimed, Timeout: p.Timeout, Why: p.Why,

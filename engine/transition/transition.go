@@ -34,10 +34,8 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 	for _, node := range slices.Sorted(maps.Keys(pending)) {
 		for _, instance := range slices.Sorted(maps.Keys(pending[node])) {
 			p := pending[node][instance]
-			if p.State != cib.ActionCancelled {
-				total++
-				busy[node]++
-			}
+			total++
+			busy[node]++
 			// A cleanup that an administrator asked for is in no plan, and is not for
 			// the DC to take back.
 			if p.State == cib.ActionAsked && !kept[p.ID] && p.Op != cib.OpCleanup {
