@@ -49,6 +49,7 @@ var Codes = []Definition{
 	{"BLY2013", "Removing it would endanger quorum", http.StatusConflict, ExitFailed, "Add or repair a voter first."},
 	{"BLY2014", "Feature level", http.StatusConflict, ExitFailed, "Upgrade the nodes that still run the older release; belay cluster status names them."},
 	{"BLY2015", "Not as wanted", http.StatusConflict, ExitFailed, "belay explain resource NAME and belay resource failures NAME tell why."},
+	{"BLY2016", "State of this node cannot be used", http.StatusConflict, ExitFailed, "Bring back the file that is named, from a copy of it, and restart belayd. Or let the cluster forget this node (belay node remove, on another), remove /var/lib/belay/* here, restart belayd, and join anew."},
 	{"BLY2020", "Log in first", http.StatusUnauthorized, ExitFailed, "Log in: belay login --server URL, or POST /v1/session."},
 	{"BLY2021", "Log-in refused", http.StatusUnauthorized, ExitFailed, "Check user name and password. After too many tries the account is locked for a while."},
 	{"BLY2022", "Too many requests", http.StatusTooManyRequests, ExitFailed, "Wait as long as Retry-After says, then try again."},
@@ -93,6 +94,7 @@ const (
 	CodeQuorumAtRisk = "BLY2013"
 	CodeFeatureLevel = "BLY2014"
 	CodeNotAsWanted  = "BLY2015"
+	CodeState        = "BLY2016"
 	CodeLogin        = "BLY2020"
 	CodeLoginRefused = "BLY2021"
 	CodeTooMany      = "BLY2022"

@@ -373,7 +373,7 @@ func (e *engine) observe(ctx context.Context) *status.Observer {
 	}
 	if err := e.ask(ctx, func(n *node.Node) {
 		q := n.Quorum()
-		o.Quorate, o.Reason, o.Valid = q.Quorate, q.Reason, n.Valid()
+		o.Quorate, o.Reason, o.Valid = n.QuorumShown(), q.Reason, n.Valid()
 		o.Devices = tieBreakers(&q, n.Arbitration())
 	}); err != nil {
 		return nil

@@ -312,6 +312,10 @@ func (d *Daemon) beginBootstrap() (func(), error) {
 		d.booted.Unlock()
 		return nil, api.NewProblem(api.CodeConflict, "this node is in a cluster already")
 	}
+	if _, err := os.Stat(d.path(dirStore, "member")); err == nil {
+		d.booted.Unlock()
+		return nil, unusableState(fmt.Errorf("%s holds the store's data of a cluster, and %s is missing", d.opts.StateDir, fileLocal))
+	}
 	return d.booted.Unlock, nil
 }
 

@@ -113,6 +113,11 @@ func (d *Daemon) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer d.work.Wait()
 	defer cancel()
+	var l local
+	read := readJSON(d.path(fileLocal), &l)
+	if errors.Is(read, fs.ErrNotExist) {
+		d.log.Info("this node is in no cluster; waiting for belay cluster init or join", "setup_code", d.code.draw()) // before anybody can ask with it
+	}
 	// The socket lives a little longer than the engine: "systemctl stop" and a
 	// drain ask over it how far things are.
 	if err := d.serveSocket(ctx); err != nil {
@@ -121,18 +126,15 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if d.opts.Ready != nil {
 		d.opts.Ready()
 	}
-	var l local
-	err = readJSON(d.path(fileLocal), &l)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		d.log.Info("this node is in no cluster; waiting for belay cluster init or join", "setup_code", d.code.draw())
+	case errors.Is(read, fs.ErrNotExist):
 		select {
 		case <-ctx.Done():
 			return nil
 		case l = <-d.starts:
 		}
-	case err != nil:
-		return err
+	case read != nil:
+		return d.idle(ctx, unusableState(read))
 	}
 	return d.runEngine(ctx, l)
 }
@@ -141,7 +143,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 func (d *Daemon) runEngine(ctx context.Context, l local) error {
 	e, err := d.newEngine(l)
 	if err != nil {
-		return err
+		return d.idle(ctx, err)
 	}
 	d.engine.Store(e)
 	// The engine's own context ends after the farewell.
@@ -176,7 +178,7 @@ func (d *Daemon) runEngine(ctx context.Context, l local) error {
 // start it again and again.
 func (d *Daemon) idle(ctx context.Context, err error) error {
 	p, ok := errors.AsType[*api.Problem](err)
-	if !ok || p.Code != api.CodeFeatureLevel {
+	if !ok || p.Code != api.CodeFeatureLevel && p.Code != api.CodeState {
 		return err
 	}
 	d.refuse.Store(p)
@@ -185,6 +187,10 @@ func (d *Daemon) idle(ctx context.Context, err error) error {
 	<-ctx.Done()
 	return nil
 }
+
+// unusableState says that what this node knows of itself can't be used. Nothing is
+// touched: what runs on it goes on, until the cluster misses it.
+func unusableState(err error) *api.Problem { return api.NewProblem(api.CodeState, err.Error()) }
 
 // farewellMax bounds how long the engine waits until the cluster knows that it
 // restarts. Without an answer it goes anyway: then it counts as crashed.

@@ -222,13 +222,13 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 	}
 	ca, err := pki.LoadCA(d.path(dirPKI))
 	if err != nil {
-		return nil, err
+		return nil, unusableState(err)
 	}
 	if e.id, err = pki.LoadIdentity(ca, d.path(dirPKI), pki.FileNode, pki.FileNodeKey); err != nil {
-		return nil, err
+		return nil, unusableState(err)
 	}
 	if e.seal, _, err = pki.LoadSealKey(filepath.Join(d.path(dirPKI), pki.FileSeal)); err != nil {
-		return nil, err
+		return nil, unusableState(err)
 	}
 	if e.agents, err = agent.New(d.agentConfig(l.Node)); err != nil {
 		return nil, err

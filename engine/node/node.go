@@ -559,6 +559,11 @@ func (n *Node) commit(txn cib.Txn, events []cib.Event, then func(now time.Time, 
 // Quorum returns the newest judgement about quorum.
 func (n *Node) Quorum() quorum.Result { return n.quorum }
 
+// QuorumShown reports whether this node shows itself as having quorum. A loss is shown
+// when it has lasted for the detection time, as the operator is told of it then: when
+// one of two voters dies, the tie-breakers answer before that.
+func (n *Node) QuorumShown() bool { return n.quorum.Quorate || n.quorumTold }
+
 // TwoHistories names a node whose data has the same generation number as this
 // node's and another history; no change is possible until somebody decides.
 func (n *Node) TwoHistories() (peer string, ok bool) { return n.tracker.Conflict() }
