@@ -248,9 +248,11 @@ func (a *app) clusterBackup() *cobra.Command {
 }
 
 func (a *app) clusterRestore() *cobra.Command {
-	var file, dir string
+	var file, dir, node string
+	var addresses []string
 	var sure bool
-	c := command("restore", "Bring back a backup; the engine must be stopped on all nodes", "  belay cluster restore --file /root/prod.backup", 0, func(c *cobra.Command, _ []string) error {
+	c := command("restore", "Bring back a backup; the engine must be stopped on all nodes", `  belay cluster restore --file /root/prod.backup
+  belay cluster restore --file /root/prod.backup --node n9 --address 10.0.0.9,10.1.0.9`, 0, func(c *cobra.Command, _ []string) error {
 		if file == "" {
 			return usage("name the backup: --file FILE")
 		}
@@ -259,7 +261,7 @@ func (a *app) clusterRestore() *cobra.Command {
 				return err
 			}
 		}
-		return a.restore(c.Context(), file, dir)
+		return a.restore(c.Context(), file, dir, node, addresses)
 	})
 	c.Long = `restore makes this node the only member of the cluster in a backup, with the
 backup's configuration, secrets and certificate authority. The engine must be
@@ -269,6 +271,8 @@ node, remove /var/lib/belay and join anew. What this node had is set aside, in
 /var/lib/belay/before-restore-TIME.`
 	c.Flags().StringVar(&file, "file", "", "the backup `file`")
 	c.Flags().StringVar(&dir, "state-dir", "/var/lib/belay", "`directory` of the engine's state")
+	c.Flags().StringVar(&node, "node", "", "`name` of this node (default: that of the node that wrote the backup)")
+	c.Flags().StringSliceVar(&addresses, "address", nil, "`addresses` of this node, one for each link (default: those in the backup)")
 	c.Flags().BoolVar(&sure, "yes", false, "do not ask")
 	return c
 }

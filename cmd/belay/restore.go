@@ -7,13 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/api"
 )
 
 // restore runs belayd, which knows how a backup is brought back. It says itself
 // what it did, or what was wrong.
-func (a *app) restore(ctx context.Context, file, stateDir string) error {
+func (a *app) restore(ctx context.Context, file, stateDir, node string, addresses []string) error {
 	if _, err := a.engine.Local(ctx); err == nil {
 		p := api.NewProblem(api.CodeConflict, "the engine of this node runs")
 		p.Remedy = "Stop it on all nodes first: systemctl stop belayd"
@@ -23,7 +24,7 @@ func (a *app) restore(ctx context.Context, file, stateDir string) error {
 	if err != nil {
 		return failure{err}
 	}
-	cmd := exec.CommandContext(ctx, program, "restore", "--state-dir", stateDir, file)
+	cmd := exec.CommandContext(ctx, program, "restore", "--state-dir", stateDir, "--node", node, "--address", strings.Join(addresses, ","), file)
 	cmd.Stdout, cmd.Stderr = a.out, a.err
 	if err := cmd.Run(); err != nil {
 		if _, ok := errors.AsType[*exec.ExitError](err); ok {

@@ -41,15 +41,21 @@ func restore(args []string, stderr io.Writer) int {
 	fs := flag.NewFlagSet("belayd restore", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	dir := fs.String("state-dir", "/var/lib/belay", "`directory` of the engine")
+	node := fs.String("node", "", "`name` of this node (default: that of the node that wrote the backup)")
+	addresses := fs.String("address", "", "`addresses` of this node, one for each link, with commas (default: those in the backup)")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
 	if fs.NArg() != 1 {
-		_, _ = fmt.Fprintln(stderr, "usage: belayd restore [--state-dir DIR] FILE")
+		_, _ = fmt.Fprintln(stderr, "usage: belayd restore [--state-dir DIR] [--node NAME] [--address ADDRESS[,ADDRESS]] FILE")
 		return 2
 	}
+	as := daemon.RestoreAs{Node: *node}
+	if *addresses != "" {
+		as.Addresses = strings.Split(*addresses, ",")
+	}
 	syscall.Umask(0o022)
-	if err := daemon.Restore(fs.Arg(0), *dir, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+	if err := daemon.Restore(fs.Arg(0), *dir, as, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		_, _ = fmt.Fprintln(stderr, "belayd restore:", err)
 		return 1
 	}

@@ -173,6 +173,11 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 		}
 	}
 	p.result.Plan = simulate(s, p.after)
+	if kind, id, _ := strings.Cut(c.Object, "/"); c.Action == api.ActionMove && kind == "resource" {
+		if text := moveWarning(s, p.after, id, c.Value, time.Now().UTC()); text != "" {
+			p.result.Warnings = append(p.result.Warnings, api.Fault{Path: "resources." + id, Text: text})
+		}
+	}
 	p.result.PlanToken = planToken(s.ConfigGen.Number, p.result.Plan)
 	if c.PlanToken != "" && c.PlanToken != p.result.PlanToken {
 		return nil, api.NewProblem(api.CodePlanChanged, "what the change would do is no longer what the dry run showed")

@@ -115,11 +115,39 @@ func addFile(w *tar.Writer, name, path string) error {
 	return err
 }
 
+// RestoreAs says what differs on the machine where a backup is brought back.
+type RestoreAs struct {
+	Node      string    // "": the node that wrote the backup
+	Addresses []string  // empty: those that it had
+	Ports     cib.Ports // zero: those that it had
+}
+
+// apply checks it, and changes the node that the backup describes.
+func (as RestoreAs) apply(info *backupInfo) error {
+	if as.Node != "" {
+		info.Node = as.Node
+	}
+	if len(as.Addresses) > 0 {
+		info.Config.Addresses = as.Addresses
+	}
+	if as.Ports != (cib.Ports{}) {
+		info.Config.Ports = as.Ports
+	}
+	if info.Node == pki.RootName {
+		return fmt.Errorf("no node can be named %s", pki.RootName)
+	}
+	alone := &cib.Config{Cluster: cib.Cluster{Name: info.Cluster}, Nodes: map[string]*cib.Node{info.Node: &info.Config}}
+	for _, f := range cib.Validate(alone) {
+		return fmt.Errorf("%s: %s", f.Path, f.Text)
+	}
+	return nil
+}
+
 // Restore makes this node the first and only one of the cluster in a backup, on a
 // machine whose engine does not run. What the state directory holds is set aside.
 // The engines of all other nodes must be off and join anew; that nothing of the
 // cluster runs there any more is for the caller to know.
-func Restore(file, stateDir string, log *slog.Logger) error {
+func Restore(file, stateDir string, as RestoreAs, log *slog.Logger) error {
 	unlock, err := lockDir(stateDir)
 	if err != nil {
 		return err
@@ -135,6 +163,9 @@ func Restore(file, stateDir string, log *slog.Logger) error {
 	}
 	var info backupInfo
 	if err := readJSON(filepath.Join(work, "backup.json"), &info); err != nil {
+		return fmt.Errorf("restore %s: %w", file, err)
+	}
+	if err := as.apply(&info); err != nil {
 		return fmt.Errorf("restore %s: %w", file, err)
 	}
 	l := local{
@@ -265,7 +296,14 @@ func newIdentity(ca *pki.CA, names pki.Names) (*pki.Identity, error) {
 // data, this node as the only one, as a change that the history and the audit log
 // show. It is done once, by the first engine after a restore.
 func (e *engine) finishRestore(ctx context.Context) error {
+	granted := false
 	for {
+		if !granted { // the node may have another name than in the backup, and no account
+			err := e.keeper.admin().GrantNode(ctx, e.local.Node)
+			if granted = err == nil; !granted {
+				e.log.Warn("the restored store does not answer yet", "err", err)
+			}
+		}
 		s := e.store.Snapshot()
 		if s != nil && s.Status.Voters != nil {
 			return e.commitRestore(ctx, s)
@@ -293,6 +331,7 @@ func (e *engine) commitRestore(ctx context.Context, s *cib.Snapshot) error {
 	me := e.local.Config
 	if old := s.Config.Nodes[e.local.Node]; old != nil {
 		me = *old
+		me.Addresses, me.Ports = e.local.Config.Addresses, e.local.Config.Ports // they may be others now
 	}
 	me.Voter, me.PublicKey = true, e.id.PublicKey()
 	cfg.Nodes[e.local.Node] = &me
