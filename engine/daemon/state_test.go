@@ -62,7 +62,7 @@ func TestRestoreElsewhere(t *testing.T) {
 	dir, err := os.MkdirTemp("", "bd") //nolint:usetesting // the path of the socket in it must be short
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	must(t, os.Chmod(dir, 0o755)) //nolint:gosec // other users must find the socket
+	must(t, os.Chmod(dir, 0o755))
 	state := filepath.Join(dir, "state")
 	for _, bad := range []RestoreAs{{Node: pki.RootName}, {Node: "no name"}, {Addresses: []string{"nowhere"}}} {
 		if err := Restore(saved.File, state, bad, d.Daemon.log); err == nil {
