@@ -148,3 +148,37 @@ func (d *devCluster) rest(role, path string, into any) {
 	}
 	d.t.Fatalf("nobody is %s", role)
 }
+
+// Two nodes of "belay dev" with an arbitrator: one loses its power, and the other one
+// runs the service, with a store of its own.
+func TestQuorumDev(t *testing.T) {
+	d := startDev(t, "--nodes", "2", "--quorumd", "--no-mgmt", "--no-reboot")
+	until(t, 30*time.Second, "both are voters", func() string {
+		s, err := d.status(0)
+		if err != nil || len(s.Quorum.Voters) != 2 {
+			return "not yet"
+		}
+		return ""
+	})
+	s, err := d.status(0)
+	must(t, err)
+	on := s.Resource("demo").Nodes[0]
+	other := 0
+	if on == "n1" {
+		other = 1
+	}
+	out, err := exec.CommandContext(t.Context(), belay(t), "dev", "power", "off", on, "--dir", d.dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	until(t, 60*time.Second, "the service runs on the other one", func() string {
+		s, err := d.status(other)
+		if err != nil {
+			return err.Error()
+		}
+		if r := s.Resource("demo"); r.State != status.ResourceRunning || r.Nodes[0] == on {
+			return r.State.String()
+		}
+		return ""
+	})
+}

@@ -52,6 +52,8 @@ type options struct {
 	noReboot   bool
 	trapTarget string // "": none
 	cimHTTP    bool
+	arbiter    bool   // run a belay-quorumd
+	quorumd    string // "": none runs
 	timeout    time.Duration
 	release    string // of this program
 }
@@ -68,6 +70,9 @@ type cluster struct {
 	users  []FileUser
 	snmp   *FileSNMP // nil: nothing answers
 	began  time.Time
+
+	arbiter *arbitrator // nil: none runs
+
 	phases phases
 
 	mu    sync.Mutex
@@ -140,7 +145,7 @@ func (c *cluster) close() error {
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	err = errors.Join(err, c.super.end())
+	err = errors.Join(err, c.super.end(), c.arbiter.stop())
 	if c.fence != nil {
 		c.fence.close()
 	}
@@ -161,7 +166,12 @@ func (c *cluster) start(ctx context.Context) error {
 	}{
 		{"start the engines", &c.phases.Engines, c.awaitEngines},
 		{"make the cluster", &c.phases.Init, c.init},
-		{"join the nodes", &c.phases.Join, c.join},
+		{"join the nodes", &c.phases.Join, func(ctx context.Context) error {
+			if err := c.join(ctx); err != nil {
+				return err
+			}
+			return c.arbitrate(ctx)
+		}},
 		{"wait until all is well", &c.phases.Settle, c.settle},
 	} {
 		began := time.Now()
@@ -268,8 +278,17 @@ func (c *cluster) config() map[string]any {
 		},
 	}
 	c.snmp.configure(config)
+	options := map[string]any{}
 	if c.opts.noReboot {
-		config["cluster"] = map[string]any{"options": map[string]any{"fencing-action": cib.FenceOpOff}}
+		options["fencing-action"] = cib.FenceOpOff
+	}
+	if c.opts.quorumd != "" {
+		// The demo stops at once: so one of two nodes need not wait long for the other's
+		// end.
+		options["stop-grace"], options["watchdog-timeout"] = "5s", "1s"
+	}
+	if len(options) > 0 {
+		config["cluster"] = map[string]any{"options": options}
 	}
 	return config
 }

@@ -72,7 +72,7 @@ func spawnSupervisor(w *workDir, o *options) (answer *os.File, cmd *exec.Cmd, er
 	defer tell.Close() //nolint:errcheck // the supervisor has its own
 	//nolint:noctx // it outlives this program
 	cmd = exec.Command(program, "dev", "supervise", "--dir", w.path, "--nodes", strconv.Itoa(o.nodes), "--belayd", o.belayd,
-		"--log-level", o.logLevel, "--timeout", o.timeout.String(), "--no-reboot="+strconv.FormatBool(o.noReboot), "--no-mgmt="+strconv.FormatBool(o.noMgmt), "--trap-target", o.trapTarget, "--cim-http="+strconv.FormatBool(o.cimHTTP))
+		"--log-level", o.logLevel, "--timeout", o.timeout.String(), "--no-reboot="+strconv.FormatBool(o.noReboot), "--no-mgmt="+strconv.FormatBool(o.noMgmt), "--trap-target", o.trapTarget, "--cim-http="+strconv.FormatBool(o.cimHTTP), "--quorumd="+strconv.FormatBool(o.arbiter))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", log, log
 	cmd.ExtraFiles = []*os.File{tell, w.lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -122,6 +122,9 @@ func superviseCommand(o *options) *cobra.Command {
 			ctx, end := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			defer end()
 			o.findMgmtd()
+			if err := o.findQuorumd(); err != nil {
+				return err
+			}
 			return supervise(ctx, *o, cmd.OutOrStdout())
 		},
 	}
@@ -133,6 +136,7 @@ func superviseCommand(o *options) *cobra.Command {
 	f.StringVar(&o.belayd, "belayd", "", "")
 	f.StringVar(&o.trapTarget, "trap-target", "", "")
 	f.BoolVar(&o.cimHTTP, "cim-http", false, "")
+	f.BoolVar(&o.arbiter, "quorumd", false, "")
 	f.StringVar(&o.logLevel, "log-level", "info", "")
 	return c
 }

@@ -36,6 +36,7 @@ needs no rights. kill -9 of a node's machine is the loss of its power.
 With --detach it runs in the background; DIR/dev.json names everything that runs.`,
 		Example: `  belay dev
   belay dev --nodes 5
+  belay dev --nodes 2 --quorumd
   belay dev --detach --dir /tmp/c1; belay dev --stop --dir /tmp/c1
   belay dev --selftest`,
 		Args: cobra.NoArgs,
@@ -71,6 +72,7 @@ With --detach it runs in the background; DIR/dev.json names everything that runs
 	f.BoolVar(&o.noReboot, "no-reboot", false, "a fenced node stays off, until the power is turned on again")
 	f.StringVar(&o.belayd, "belayd", "", "`program` of the engine (default: belayd beside this program, else in $PATH)")
 	f.BoolVar(&o.noMgmt, "no-mgmt", false, "run no management daemon: no REST, no GUI")
+	f.BoolVar(&o.arbiter, "quorumd", false, "run an arbitrator, too: with it two nodes survive the loss of one")
 	f.BoolVar(&o.cimHTTP, "cim-http", false, "answer CIM without TLS, too, on the loopback interface")
 	f.StringVar(&o.trapTarget, "trap-target", "", "`host:port` that receives SNMP notifications, as informs of SNMPv3")
 	f.StringVar(&o.logLevel, "log-level", "info", "`level` of the engines' logs: debug, info, warn or error")
@@ -103,7 +105,7 @@ func (o *options) check() error {
 		return err
 	}
 	o.findMgmtd()
-	return nil
+	return o.findQuorumd()
 }
 
 // findMgmtd looks for the management daemon and its helper beside the engine. The
@@ -160,8 +162,8 @@ func foreground(ctx context.Context, o options, out io.Writer) error {
 	s.say("Starting %d nodes below %s.", o.nodes, w.path)
 	return runCluster(ctx, o, w, s, func(ctx context.Context, c *cluster) error {
 		s.say("The cluster is up after %.1f s.", time.Since(c.began).Seconds())
-		if o.nodes == 2 {
-			s.say("Two nodes survive no loss: one vote of two is no majority. Three do.")
+		if o.nodes == 2 && !o.arbiter {
+			s.say("Two nodes survive no loss: one vote of two is no majority. Three do, and two with --quorumd.")
 		}
 		s.say("%s", c.hints("Ctrl-C ends the cluster."))
 		fctx, stop := context.WithCancel(ctx)

@@ -72,6 +72,7 @@ type supervisor struct {
 	stopping bool
 	work     sync.WaitGroup
 	stop     chan struct{}
+	outside  int // a process of this one that belongs to no machine; 0: none
 }
 
 // begin starts to look after children.
@@ -404,7 +405,7 @@ func (s *supervisor) orphans() ([]proc, error) {
 	if err != nil {
 		return nil, err
 	}
-	skip := map[int]bool{}
+	skip := map[int]bool{s.outside: true}
 	for _, n := range s.nodes {
 		if n.state == on {
 			skip[n.machine.PID] = true
