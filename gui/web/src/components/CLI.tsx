@@ -1,10 +1,6 @@
 import { ClipboardCopy } from '@patternfly/react-core';
 import { common } from '../texts/common';
-
-/** quote writes an argument as a shell reads it. */
-export function quote(arg: string): string {
-  return /^[\w@%+=:,./-]+$/.test(arg) ? arg : `'${arg.replaceAll("'", `'\\''`)}'`;
-}
+import { quote } from './quote';
 
 /** CLI shows the command that does the same, to copy. */
 export function CLI({ args, text }: { args?: string[]; text?: string }) {

@@ -45,5 +45,6 @@ export const shell = {
     newResource: 'New resource',
     serviceWizard: 'New service',
     editResource: 'Edit resource',
+    configuration: 'Configuration',
   },
 } as const;

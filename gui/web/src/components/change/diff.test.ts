@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { differences, merge } from './diff';
+import { differences, merge, patch } from './diff';
 
 it('lists what differs, by path', () => {
   expect(differences({ a: 1, b: { c: 2, d: [1] } }, { a: 1, b: { d: [1, 2] }, e: 'x' })).toEqual([
@@ -20,4 +20,9 @@ it('merges what two people changed', () => {
     document: { agent: 'a', parameters: { ip: '2', mask: '24' }, meta: { priority: 1 } },
     both: ['parameters.ip'],
   });
+});
+
+it('makes a merge patch', () => {
+  expect(patch({ a: 1, b: { c: 1, d: 2 }, e: [1] }, { a: 1, b: { d: 3 }, e: [1, 2], f: 'x' })).toEqual({ b: { c: null, d: 3 }, e: [1, 2], f: 'x' });
+  expect(patch({ a: 1 }, undefined)).toBe(null);
 });

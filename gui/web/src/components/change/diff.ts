@@ -55,6 +55,14 @@ export function merge(base: Value, mine: Value, theirs: Value, path: string[] = 
   return { document: mine, both: [path.join('.')] };
 }
 
+/** patch is the merge patch (RFC 7396) that makes a document of another. */
+export function patch(before: Value, after: Value): Value {
+  if (!isMap(before) || !isMap(after)) return after ?? null;
+  const out: Record<string, Value> = {};
+  for (const k of new Set([...Object.keys(before), ...Object.keys(after)])) if (!same(before[k], after[k])) out[k] = k in before ? patch(before[k], after[k]) : after[k];
+  return out;
+}
+
 /** show writes a value for people. */
 export function show(v: Value): string {
   if (v === undefined) return '–';

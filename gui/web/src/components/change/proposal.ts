@@ -2,7 +2,8 @@
 import { useSyncExternalStore } from 'react';
 import { api, must, newKey } from '../../api/client';
 import type { Change, ChangeResult, Document, Job } from '../../api/types';
-import { quote } from '../CLI';
+import { quote } from '../quote';
+import { patch } from './diff';
 
 /** An edit of a document: what it was when the form was opened, and what it is to be. */
 export interface Edit {
@@ -70,7 +71,8 @@ export function useProposal(): Numbered | undefined {
 }
 
 /** changeOf is the request of an edit. */
-export function changeOf(e: Edit): Pick<Change, 'action' | 'object' | 'value'> {
+export function changeOf(e: Edit): Pick<Change, 'action' | 'object' | 'value' | 'merge'> {
+  if (e.kind === 'cluster') return { action: 'apply', object: 'cluster', merge: true, value: { cluster: patch(e.base, e.next) } };
   const object = `${e.kind}/${e.id}`;
   if (!e.next) return { action: 'delete', object };
   return { action: e.base ? 'update' : 'create', object, value: e.next };
@@ -91,11 +93,14 @@ export const sections: Record<string, string> = {
   'snmp-target': 'snmp-targets',
   'audit-rule': 'audit-rules',
   'remote-node': 'remote-nodes',
+  'cim-destination': 'cim-destinations',
+  'cim-filter': 'cim-filters',
+  'cim-subscription': 'cim-subscriptions',
 };
 
 /** cliOf is the command that makes an edit. */
 export function cliOf(e: Edit): string {
-  const part = e.kind === 'cluster' ? { cluster: e.next ?? {} } : { [sections[e.kind] ?? e.kind]: { [e.id]: e.next ?? null } };
+  const part = e.kind === 'cluster' ? { cluster: patch(e.base, e.next) } : { [sections[e.kind] ?? e.kind]: { [e.id]: e.next ?? null } };
   return `echo ${quote(JSON.stringify(part))} | belay apply --merge -f -`;
 }
 
