@@ -71,6 +71,8 @@ func TestHostilePaths(t *testing.T) {
 	}
 	// A name with a colon is one name.
 	w.want(w.request(http.MethodGet, "/v1/agents/ocf:heartbeat:IPaddr2", admin, ""), http.StatusOK, "")
+	// Browsers' libraries encode more than they must.
+	w.want(w.request(http.MethodGet, "/v1/agents/ocf%3Aheartbeat%3AIPaddr2", admin, ""), http.StatusOK, "")
 	w.want(w.request(http.MethodPost, "/v1/backup", admin, `{"file":"/etc/cron.d/x"}`), http.StatusBadRequest, api.CodeBadRequest)
 	for _, m := range []string{"TRACE", "CONNECT", "PROPFIND"} {
 		if rec := w.request(m, "/v1/status", admin, ""); rec.Code != http.StatusMethodNotAllowed && rec.Code != http.StatusNotFound {

@@ -109,10 +109,20 @@ func New(o Options) *Server {
 	s := &Server{opts: o, echo: echo.New(), limits: newRates(o.Rate), keys: newIdempotency(), jobs: o.Jobs, metrics: newMetrics(), done: make(chan struct{})}
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.handleError
+	s.echo.Pre(decoded)
 	s.echo.Use(s.recoverPanics, s.measure, s.headers, s.identify, s.limits.middleware(s), s.readBody, s.compress, s.idempotent)
 	s.huma = humaecho.New(s.echo, s.config())
 	s.routes()
 	return s
+}
+
+// decoded lets paths be compared and read as they are meant: clients may encode any
+// character of a name, and echo hands encoded ones on as they came.
+func decoded(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Request().URL.RawPath = ""
+		return next(c)
+	}
 }
 
 // ServeHTTP answers one request.
