@@ -57,12 +57,12 @@ export function current(): Live {
   return state;
 }
 
-/** start follows the stream until stop. */
-export function start() {
+/** start follows the stream until stop. What was known stays where the same person goes on: the page with what was typed stays, too. */
+export function start(keep: boolean) {
   stop();
   const ctl = new AbortController();
   stopRunning = () => ctl.abort();
-  set({ connection: 'connecting', summary: undefined, problem: undefined });
+  set({ connection: 'connecting', problem: undefined, ...(keep ? {} : { summary: undefined, age: 0 }) });
   void run(ctl.signal);
   void watchAge(ctl.signal);
 }

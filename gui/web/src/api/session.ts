@@ -56,10 +56,10 @@ export async function begin() {
 
 function took(who: WhoAmI) {
   setCSRF(who.csrfToken ?? '');
-  const other = session.state === 'in' && session.who.user !== who.user;
-  if (other) queries.clear();
+  const again = session.state === 'in' && session.who.user === who.user;
+  if (!again) queries.clear();
   set({ state: 'in', who, ended: false });
-  live.start();
+  live.start(again);
   void queries.invalidateQueries();
 }
 

@@ -32,10 +32,12 @@ export function agentID(agent: string, fence: boolean): string {
 
 /** useAgent reads what is known of an agent on the node that answers. */
 export function useAgent(id: string) {
+  // A name that is still being typed is not asked for.
+  const known = useQuery(agentsQuery).data?.includes(id) === true;
   return useQuery({
     queryKey: ['agent', id],
     queryFn: async (): Promise<Agent> => must<Agent>(api.GET('/v1/agents/{id}', { params: { path: { id } } }) as Promise<{ data?: Agent; response: Response }>),
-    enabled: /^[\w-]+:./.test(id),
+    enabled: known,
     retry: false,
     staleTime: 300_000,
   });
