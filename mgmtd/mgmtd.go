@@ -21,6 +21,7 @@ import (
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
 	"github.com/belay-ha/belay/mgmtd/job"
+	"github.com/belay-ha/belay/mgmtd/transitions"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
 
@@ -95,8 +96,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	past := &transitions.Recorder{}
 	server := api.New(api.Options{
-		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
+		Transitions: past,
+		Version:     o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
 		Rate: o.Rate, Streams: o.Streams, HACluster: o.HACluster,
 	})
 	var work sync.WaitGroup
@@ -104,6 +107,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	work.Go(func() { holder.Run(ctx) })
+	work.Go(func() { past.Run(ctx, holder, engine) })
 	work.Go(func() { certs.run(ctx) })
 	work.Go(func() { snmp.run(ctx) })
 	work.Go(func() { wbem.run(ctx) })

@@ -6,10 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/engine/whatif"
 	"github.com/belay-ha/belay/mgmtd/access"
+	"github.com/belay-ha/belay/mgmtd/transitions"
 )
 
 func answer[T any](t *testing.T, w *world, method, path, token, body string) T {
@@ -133,4 +136,20 @@ func TestAcknowledge(t *testing.T) {
 	if len(w.engine.changes) != 1 || w.engine.changes[0].Object != "alarm/BLY3010/n1/n2" || w.engine.changes[0].Actor.User != "operator" {
 		t.Errorf("%+v", w.engine.changes)
 	}
+}
+
+// The transitions of the past are listed, and shown with their steps.
+func TestTransitions(t *testing.T) {
+	past := &transitions.Recorder{}
+	past.Observe(time.Now(), &status.Summary{Revision: 9}, &api.PlanSummary{Steps: []api.Step{{Text: "start web on n1", State: "asked"}}})
+	w := newWorld(t, 1, func(o *Options) { o.Transitions = past })
+	viewer := w.login("viewer")
+	if list := answer[[]transitions.Transition](t, w, http.MethodGet, "/v1/transitions", viewer, ""); len(list) != 1 || list[0].ID != 9 || list[0].Steps != nil {
+		t.Errorf("%+v", list)
+	}
+	if x := answer[transitions.Transition](t, w, http.MethodGet, "/v1/transitions/9", viewer, ""); len(x.Steps) != 1 || x.Steps[0].State != "asked" {
+		t.Errorf("%+v", x)
+	}
+	w.want(w.request(http.MethodGet, "/v1/transitions/8", viewer, ""), http.StatusNotFound, api.CodeNotFound)
+	w.want(w.request(http.MethodGet, "/v1/transitions", w.login("nobody"), ""), http.StatusForbidden, api.CodeForbidden)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
 	"github.com/belay-ha/belay/mgmtd/job"
+	"github.com/belay-ha/belay/mgmtd/transitions"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
 
@@ -60,6 +61,8 @@ type Options struct {
 	Door    *change.Door
 	Engine  Engine
 	Jobs    *job.Book // nil: one of its own
+	// Transitions are those of the past; nil: nobody records them.
+	Transitions *transitions.Recorder
 	// As lets the engine's socket record a request under the caller's name.
 	As func(ctx context.Context, a *api.Actor) context.Context
 	// GUI serves everything that is not of the API; nil: a small page of our own.
@@ -102,6 +105,9 @@ func New(o Options) *Server {
 	}
 	if o.As == nil {
 		o.As = func(ctx context.Context, _ *api.Actor) context.Context { return ctx }
+	}
+	if o.Transitions == nil {
+		o.Transitions = &transitions.Recorder{}
 	}
 	if o.Jobs == nil {
 		o.Jobs = job.New(o.View, o.Engine)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -12,6 +13,7 @@ import (
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/whatif"
+	"github.com/belay-ha/belay/mgmtd/transitions"
 )
 
 // simulating is what the caller supposes.
@@ -57,6 +59,21 @@ func (s *Server) whatifRoutes() {
 		}
 		return &body[*whatif.Outcome]{whatif.Decide(snap, in.Body.Scores, now)}, nil
 	})
+	register(s, op{method: http.MethodGet, path: "/v1/transitions", id: "listTransitions", tag: "state", text: "The newest transitions that this node saw since it started, newest first", action: "read", object: "cluster"},
+		func(_ context.Context, _ *call, _ *none) (*body[[]transitions.Transition], error) {
+			return &body[[]transitions.Transition]{s.opts.Transitions.List()}, nil
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/transitions/{id}", id: "getTransition", tag: "state", text: "The graph of a transition: its steps, their order, why, and what became of them", action: "read", object: "cluster"},
+		func(_ context.Context, _ *call, in *struct {
+			ID int64 `path:"id"`
+		},
+		) (*body[*transitions.Transition], error) {
+			t := s.opts.Transitions.Get(in.ID)
+			if t == nil {
+				return nil, api.NewProblem(api.CodeNotFound, fmt.Sprintf("this node remembers no transition %d", in.ID))
+			}
+			return &body[*transitions.Transition]{t}, nil
+		})
 	register(s, op{method: http.MethodGet, path: "/v1/schema", id: "schema", tag: "configuration", text: "The JSON schema of the configuration"},
 		func(_ context.Context, _ *call, _ *none) (*body[json.RawMessage], error) {
 			return &body[json.RawMessage]{json.RawMessage(reference.Schema)}, nil

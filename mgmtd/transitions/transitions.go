@@ -1,0 +1,247 @@
+// Package transitions remembers what the cluster has done: the graphs of the newest
+// transitions, as this node saw them. The engine keeps none, since a plan holds only
+// what is still to do.
+package transitions
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/mgmtd/view"
+)
+
+// Limits.
+const (
+	kept     = 100  // transitions
+	stepsMax = 5000 // of one transition; those behind are not remembered
+)
+
+// rest is how long nothing must be to do for a transition to be over: what one result
+// makes necessary belongs to it.
+const rest = time.Second
+
+// The states of a step. Before it ends it has the state that the plan says: waiting,
+// asked or running.
+const (
+	Done   = "done"
+	Failed = "failed"
+	Unseen = "unseen" // it is no longer to be done, and this node did not see it asked for: it was quick, or not needed after all
+)
+
+// Transition is a time in which the cluster had something to do.
+type Transition struct {
+	ID         int64     `json:"id"` // the revision of the state in which it was first seen
+	Began      time.Time `json:"began"`
+	Ended      time.Time `json:"ended,omitzero"` // none: it goes on
+	Generation uint64    `json:"generation"`     // of the configuration, when it began
+	DC         string    `json:"dc,omitempty"`
+	Cause      string    `json:"cause,omitempty"` // of its first step
+	Count      int       `json:"count"`           // of steps
+	Failed     int       `json:"failed,omitempty"`
+	Steps      []Step    `json:"steps,omitempty"`
+}
+
+// Step is one step of a transition.
+type Step struct {
+	Number int       `json:"number"`
+	Text   string    `json:"text"` // "start web on n2"
+	After  []int     `json:"after,omitempty"`
+	Why    cib.Why   `json:"why"`
+	State  string    `json:"state"` // waiting, asked, running, done, failed, unseen
+	Ended  time.Time `json:"ended,omitzero"`
+	Reason string    `json:"reason,omitempty"` // of a failure
+}
+
+func (s *Step) over() bool { return s.State == Done || s.State == Failed || s.State == Unseen }
+
+// Recorder collects transitions. It is safe for concurrent use.
+type Recorder struct {
+	mu   sync.Mutex
+	all  []*Transition // oldest first
+	open *Transition
+	at   map[string]int // of the steps of open that are not over, by text
+}
+
+// Observe takes in a state and the plan that was made from it.
+func (r *Recorder) Observe(now time.Time, sum *status.Summary, plan *api.PlanSummary) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	busy := len(plan.Steps)+len(sum.Actions) > 0
+	if r.open == nil {
+		if !busy {
+			return
+		}
+		if n := len(r.all); n > 0 && now.Sub(r.all[n-1].Ended) < rest {
+			r.open = r.all[n-1] // it only drew breath
+			r.open.Ended = time.Time{}
+		} else {
+			r.open = &Transition{ID: sum.Revision, Began: now, Generation: sum.Cluster.Generation, DC: sum.Cluster.DC}
+			r.all = append(r.all, r.open)
+			r.all = r.all[max(0, len(r.all)-kept):]
+		}
+		r.at = map[string]int{}
+	}
+	seen := map[string]bool{}
+	numbers := make([]int, len(plan.Steps)) // of the plan's steps in ours
+	for i := range plan.Steps {
+		s := &plan.Steps[i]
+		seen[s.Text] = true
+		numbers[i] = r.step(s.Text, s.State, s.Why)
+		if n := numbers[i]; n >= 0 {
+			for _, before := range s.After {
+				if before < i && numbers[before] >= 0 && !slices.Contains(r.open.Steps[n].After, numbers[before]) {
+					r.open.Steps[n].After = append(r.open.Steps[n].After, numbers[before])
+				}
+			}
+		}
+	}
+	for i := range sum.Actions {
+		a := &sum.Actions[i]
+		if !seen[a.Text] {
+			seen[a.Text] = true
+			r.step(a.Text, a.State.String(), a.Why)
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(r.at)) {
+		if !seen[text] {
+			r.end(now, sum, text)
+		}
+	}
+	if !busy {
+		r.open.Ended = now
+		r.open, r.at = nil, nil
+	}
+}
+
+// step notes the state of a step and returns its number; -1 where there are too many.
+func (r *Recorder) step(text, state string, why cib.Why) int {
+	n, ok := r.at[text]
+	if !ok {
+		if n = len(r.open.Steps); n >= stepsMax {
+			return -1
+		}
+		r.at[text] = n
+		r.open.Steps = append(r.open.Steps, Step{Number: n, Text: text, Why: why})
+		if r.open.Cause == "" {
+			r.open.Cause = why.Cause
+		}
+		r.open.Count++
+	}
+	r.open.Steps[n].State = state
+	return n
+}
+
+// end says what became of a step that is no longer to be done.
+func (r *Recorder) end(now time.Time, sum *status.Summary, text string) {
+	s := &r.open.Steps[r.at[text]]
+	delete(r.at, text)
+	asked := s.State != "waiting"
+	s.State, s.Ended = Unseen, now
+	if asked {
+		s.State = Done
+	}
+	words := strings.Fields(text) // "start web on n2", "monitor web every 10s on n2"
+	n := len(words)
+	if n < 4 || words[n-2] != "on" {
+		return
+	}
+	if o := newest(sum, words[0], words[1], words[n-1]); o != nil && !o.Ended.Before(r.open.Began.Add(-time.Second)) {
+		s.State, s.Ended = Done, o.Ended
+		if o.Failed {
+			s.State, s.Reason = Failed, o.Reason
+			r.open.Failed++
+		}
+	}
+}
+
+// newest is the newest result of an operation of an instance on a node.
+func newest(sum *status.Summary, op, instance, node string) *status.Operation {
+	var out *status.Operation
+	for i := range sum.Resources {
+		for j := range sum.Resources[i].Instances {
+			x := &sum.Resources[i].Instances[j]
+			if x.Instance != instance || x.Node != node {
+				continue
+			}
+			for k := range x.Operations {
+				if o := &x.Operations[k]; o.Op == op && (out == nil || o.Ended.After(out.Ended)) {
+					out = o
+				}
+			}
+		}
+	}
+	return out
+}
+
+// List returns the transitions without their steps, newest first.
+func (r *Recorder) List() []Transition {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Transition, 0, len(r.all))
+	for _, t := range slices.Backward(r.all) {
+		short := *t
+		short.Steps = nil
+		out = append(out, short)
+	}
+	return out
+}
+
+// Get returns one with its steps; nil where there is none.
+func (r *Recorder) Get(id int64) *Transition {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range slices.Backward(r.all) {
+		if t.ID == id {
+			out := *t
+			out.Steps = slices.Clone(t.Steps)
+			for i := range out.Steps {
+				out.Steps[i].After = slices.Clone(out.Steps[i].After)
+			}
+			return &out
+		}
+	}
+	return nil
+}
+
+// Planner is asked for what the cluster is about to do.
+type Planner interface {
+	Plan(ctx context.Context) (*api.PlanSummary, error)
+}
+
+// pauseMin is the least time between two plans that are asked for; one that takes long
+// is asked for more rarely.
+const pauseMin = 20 * time.Millisecond
+
+// Run observes every state until ctx ends.
+func (r *Recorder) Run(ctx context.Context, v *view.Holder, p Planner) {
+	for {
+		next := v.Next()
+		pause := pauseMin
+		if now := v.Current(); now.Known() && now.Problem == nil {
+			began := time.Now()
+			if plan, err := p.Plan(ctx); err == nil {
+				r.Observe(time.Now().UTC(), now.Summary, plan)
+			}
+			pause = max(pause, 5*time.Since(began))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-next:
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
