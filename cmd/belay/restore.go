@@ -24,7 +24,14 @@ func (a *app) restore(ctx context.Context, file, stateDir, node string, addresse
 	if err != nil {
 		return failure{err}
 	}
-	cmd := exec.CommandContext(ctx, program, "restore", "--state-dir", stateDir, "--node", node, "--address", strings.Join(addresses, ","), file)
+	args := []string{"restore", "--state-dir", stateDir}
+	if node != "" {
+		args = append(args, "--node", node)
+	}
+	if len(addresses) > 0 {
+		args = append(args, "--address", strings.Join(addresses, ","))
+	}
+	cmd := exec.CommandContext(ctx, program, append(args, file)...)
 	cmd.Stdout, cmd.Stderr = a.out, a.err
 	if err := cmd.Run(); err != nil {
 		if _, ok := errors.AsType[*exec.ExitError](err); ok {
