@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -251,11 +250,7 @@ func (s *Server) actionRoutes() {
 				continue
 			}
 			register(s, o, func(ctx context.Context, k *call, in *actionIDInput) (*accepted, error) {
-				name, err := url.PathUnescape(in.ID) // echo leaves what is written as %2F
-				if err != nil {
-					return nil, api.NewProblem(api.CodeBadRequest, "id: "+err.Error())
-				}
-				return do(ctx, k, &in.ActionInput, kind+"/"+name)
+				return do(ctx, k, &in.ActionInput, kind+"/"+in.ID)
 			})
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -115,18 +117,29 @@ func New(o Options) *Server {
 	s := &Server{opts: o, echo: echo.New(), limits: newRates(o.Rate), keys: newIdempotency(), jobs: o.Jobs, metrics: newMetrics(), done: make(chan struct{})}
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.handleError
-	s.echo.Pre(decoded)
-	s.echo.Use(s.recoverPanics, s.measure, s.headers, s.identify, s.limits.middleware(s), s.readBody, s.compress, s.idempotent)
+	s.echo.Use(s.recoverPanics, s.measure, s.headers, decoded, s.identify, s.limits.middleware(s), s.readBody, s.compress, s.idempotent)
 	s.huma = humaecho.New(s.echo, s.config())
 	s.routes()
 	return s
 }
 
-// decoded lets paths be compared and read as they are meant: clients may encode any
-// character of a name, and echo hands encoded ones on as they came.
+// decoded hands the handlers the parameters of a path as they are meant: clients may
+// encode any character of a name, and echo hands encoded ones on as they came. An
+// encoded slash stays a part of its name.
 func decoded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Request().URL.RawPath = ""
+		if c.Request().URL.RawPath == "" {
+			return next(c)
+		}
+		values := slices.Clone(c.ParamValues())
+		for i, v := range values {
+			plain, err := url.PathUnescape(v)
+			if err != nil {
+				return fail(c, api.NewProblem(api.CodeBadRequest, "the path is not encoded as it should be"))
+			}
+			values[i] = plain
+		}
+		c.SetParamValues(values...)
 		return next(c)
 	}
 }
