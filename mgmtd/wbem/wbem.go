@@ -143,6 +143,33 @@ func (s *Session) job(ctx context.Context, j *job.Job) model.Job {
 	}
 }
 
+// settleMax bounds how long an answer waits until the change can be seen here.
+const settleMax = 3 * time.Second
+
+// change makes a change, and waits until this node shows it: a client goes on with what
+// it has just made.
+func (s *Session) change(ctx context.Context, ch *api.Change) (*api.ChangeResult, error) {
+	out, err := s.opts.Door.Change(ctx, s.subject, ch)
+	if err != nil || ch.DryRun {
+		return out, err
+	}
+	late := time.After(settleMax)
+	for {
+		next := s.opts.View.Next()
+		v := s.opts.View.Current()
+		if !v.Known() || v.Config.Generation >= out.Generation {
+			return out, nil
+		}
+		select {
+		case <-next:
+		case <-late:
+			return out, nil
+		case <-ctx.Done():
+			return out, nil
+		}
+	}
+}
+
 // Create makes an instance.
 func (s *Session) Create(ctx context.Context, i *object.Instance) (*object.Path, error) {
 	state, err := s.State()
@@ -153,7 +180,7 @@ func (s *Session) Create(ctx context.Context, i *object.Instance) (*object.Path,
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.opts.Door.Change(ctx, s.subject, o.Change); err != nil {
+	if _, err := s.change(ctx, o.Change); err != nil {
 		return nil, problem(err)
 	}
 	return o.Path, nil
@@ -169,7 +196,7 @@ func (s *Session) Modify(ctx context.Context, i *object.Instance) error {
 	if err != nil || o.Change == nil {
 		return err
 	}
-	_, err = s.opts.Door.Change(ctx, s.subject, o.Change)
+	_, err = s.change(ctx, o.Change)
 	return problem(err)
 }
 
@@ -183,7 +210,7 @@ func (s *Session) Delete(ctx context.Context, path *object.Path) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.opts.Door.Change(ctx, s.subject, o.Change)
+	_, err = s.change(ctx, o.Change)
 	return problem(err)
 }
 
@@ -204,7 +231,7 @@ func (s *Session) Invoke(ctx context.Context, c *object.Call) (*object.Result, e
 	if o.Change == nil {
 		return c.Out(o.Return, o.Out...), nil
 	}
-	result, err := s.opts.Door.Change(ctx, s.subject, o.Change)
+	result, err := s.change(ctx, o.Change)
 	if p, ok := errors.AsType[*api.Problem](err); ok {
 		if code, ok := returned[p.Code]; ok {
 			return c.Out(code), nil
