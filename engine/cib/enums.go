@@ -347,14 +347,16 @@ type ActionState uint8
 
 // The values of [ActionState]; numbers as in the MIB.
 const (
-	ActionAsked   ActionState = iota + 1 // recorded by the DC, not yet claimed
-	ActionRunning                        // claimed by the node's local resource manager
+	ActionAsked    ActionState = iota + 1 // recorded by the DC, not yet claimed
+	ActionRunning                         // claimed by the node's local resource manager
+	ActionExpected                        // reserved by the DC: a migration from another node is on its way
 )
 
 // ActionStates is the table of [ActionState].
 var ActionStates = Enum[ActionState]{
 	{ActionAsked, "asked", "recorded by the DC, not yet claimed"},
 	{ActionRunning, "running", "claimed by the node's local resource manager"},
+	{ActionExpected, "expected", "reserved by the DC: a migration from another node is on its way"},
 }
 
 // String returns the name of v; "" for the zero value, which means that it is not set.

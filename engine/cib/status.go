@@ -13,11 +13,7 @@ type Status struct {
 	DC         *DC            // nil: there is none
 	// Quorum of the partition that the snapshot is of. A snapshot of the store is
 	// always of one that has it; others are imported, or of a simulation.
-	Quorum PartitionQuorum
-	// Migrates says that live migrations are planned. Those of this engine are not
-	// safe yet against the loss of a node while the source of an earlier one is still
-	// to be cleaned up, so a snapshot of the store never has it; imported ones do.
-	Migrates   bool
+	Quorum     PartitionQuorum
 	Advice     *Advice // of the external placement program; nil: none was ever asked for
 	View       *View   // nil: none was ever made
 	Voters     *VoterSet
@@ -240,6 +236,10 @@ type OpResult struct {
 type Pending struct {
 	Action
 	State ActionState `json:"state"`
+	// Migration is the id of the migrate_to, on the node Peer, that may make the
+	// instance active here. The record begins in the same transaction as that one,
+	// as an expected migrate_from, and ends with what this node says of the instance.
+	Migration string `json:"migration,omitempty"`
 	// ValidityEpoch is the node's when it was asked; the node claims it only in
 	// that epoch.
 	ValidityEpoch uint64    `json:"validityEpoch"`

@@ -387,7 +387,7 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 		if j.asked.ValidityEpoch != m.epoch {
 			// Asked before we lost validity: whoever asked knew an older world.
 			j.drop, j.refuse = true, true
-			m.finish(in, j)
+			m.finish(now, in, j)
 			return
 		}
 		j.phase = claiming
@@ -407,7 +407,7 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 		}
 		if j.action.Op == cib.OpCleanup || j.action.Op == cib.OpCancel {
 			m.end(now, in, Result{Status: cib.OpDone, Started: now.Add(m.wall), Ended: now.Add(m.wall)})
-			m.finish(in, j)
+			m.finish(now, in, j)
 			return
 		}
 		if mayActivate(j.action.Op) { // a monitor that looks whether it does not run has found its end
@@ -421,7 +421,7 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 		m.runs[in.run] = in
 		m.out = append(m.out, Run{Run: in.run, Action: j.action, Direct: j.rev == 0})
 	case ended:
-		m.finish(in, j)
+		m.finish(now, in, j)
 	case claiming, running, finishing:
 	}
 }
@@ -537,12 +537,13 @@ func (m *Manager) Committed(now time.Time, tag Tag, outcome Outcome, rev int64) 
 		j.phase, in.retryAt = seen, now.Add(retryPause)
 	case outcome == Done:
 		in.lastID, in.job = j.action.ID, nil
-		if tag.Kind == Finish && !j.drop {
+		if !j.drop {
 			m.wrote(in, rev)
 		}
 	case outcome == Refused && tag.Kind == Refuse:
 		// A claim of ours happened after all, or it is withdrawn: likewise.
 		in.job, in.retryAt = nil, now.Add(retryPause)
+		in.dirty = in.dirty || !j.drop
 	case outcome == Refused:
 		// The record is gone (the DC ended it, or our own lost answer did).
 		in.lastID, in.job = j.action.ID, nil
@@ -561,7 +562,13 @@ func (m *Manager) commit(kind TagKind, in *instance, j *job, txn cib.Txn, events
 }
 
 // finish writes the result and ends the record.
-func (m *Manager) finish(in *instance, j *job) {
+func (m *Manager) finish(now time.Time, in *instance, j *job) {
+	if j.drop && j.asked.Migration != "" {
+		// The record says that the instance may have been brought here, and it ends
+		// now: that has to be said in the history instead.
+		j.drop = false
+		m.end(now, in, Result{Status: cib.OpUnknown, Started: now.Add(m.wall), Ended: now.Add(m.wall), Reason: "it was not run"})
+	}
 	j.phase = finishing
 	if j.rev == 0 { // direct: there is no record
 		in.job = nil

@@ -67,6 +67,9 @@ func (w *script) do(d *datadriven.TestData) {
 		p.Role, _ = cib.Roles.Parse(arg("role", ""))
 		p.Round, p.Phase = arg("round", ""), arg("phase", "")
 		p.Probe, p.Peer, p.Why.Rule = d.HasArg("probe"), arg("peer", ""), arg("rule", "")
+		if p.Migration = arg("migration", ""); d.HasArg("expected") {
+			p.State = cib.ActionExpected
+		}
 		w.rev++
 		p.Rev = w.rev
 		w.pending[p.Instance] = p

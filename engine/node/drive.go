@@ -6,6 +6,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
+	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/transition"
 )
 
@@ -43,10 +44,7 @@ func (n *Node) drive(now time.Time) {
 	})
 	var c viewChange
 	for _, p := range withdraw {
-		key := cib.PendingKey(p.Node, p.Instance)
-		c.txn.If = append(c.txn.If, cib.Compare{Key: key, ModRev: p.Rev})
-		c.txn.Delete = append(c.txn.Delete, key)
-		c.any = true
+		n.withdrawAction(p, &c)
 	}
 	rounds := n.tendRounds(plan, &c)
 	gated := false
@@ -64,9 +62,7 @@ func (n *Node) drive(now time.Time) {
 			n.beginRound(r, &a, &c)
 		}
 		a.ID = fmt.Sprintf("%d.%d", n.snap.Revision, i)
-		key := cib.PendingKey(a.Node, a.Instance)
-		c.txn.If = append(c.txn.If, cib.Compare{Key: key})
-		c.put(key, &cib.Pending{Action: a, State: cib.ActionAsked, ValidityEpoch: n.snap.Status.Members[a.Node].ValidityEpoch, Asked: wall})
+		n.record(a, transition.Arrival(plan, &ask[i]), wall, &c)
 	}
 	if gated { // a fence that waits for the start-up wait
 		if at := now.Add(time.Second); n.replanAt.IsZero() || at.Before(n.replanAt) {
@@ -79,4 +75,45 @@ func (n *Node) drive(now time.Time) {
 	}
 	c.txn.If = append(c.txn.If, cib.Compare{Key: cib.KeyConfigGen, ModRev: n.snap.ConfigGen.Rev})
 	n.asDC(c.txn, c.events)
+}
+
+// record records an action. A migration takes the place at its other end in the same
+// transaction: until the node there has said what became of it, nothing else is asked
+// for there, and whoever plans knows that the instance may be active there.
+func (n *Node) record(a cib.Action, arrival *graph.Action, wall time.Time, c *viewChange) {
+	key := cib.PendingKey(a.Node, a.Instance)
+	p := &cib.Pending{Action: a, State: cib.ActionAsked, ValidityEpoch: n.snap.Status.Members[a.Node].ValidityEpoch, Asked: wall}
+	compare := cib.Compare{Key: key}
+	if old := n.snap.Status.Pending[a.Node][a.Instance]; old != nil { // what was expected comes, or is looked for
+		compare.ModRev, p.Migration = old.Rev, old.Migration
+	}
+	c.txn.If = append(c.txn.If, compare)
+	c.put(key, p)
+	if a.Op == cib.OpMigrateTo {
+		from := arrival.Action
+		from.ID = a.ID + ".from"
+		key := cib.PendingKey(from.Node, from.Instance)
+		c.txn.If = append(c.txn.If, cib.Compare{Key: key})
+		c.put(key, &cib.Pending{Action: from, State: cib.ActionExpected, Migration: a.ID, Asked: wall})
+	}
+}
+
+// withdrawAction takes back what nobody has claimed yet. What may have come by a
+// migration may be there all the same.
+func (n *Node) withdrawAction(p *cib.Pending, c *viewChange) {
+	key := cib.PendingKey(p.Node, p.Instance)
+	c.txn.If = append(c.txn.If, cib.Compare{Key: key, ModRev: p.Rev})
+	c.any = true
+	if p.Migration != "" {
+		again := *p
+		again.State = cib.ActionExpected
+		c.put(key, &again)
+		return
+	}
+	c.txn.Delete = append(c.txn.Delete, key)
+	if e := n.snap.Status.Pending[p.Peer][p.Instance]; p.Op == cib.OpMigrateTo && e != nil && e.State == cib.ActionExpected && e.Migration == p.ID {
+		key := cib.PendingKey(e.Node, e.Instance)
+		c.txn.If = append(c.txn.If, cib.Compare{Key: key, ModRev: e.Rev})
+		c.txn.Delete = append(c.txn.Delete, key)
+	}
 }

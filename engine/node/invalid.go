@@ -46,6 +46,7 @@ func (n *Node) actInvalid(now time.Time) {
 		a.ID = "local"
 		a.Why = cib.Why{Cause: "this node may not act any more: " + n.quorum.Reason, Rule: "no-quorum-policy"}
 		if n.lrm.Direct(now, a) {
+			n.ended[a.Instance] = a.Op == cib.OpStop
 			n.out = append(n.out, Journal{Text: a.String() + ": " + a.Why.Cause})
 		}
 	}
@@ -54,12 +55,26 @@ func (n *Node) actInvalid(now time.Time) {
 // activeHere returns the managed instances that run, or may run, on this node.
 func (n *Node) activeHere() map[string]*cib.History {
 	out := map[string]*cib.History{}
+	me := n.snap.Config.Nodes[n.self.Name]
 	for id, h := range n.lrm.Histories() {
-		if me := n.snap.Config.Nodes[n.self.Name]; n.unmanaged(h.Resource) || me != nil && me.Maintenance {
+		if n.unmanaged(h.Resource) || me != nil && me.Maintenance {
 			continue // nobody stops it; that it runs must not end the machine
 		}
 		if h.BootID == n.self.BootID && (h.Role().Active() || h.Role() == cib.RoleUnknown) || n.lrm.Busy(id) {
 			out[id] = h
+		}
+	}
+	for id, p := range n.snap.Status.Pending[n.self.Name] { // each by itself: their order does not matter
+		if p.Migration == "" || out[id] != nil || n.ended[id] && !n.lrm.Busy(id) || n.unmanaged(p.Resource) || me != nil && me.Maintenance {
+			continue
+		}
+		if st := n.snap.Status.Nodes[n.self.Name]; st == nil || st.BootID != n.self.BootID {
+			continue
+		}
+		// A migration may have brought it here, and this node has not looked yet.
+		out[id] = &cib.History{
+			Instance: id, Resource: p.Resource, Agent: p.Agent, Parameters: p.Parameters, BootID: n.self.BootID,
+			Ops: []cib.OpResult{{Op: cib.OpStart, Seq: 1, Status: cib.OpDone}},
 		}
 	}
 	return out

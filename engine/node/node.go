@@ -72,6 +72,7 @@ type Node struct {
 	advising   bool                 // it is being asked
 	planner    policy.Planner       // decides on one snapshot after another
 	replanAt   time.Time            // when time alone changes the decision
+	ended      map[string]bool      // what this node has stopped by itself since its validity ended
 	removing   map[string]time.Time // moves whose removal was asked for, and until when that is waited for
 	refused    string               // why the plan checker refused the last plan
 
@@ -100,7 +101,7 @@ func New(s Setup, now time.Time) *Node {
 		self: s, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
-		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]time.Time{},
+		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]time.Time{}, ended: map[string]bool{},
 		fences: map[string]*execution{}, fencesEnded: map[string]int64{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
 	}
 }
@@ -323,6 +324,7 @@ func (n *Node) judge(now time.Time) {
 	n.lrm.SetValid(now, valid)
 	if valid {
 		n.invalidFrom, n.invalidOver = time.Time{}, false
+		clear(n.ended)
 		if n.invalidSaid {
 			n.invalidSaid = false
 			n.emit(event.New(event.ValidityGained, "node", n.self.Name))

@@ -205,6 +205,8 @@ func (c *checker) inFlight(i int) error {
 		return c.fault(i, "is said to be in flight as %s, and is not", a.InFlight)
 	case p == nil:
 		return nil
+	case p.State == cib.ActionExpected:
+		return c.arrival(i, p)
 	case a.InFlight != "":
 		if p.ID != a.InFlight || p.Key() != a.Key() {
 			return c.fault(i, "is said to be in flight as %s; that is %s", a.InFlight, p.String())

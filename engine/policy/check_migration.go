@@ -58,3 +58,25 @@ func (c *checker) migrates(instance string) bool {
 	}
 	return false
 }
+
+// arrival: where an instance is expected from another node, nothing is done about it
+// before its migrate_to has ended, or the node that runs it is fenced.
+func (c *checker) arrival(i int, p *cib.Pending) error {
+	a := &c.g.Actions[i]
+	if a.InFlight != "" {
+		return c.fault(i, "is said to be in flight as %s, and is only expected", a.InFlight)
+	}
+	to := c.u.s.Status.Pending[p.Peer][a.Instance]
+	if n, ok := c.u.nodeIndex[p.Peer]; !ok || c.u.nodes[n].dead != "" || to == nil || to.ID != p.Migration {
+		return nil
+	}
+	if k, ok := c.fences[p.Peer]; ok && c.waits(i, k) {
+		return nil
+	}
+	for _, k := range c.steps[a.Instance] {
+		if c.g.Actions[k].InFlight == to.ID && c.waits(i, k) {
+			return nil
+		}
+	}
+	return c.fault(i, "does not wait for %s, which may bring it there", to.Action.String())
+}

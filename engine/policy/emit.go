@@ -40,6 +40,38 @@ func (b *planner) applyInFlight() {
 	}
 }
 
+// awaitArrivals keeps what concerns an instance at the other end of a migrate_to in
+// flight waiting: whatever was done there now, or found out, the instance could come
+// after that. Where nobody can say that it has ended, the fence of its node does.
+func (b *planner) awaitArrivals() {
+	var coming map[place]*fact
+	for _, l := range b.byKey {
+		for _, f := range l.facts {
+			if p := f.pending; l.migrates && p != nil && p.Op == cib.OpMigrateTo {
+				if coming == nil {
+					coming = make(map[place]*fact)
+				}
+				coming[place{l, b.nodeNamed(p.Peer)}] = f
+			}
+		}
+	}
+	for i := range b.steps {
+		s := &b.steps[i]
+		if coming == nil || !b.real(s) || s.rsc.ledger == nil || s.op == cib.OpMigrateFrom {
+			continue
+		}
+		source := coming[place{s.rsc.ledger, s.node}]
+		if source == nil {
+			continue
+		}
+		if fence := b.fence[source.node]; fence != noStep && b.steps[fence].stuck == "" {
+			b.relate(fence, int32(i), before, "")
+		} else {
+			s.held = true
+		}
+	}
+}
+
 // real reports whether somebody is to do the step.
 func (b *planner) real(s *step) bool {
 	return s.required && !s.point && s.stuck == "" && s.rsc != nil
@@ -54,7 +86,7 @@ func (b *planner) awaitPending(list []int32) {
 	for _, i := range list {
 		s := &b.steps[i]
 		first = min(first, s.rank)
-		if s.op == p.Op && s.interval == p.Interval && (s.op != cib.OpNotify || s.notice.round.Told(s.notice.op) == p.Round && s.notice.phase == p.Phase) {
+		if b.isAskedFor(s, p) {
 			match = i
 		}
 	}
@@ -71,6 +103,19 @@ func (b *planner) awaitPending(list []int32) {
 			b.steps[i].held = true
 		}
 	}
+}
+
+// isAskedFor reports whether an action in flight is what a step would ask for.
+func (b *planner) isAskedFor(s *step, p *cib.Pending) bool {
+	switch {
+	case s.op != p.Op || s.interval != p.Interval:
+		return false
+	case s.op == cib.OpNotify:
+		return s.notice.round.Told(s.notice.op) == p.Round && s.notice.phase == p.Phase
+	case s.op == cib.OpMigrateTo:
+		return b.nodes[s.peer].name == p.Peer
+	}
+	return true
 }
 
 // emit turns the steps that can be done into actions, in an order in which they

@@ -41,6 +41,7 @@ type fact struct {
 	since    *cib.OpResult // the start or probe that found its parameters
 	current  bool          // the history is of the engine that runs now
 	out      *cib.OpResult // the newest migrate_to that may have moved it away
+	expected *cib.Pending  // the record of a migration to here that is not settled
 	dangling bool          // it was migrated away, and is still to be stopped here
 	origin   *fact         // where a migration began that may have made it active here
 	anew     string        // why it must be started anew though nothing failed here; "" if not
@@ -157,6 +158,9 @@ func (u *state) unpackHistory(n *node, l *ledger, h *cib.History, p *cib.Pending
 		return
 	}
 	f := &fact{node: n.index, role: cib.RoleStopped, history: h, pending: p}
+	if p != nil && p.State == cib.ActionExpected {
+		f.pending, f.expected, l.migrates = nil, p, true
+	}
 	f.current = h != nil && h.Incarnation >= n.incarnation
 	f.sure = f.current
 	if h != nil {
@@ -195,6 +199,10 @@ func (f *fact) assume() {
 		}
 	case cib.OpPromote:
 		f.role = cib.RolePromoted
+	case cib.OpMonitor:
+		if p.Migration != "" { // it may have come by a migration: this is to tell
+			f.role, f.sure = max(f.role, cib.RoleStarted), false
+		}
 	}
 }
 

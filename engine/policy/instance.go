@@ -109,7 +109,7 @@ func (b *planner) planStop(r *rsc, f *fact, pin string, restart cib.Why) {
 	b.relate(stop, b.start[i], rel, "")
 	b.relate(b.probeOf(r.ledger, f.node), stop, before|needs, "")
 	if f.origin != nil {
-		b.relate(b.fence[f.origin.node], stop, before, "") // until then it may still come
+		b.relate(b.fence[f.origin.node], stop, before|needs, "") // until then it may still come
 	}
 }
 

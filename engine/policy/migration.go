@@ -28,7 +28,13 @@ func (u *state) unpackMigrations() {
 		if !l.migrates {
 			continue
 		}
-		for _, f := range slices.Clone(l.facts) {
+		facts := slices.Clone(l.facts)
+		for _, f := range facts { // first what is over, which no later migration makes undone
+			if f.out != nil {
+				u.unpackMoved(l, f)
+			}
+		}
+		for _, f := range facts {
 			if p := f.pending; p != nil && p.Op == cib.OpMigrateTo && (f.dead || u.nodes[f.node].lost) {
 				u.assumeMoved(l, f, u.nodeNamed(p.Peer), nil)
 			}
@@ -38,8 +44,55 @@ func (u *state) unpackMigrations() {
 			if f.failed != nil && f.failed.Op == cib.OpMigrateFrom {
 				u.unpackFailedMigrateFrom(l, f)
 			}
+			if f.expected != nil {
+				u.unpackExpected(l, f)
+			}
 		}
 	}
+}
+
+// unpackExpected reads the record that the DC made at the other end when it asked for
+// a migration. As long as migrate_to may still be at work, the node has to wait;
+// then it is migrate_from's turn, or it is to be found out what there is.
+func (u *state) unpackExpected(l *ledger, f *fact) {
+	p := f.expected
+	s := u.nodeNamed(p.Peer)
+	source := l.on(s)
+	if source != nil && source.dead {
+		source = nil
+	}
+	if to := moves(source, u.nodes[f.node].name); to != nil && to.ID == p.Migration {
+		switch {
+		case u.nodes[s].lost:
+			f.role, f.sure, f.origin = max(f.role, cib.RoleStarted), true, source
+			f.anew = "its migration from " + u.nodes[s].name + " did not come to its end"
+		case !u.reachable(f.node):
+			f.role = max(f.role, cib.RoleStarted)
+		}
+		return
+	}
+	f.role = max(f.role, cib.RoleStarted)
+	if source != nil && source.history != nil && f.sure && f.failed == nil && u.reachable(s) && u.reachable(f.node) && l.rsc != nil && l.clone == nil {
+		op := newestOf(source.history, cib.OpMigrateTo)
+		if op != nil && op.ActionID == p.Migration && succeeded(op) && newestAfter(source.history, op, true) == nil {
+			source.role = max(source.role, cib.RoleStarted)
+			l.rsc.transfer = &transfer{from: source, to: f}
+			return
+		}
+	}
+	f.sure, l.known[f.node] = false, false
+}
+
+// moves returns the migrate_to in flight on a node that leads to another one; nil if
+// there is none.
+func moves(f *fact, to string) *cib.Pending {
+	if f == nil {
+		return nil
+	}
+	if p := f.pending; p != nil && p.Op == cib.OpMigrateTo && p.Peer == to {
+		return p
+	}
+	return nil
 }
 
 // historyOn returns what a node says of an instance in its present boot.
@@ -58,6 +111,22 @@ func (u *state) nodeNamed(name string) int32 {
 	return nowhere
 }
 
+// unpackMoved notes that an instance has gone from a node, and arrived.
+func (u *state) unpackMoved(l *ledger, f *fact) {
+	t := u.nodeNamed(f.out.Peer)
+	if t == nowhere || t == f.node || !succeeded(f.out) {
+		return
+	}
+	from := migratedFrom(u.historyOn(l, t), u.nodes[f.node].name)
+	if from == nil || asked(f.out, from) || !succeeded(from) || newestAfter(f.history, f.out, true) != nil {
+		return
+	}
+	f.dangling = !f.dead // all that is left is to clean up the source
+	if newestAfter(f.history, f.out, false) == nil {
+		f.role = cib.RoleStopped
+	}
+}
+
 // unpackMigrateTo reads the newest migrate_to on a node.
 func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 	op := f.out
@@ -66,6 +135,9 @@ func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 		return
 	}
 	target := l.on(t)
+	if target := l.on(t); target != nil && target.expected != nil && target.expected.Migration == op.ActionID {
+		return // see unpackExpected
+	}
 	known := u.historyOn(l, t)
 	from := migratedFrom(known, u.nodes[f.node].name)
 	if from != nil && asked(op, from) {
@@ -81,12 +153,7 @@ func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 		return // imported from where nobody said when it was
 	}
 	switch {
-	case good && from != nil && succeeded(from):
-		f.dangling = !f.dead // all that is left is to clean up the source
-		if newestAfter(f.history, op, false) == nil {
-			f.role = cib.RoleStopped
-		}
-	case good && from != nil: // see unpackFailedMigrateFrom
+	case good && from != nil: // see unpackMoved and unpackFailedMigrateFrom
 	case there && good && here == nil && !f.dead:
 		f.anew = "it was migrated to " + op.Peer + ", and does not run there"
 	case there:
@@ -105,9 +172,17 @@ func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 			f.role = max(f.role, cib.RoleStarted)
 			f.anew = "it was migrated to " + op.Peer + ", and " + u.nodes[t].dead
 		}
-	default:
+	case !u.recorded(op):
 		u.assumeMoved(l, f, t, op)
 	}
+}
+
+// recorded reports whether a migration was asked for here, so that a record at its
+// other end stands until the node there has said what became of it. Of an imported one
+// only the histories tell.
+func (u *state) recorded(op *cib.OpResult) bool {
+	_, ok := revisionOf(op.ActionID)
+	return ok
 }
 
 // assumeMoved takes an instance to be active on the target of a migration that
@@ -269,7 +344,7 @@ type migration struct {
 // mayMigrate reports whether an instance can be migrated to its new node, and from
 // where. What failed, is unmanaged, or is not known for sure, cannot.
 func (b *planner) mayMigrate(r *rsc, t int32) *fact {
-	if !r.settings.migrates || !b.s.Status.Migrates || r.clone != nil || r.orphan || t == nowhere || b.left[r.index] || !b.reachable(t) {
+	if !r.settings.migrates || r.clone != nil || r.orphan || t == nowhere || b.left[r.index] || !b.reachable(t) {
 		return nil
 	}
 	if b.recovers(r).Cause != "" {
@@ -309,6 +384,14 @@ func (b *planner) planMigration(r *rsc, source *fact) {
 	}
 	if r.transfer == nil {
 		m.to = b.add(step{op: cib.OpMigrateTo, rank: rankMigrateTo, rsc: r, node: source.node, fact: source, required: true, why: why, peer: t})
+	}
+	if x := b.factAt(r, t); x != nil && m.to != noStep && !isBusy(source, cib.OpMigrateTo) {
+		b.steps[m.to].held = x.pending != nil // what happens there must be over before
+		for _, s := range b.stop[r.index] {
+			if b.steps[s].node == t {
+				b.relate(s, m.to, before|needs, "") // what is left of an earlier migration
+			}
+		}
 	}
 	m.from = b.add(step{op: cib.OpMigrateFrom, rank: rankMigrateFrom, rsc: r, node: t, fact: b.factAt(r, t), required: true, why: why, peer: source.node})
 	b.steps[m.start].point, b.steps[m.start].required = true, true

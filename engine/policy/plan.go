@@ -42,6 +42,7 @@ func (b *planner) plan() *graph.Graph {
 	b.planMonitors()     // of what stays or is started
 	b.planOrphans()      // forget what is not in the configuration
 	b.planNotices()      // what instances of clones are told of each other
+	b.awaitArrivals()    // where something is on its way to, nothing is done about it
 	b.applyInFlight()    // what was asked for already is not asked for again
 	return b.emit()
 }

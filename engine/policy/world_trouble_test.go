@@ -72,6 +72,17 @@ func (w *world) migration(op, instance, node, peer, outcome string) {
 		}
 		w.Status.Pending[node][instance] = p
 		return
+	case "asked": // as belayd asks for it: with a record at the other end
+		for _, p := range []*cib.Pending{
+			{Action: cib.Action{ID: "7.1", Op: op, Instance: instance, Resource: baseOf(instance), Node: node, Peer: peer}, State: cib.ActionRunning},
+			{Action: cib.Action{ID: "7.1.from", Op: cib.OpMigrateFrom, Instance: instance, Resource: baseOf(instance), Node: peer, Peer: node}, State: cib.ActionExpected, Migration: "7.1"},
+		} {
+			if w.Status.Pending[p.Node] == nil {
+				w.Status.Pending[p.Node] = map[string]*cib.Pending{}
+			}
+			w.Status.Pending[p.Node][instance] = p
+		}
+		return
 	case "unknown":
 		status = cib.OpUnknown
 	case "failed":
@@ -79,6 +90,10 @@ func (w *world) migration(op, instance, node, peer, outcome string) {
 	}
 	r := w.result(node, instance, op, 0, rc, cib.OK, status)
 	r.Peer = peer
+	if p := w.Status.Pending[node][instance]; p != nil && p.Op == op {
+		r.ActionID = p.ID
+		delete(w.Status.Pending[node], instance)
+	}
 	if c := w.Config.Resources[baseOf(instance)]; c != nil && op == cib.OpMigrateFrom {
 		r.Digest = cib.Digest(c.Parameters)
 	}

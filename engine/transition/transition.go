@@ -34,8 +34,10 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 	for _, node := range slices.Sorted(maps.Keys(pending)) {
 		for _, instance := range slices.Sorted(maps.Keys(pending[node])) {
 			p := pending[node][instance]
-			total++
-			busy[node]++
+			if p.State != cib.ActionExpected {
+				total++
+				busy[node]++
+			}
 			// A cleanup that an administrator asked for is in no plan, and is not for
 			// the DC to take back.
 			if p.State == cib.ActionAsked && !kept[p.ID] && p.Op != cib.OpCleanup {
@@ -54,8 +56,15 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 			continue
 		}
 		slot := [2]string{a.Node, a.Instance}
-		if !lim.Ask(a.Node) || busy[a.Node] >= lim.Node(a.Node) || taken[slot] || pending[a.Node][a.Instance] != nil {
+		if p := pending[a.Node][a.Instance]; !lim.Ask(a.Node) || busy[a.Node] >= lim.Node(a.Node) || taken[slot] || p != nil && p.State != cib.ActionExpected {
 			continue
+		}
+		if a.Op == cib.OpMigrateTo { // it takes the place at its other end, too
+			there := [2]string{a.Peer, a.Instance}
+			if !lim.Ask(a.Peer) || taken[there] || pending[a.Peer][a.Instance] != nil || Arrival(g, a) == nil {
+				continue
+			}
+			taken[there] = true
 		}
 		taken[slot] = true
 		total++
@@ -63,4 +72,15 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 		ask = append(ask, *a)
 	}
 	return ask, withdraw
+}
+
+// Arrival returns the other end of a migration: the migrate_from that follows a
+// migrate_to; nil if the plan has none.
+func Arrival(g *graph.Graph, to *graph.Action) *graph.Action {
+	for i := range g.Actions {
+		if a := &g.Actions[i]; a.Op == cib.OpMigrateFrom && a.Instance == to.Instance && a.Node == to.Peer && a.Peer == to.Node {
+			return a
+		}
+	}
+	return nil
 }

@@ -17,6 +17,11 @@ func step(op, instance, node string, after ...int) graph.Action {
 // fencing first, withdrawal of what is no longer wanted.
 func TestNext(t *testing.T) {
 	inFlight := func(a graph.Action, id string) graph.Action { a.InFlight = id; return a }
+	move := func(op, instance, node, peer string, after ...int) graph.Action {
+		a := step(op, instance, node, after...)
+		a.Peer = peer
+		return a
+	}
 	pend := func(id, op, instance, node string, state cib.ActionState) *cib.Pending {
 		return &cib.Pending{Action: cib.Action{ID: id, Op: op, Instance: instance, Node: node}, State: state}
 	}
@@ -65,6 +70,24 @@ func TestNext(t *testing.T) {
 			name: "a cleanup that an administrator asked for stays", cluster: 9, node: 9,
 			plan:    []graph.Action{step("start", "a", "n1")},
 			pending: []*cib.Pending{pend("r.1", "cleanup", "a", "n1", cib.ActionAsked)},
+		},
+		{
+			name: "a migration waits until its place at the other end is free", cluster: 9, node: 9,
+			plan: []graph.Action{
+				move("migrate_to", "a", "n1", "n2"), move("migrate_from", "a", "n2", "n1", 0), move("migrate_to", "b", "n1", "n2"), move("migrate_from", "b", "n2", "n1", 2),
+			},
+			pending: []*cib.Pending{pend("1.1", "stop", "a", "n2", cib.ActionRunning)},
+			ask:     []string{"migrate_to b on n1"},
+		},
+		{
+			name: "a migration whose other end takes no actions waits", cluster: 9, node: 9, deaf: "n2",
+			plan: []graph.Action{move("migrate_to", "a", "n1", "n2"), move("migrate_from", "a", "n2", "n1", 0)},
+		},
+		{
+			name: "what is expected is no load, and takes no place from what the plan has there", cluster: 1, node: 1,
+			plan:    []graph.Action{move("migrate_from", "a", "n2", "n1")},
+			pending: []*cib.Pending{pend("1.1", "migrate_from", "a", "n2", cib.ActionExpected)},
+			ask:     []string{"migrate_from a on n2"},
 		},
 		{
 			name: "a node that takes no actions waits", cluster: 9, node: 9, deaf: "n1",
