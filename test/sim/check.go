@@ -190,7 +190,7 @@ func (c *checks) run(w *World, r *run) {
 		c.direct(w, r)
 		return
 	}
-	if a.Op == cib.OpStart || a.Op == cib.OpPromote || a.Op == cib.OpMigrateFrom {
+	if a.Op == cib.OpStart || a.Op == cib.OpPromote || a.Op == cib.OpMigrateTo || a.Op == cib.OpMigrateFrom {
 		c.mayAct(w, e, a.String())
 	}
 	p := w.store.snap.Status.Pending[m.name][a.Instance]
@@ -392,10 +392,18 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 			own(node, "history")
 		case *cib.Pending:
 			old := st.Pending[v.Node][v.Instance]
-			if v.State == cib.ActionAsked {
+			switch v.State {
+			case cib.ActionAsked:
 				asDC(key)
 				c.ask(w, v, old)
 				continue
+			case cib.ActionExpected:
+				asDC(key)
+				if old != nil && (old.State != cib.ActionAsked || old.Migration != v.Migration) {
+					w.fail(6, "%s is expected, and %s (%s, %s) is in flight", v.Action.String(), old.Action.String(), old.ID, old.State)
+				}
+				continue
+			case cib.ActionRunning, cib.ActionCancelled:
 			}
 			own(v.Node, "record")
 			switch {
@@ -435,7 +443,7 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 
 // ask is rules 4, 5 and 6 for an action that the DC asks for.
 func (c *checks) ask(w *World, p, old *cib.Pending) {
-	if old != nil {
+	if old != nil && old.State != cib.ActionExpected {
 		w.fail(6, "%s is asked for, and %s (%s, %s) is in flight", p.Action.String(), old.Action.String(), old.ID, old.State)
 	}
 	if c.asked[p.ID] != nil {
@@ -626,6 +634,9 @@ func (c *checks) after(w *World, e *engine, txn *cib.Txn) {
 		for i := range txn.Put {
 			if p, ok := txn.Put[i].Value.(*cib.Pending); ok {
 				w.spring(CrashAgentNode, p.Op, e.m)
+				if k, ok := w.index[p.Peer]; ok {
+					w.spring(CrashPeer, p.Op, w.machines[k])
+				}
 			}
 		}
 	case "register", "finish", "report", "fence-executing", "fence-failed", "proof":

@@ -43,6 +43,7 @@ const (
 	CrashExecutor                          // of a fencing, when it calls a device; N as above
 	CrashAgentNode                         // of a node when it claims its next action, Text its operation; N as above, 4 a pause while no device works
 	CrashForced                            // of a node in a forced recovery of the store, at the step Text; N as above
+	CrashPeer                              // of the node at the other end, when a node claims its next migrate_to or migrate_from, Text; N as above
 	AdminStop
 	AdminStart
 	AdminUnmanage
@@ -66,7 +67,7 @@ const (
 
 var faultNames = strings.Fields(`- power-loss cold-start engine-crash engine-restart node-leave pause stop-engine cut cut-one-way isolate isolate-in
 	isolate-out partition partition-one-way loss slow-net store-stall store-slow member-down watch-stall leader-move agent-spell resource-dies
-	device-broken device-hangs device-unreachable device-lies wall-jump crash-dc crash-executor crash-agent-node crash-forced stop start unmanage manage delete
+	device-broken device-hangs device-unreachable device-lies wall-jump crash-dc crash-executor crash-agent-node crash-forced crash-peer stop start unmanage manage delete
 	add parameters move standby online node-maintenance node-managed maintenance no-maintenance stop-all no-stop-all cleanup confirm`)
 
 func (k FaultKind) String() string { return faultNames[k] }
@@ -269,7 +270,7 @@ func (w *World) inject(f *Fault) {
 		ends("lying device", func() { d.lying = false; clear(d.pretends) })
 	case WallJump:
 		m.wallOff += time.Duration(f.N) * time.Second
-	case CrashDC, CrashExecutor, CrashAgentNode, CrashForced:
+	case CrashDC, CrashExecutor, CrashAgentNode, CrashForced, CrashPeer:
 		w.checks.traps = append(w.checks.traps, &trap{fault: f, until: w.now + int64(30*time.Second+f.For)})
 	default:
 		panic("fault " + f.Kind.String() + " is not handled")

@@ -25,7 +25,7 @@ func letMigrate(sc *Scenario, c *cib.Config) {
 }
 
 // disturbMigrations moves what may be migrated about, and breaks something while it
-// is on its way: a node, an engine, an agent.
+// is on its way: a node, an engine, an agent, or one of the two nodes at its ends.
 func (sc *Scenario) disturbMigrations() {
 	r := sc.migrationRand(1)
 	var movable []string
@@ -41,7 +41,7 @@ func (sc *Scenario) disturbMigrations() {
 	for range 2 + r.IntN(5) {
 		move := Fault{At: between(r, 8*time.Second, sc.Heal-3*time.Second), For: 10 * time.Second, Kind: AdminMove, Resource: pick(r, movable...), Node: node()}
 		during := Fault{At: move.At + between(r, 0, 900*time.Millisecond), Node: node(), For: between(r, time.Second, 12*time.Second)}
-		switch r.IntN(6) {
+		switch r.IntN(10) {
 		case 0:
 			during.Kind = PowerLoss
 		case 1:
@@ -52,6 +52,10 @@ func (sc *Scenario) disturbMigrations() {
 			during.Kind, during.Resource, during.Node, during.N = AgentSpell, move.Resource, "", 1
 			during.Op = pick(r, "migrate_to", "migrate_from", "stop")
 			during.Mode = pick(r, agentFails, agentHalf, agentHangs)
+			during.At = move.At
+		case 4, 5, 6:
+			during.Kind, during.Node, during.N = pick(r, CrashAgentNode, CrashPeer), "", r.IntN(5)
+			during.Text = pick(r, "migrate_to", "migrate_to", "migrate_from")
 			during.At = move.At
 		default:
 			sc.Faults = append(sc.Faults, move)

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,6 +151,11 @@ func TestTraces(t *testing.T) {
 					sc.Faults = append(sc.Faults, parseFault(t, line))
 				}
 			}
+			if d.HasArg("vm") {
+				yes := true
+				sc.Config.Resources = map[string]*cib.Resource{"vm": primitive(10 * time.Second)}
+				sc.Config.Resources["vm"].Meta.AllowMigrate = &yes
+			}
 			var from time.Duration
 			if d.HasArg("from") {
 				from = duration(t, argument(d, "from"))
@@ -220,6 +226,10 @@ func parseFault(t *testing.T, line string) Fault {
 			f.Resource = value
 		case name == "text":
 			f.Text = value
+		case name == "op":
+			f.Op = value
+		case name == "mode":
+			f.Mode = agentMode(slices.Index(agentModes, value))
 		default:
 			t.Fatalf("%q in a fault", w)
 		}

@@ -486,6 +486,9 @@ func describe(txn *cib.Txn) []string {
 			if v.State == cib.ActionAsked {
 				out = append(out, fmt.Sprintf("asks for %s (%s): %s", v.Action.String(), v.ID, v.Why.Cause))
 			}
+			if v.State == cib.ActionExpected {
+				out = append(out, fmt.Sprintf("expects %s (of %s)", v.Action.String(), v.Migration))
+			}
 		case *cib.View:
 			out = append(out, fmt.Sprintf("view %d: %s (%s)", v.Number, names(v.Members), v.Reason))
 		case *cib.NodeStatus:
