@@ -267,6 +267,29 @@ var Mutants = []Mutant{
 		run:         func(_ *World, r *run) bool { return !r.notAfter.IsZero() },
 	},
 	{
+		Name: "arrival-not-recorded", What: "a migration leaves no record at its other end", Rare: true, Rules: []int{1, 4, 10},
+		commit: func(_ *World, _ *engine, c *node.Commit) bool {
+			c.Txn.Put = slices.DeleteFunc(slices.Clone(c.Txn.Put), func(p cib.Put) bool { return expects(&p) })
+			return true
+		},
+	},
+	{
+		Name: "arrival-believed", What: "migrate_from is said to have ended well without a look", Rare: true, Rules: []int{1, 10},
+		result: func(_ *World, r *run, res *node.AgentResult) {
+			if r.action.Op == cib.OpMigrateFrom {
+				res.Status, res.RC = cib.OpDone, cib.OK
+			}
+		},
+	},
+	{
+		Name: "failed-migration-counts", What: "a migrate_to that failed counts as done, its source as gone", Rare: true, Rules: []int{1, 10},
+		result: func(_ *World, r *run, res *node.AgentResult) {
+			if r.action.Op == cib.OpMigrateTo {
+				res.Status, res.RC = cib.OpDone, cib.OK
+			}
+		},
+	},
+	{
 		Name: "ask-two-nodes", What: "the DC asks two nodes to start the same instance", Rules: []int{1, 6, 9},
 		commit: func(w *World, e *engine, c *node.Commit) bool {
 			for i := range c.Txn.Put {
@@ -289,6 +312,13 @@ var Mutants = []Mutant{
 			return true
 		},
 	},
+}
+
+// expects reports whether a transaction writes the record of a migration at its other
+// end.
+func expects(p *cib.Put) bool {
+	v, ok := p.Value.(*cib.Pending)
+	return ok && v.State == cib.ActionExpected
 }
 
 // elects reports whether a transaction takes the DC's key, and nothing else.
