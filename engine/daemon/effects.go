@@ -175,6 +175,7 @@ func (e *engine) runAgent(run, ctx context.Context, own *agentRun, r node.Run) {
 	case err != nil:
 		fail(err)
 	default:
+		reloadable := e.reloadable(ctx, a, id)
 		res := e.agents.Run(run, agent.Request{
 			ActionID: a.ID, Agent: id, Instance: a.Instance, Op: a.Op, Params: params, Secret: secret, Meta: a.Meta,
 			Timeout: a.Timeout.D(), Interval: a.Interval.D(), NotAfter: r.NotAfter, NodeID: e.nodeID(),
@@ -183,6 +184,7 @@ func (e *engine) runAgent(run, ctx context.Context, own *agentRun, r node.Run) {
 		done.Result = node.AgentResult{
 			Status: res.Status, RC: res.RC, Started: res.Started, Ended: res.Ended, Exec: res.Exec, Reason: res.Reason, Output: tail(res.Output(), outputMaxBytes),
 		}
+		done.Result.Reloadable = reloadable(&res)
 		e.promotion(ctx, a, id, &res)
 		e.traceAction(a, &done.Result)
 		level := slog.LevelInfo
@@ -193,6 +195,45 @@ func (e *engine) runAgent(run, ctx context.Context, own *agentRun, r node.Run) {
 	}
 	e.tell(ctx, done)
 }
+
+// reloadable returns which parameters an agent can take over while the instance runs.
+// The agent is asked beside its start, so that nobody waits for the one after the other;
+// one that does not answer in time counts as one that can't. Call what is returned once
+// the run has ended.
+func (e *engine) reloadable(ctx context.Context, a *cib.Action, id agent.ID) func(*agent.Result) []string {
+	ctx, cancel := context.WithTimeout(ctx, reloadableTimeout)
+	out := make(chan []string, 1)
+	ask := func() {
+		m, err := e.agents.Metadata(ctx, id)
+		if err != nil {
+			e.log.Debug("which parameters can be reloaded is not known", "agent", id.String(), "err", err)
+		}
+		out <- m.Reloadable()
+	}
+	starts := a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom
+	if starts {
+		go ask()
+	}
+	return func(res *agent.Result) []string {
+		defer cancel()
+		if !starts && !a.Probe || res.Status != cib.OpDone || res.RC != cib.OK && res.RC != cib.RunningPromoted {
+			return nil
+		}
+		if !starts {
+			go ask()
+		}
+		select {
+		case names := <-out:
+			return names
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// reloadableTimeout bounds how long an agent is waited for that is asked which
+// parameters it can take over.
+const reloadableTimeout = 5 * time.Second
 
 func tail(s string, n int) string {
 	if len(s) > n {

@@ -36,6 +36,9 @@ type Result struct {
 	Exec    time.Duration
 	Reason  string
 	Output  string
+	// Reloadable are the parameters that the agent can take over while the instance
+	// runs (OCF Resource Agent API 1.1, "reload-agent"), whether they are set or not.
+	Reloadable []string
 }
 
 // Command is something the manager wants done. The types below are all.
@@ -695,6 +698,11 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 		}
 		h.FailCount = h.FailCount.Add(1)
 		h.LastFailure = r.Ended
+	}
+	if len(r.Reloadable) > 0 && (a.Op == cib.OpStart || a.Op == cib.OpMigrateFrom || a.Probe) {
+		rest := maps.Clone(a.Parameters)
+		maps.DeleteFunc(rest, func(name, _ string) bool { return slices.Contains(r.Reloadable, name) })
+		op.Reloadable, op.RestartDigest = r.Reloadable, cib.Digest(rest)
 	}
 	if a.Op == cib.OpReload {
 		for _, o := range h.Ops { // what it could take over before, it still can

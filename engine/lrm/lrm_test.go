@@ -66,6 +66,9 @@ func (w *script) do(d *datadriven.TestData) {
 		p.Interval, _ = cib.ParseDuration(arg("every", "0"))
 		p.Role, _ = cib.Roles.Parse(arg("role", ""))
 		p.Round, p.Phase = arg("round", ""), arg("phase", "")
+		if v := arg("label", ""); v != "" {
+			p.Parameters = map[string]string{"label": v, "disk": arg("disk", "a")}
+		}
 		p.Probe, p.Peer, p.Why.Rule = d.HasArg("probe"), arg("peer", ""), arg("rule", "")
 		if p.Migration = arg("migration", ""); d.HasArg("expected") {
 			p.State = cib.ActionExpected
@@ -94,6 +97,9 @@ func (w *script) do(d *datadriven.TestData) {
 		w.runs = w.runs[1:]
 		res := Result{Status: cib.OpDone, Started: w.now, Ended: w.now}
 		_, _ = fmt.Sscan(arg("rc", "0"), &res.RC)
+		if names := arg("reloadable", ""); names != "" {
+			res.Reloadable = strings.Split(names, "+")
+		}
 		if s := arg("status", ""); s != "" {
 			res.Status, _ = cib.OpStatuses.Parse(s)
 		}
@@ -123,6 +129,9 @@ func (w *script) do(d *datadriven.TestData) {
 			}
 			if o.Phase != "" {
 				peer = " " + o.Phase + " of " + o.Round
+			}
+			if len(o.Reloadable) > 0 {
+				peer += " takes over " + strings.Join(o.Reloadable, " ") + ", the rest is " + o.RestartDigest
 			}
 			w.say("  %d %s every %s: %s rc %d failed %t%s", o.Seq, o.Op, o.Interval, o.Status, o.RC, o.Failed, peer)
 		}

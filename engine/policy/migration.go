@@ -365,6 +365,8 @@ func (b *planner) mayMigrate(r *rsc, t int32) *fact {
 		return nil
 	case isBusy(f, cib.OpStart), isBusy(f, cib.OpStop):
 		return nil
+	case f.since != nil && b.recorded(f.since) && b.parametersChanged(r, f):
+		return nil // it would go on with the old ones
 	}
 	return f
 }

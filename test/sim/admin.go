@@ -116,7 +116,17 @@ func (a *admin) do(w *World, f *Fault) {
 		a.edit(w, f.Resource, "changes parameters of", func(r *cib.Resource) {
 			if r.Agent != "" {
 				a.n++
-				r.Parameters = map[string]string{"state": fmt.Sprint("v", a.n)}
+				name := "state"
+				if a.n%2 == 0 {
+					name = reloadable[0]
+				}
+				params := map[string]string{name: fmt.Sprint("v", a.n)}
+				for k, v := range r.Parameters {
+					if k != name {
+						params[k] = v
+					}
+				}
+				r.Parameters = params
 			}
 		})
 	case AdminMove:

@@ -15,7 +15,11 @@ type instance struct {
 	// excused: its stop was confirmed by an agent that lied. That it still runs is
 	// the agent's doing (rule 1: "or has confirmed the stop").
 	excused bool
+	params  string // the digest of the parameters that it runs with
 }
+
+// reloadable are the parameters that agents here take over while they run.
+var reloadable = []string{"fake"}
 
 // run is one run of a resource agent.
 type run struct {
@@ -159,12 +163,16 @@ func (w *World) effect(r *run) {
 	switch a.Op {
 	case cib.OpStart:
 		if cur == nil {
-			w.activate(m, a.Instance, cib.RoleStarted)
+			w.activate(m, a.Instance, cib.RoleStarted, cib.Digest(a.Parameters))
+		}
+	case cib.OpReload:
+		if cur != nil {
+			cur.params = cib.Digest(a.Parameters)
 		}
 	case cib.OpMigrateTo: // it is on the target from now on; where that is off, it stays
 		if k, ok := w.index[a.Peer]; ok && cur != nil && w.machines[k].on() {
 			w.deactivate(m, a.Instance)
-			w.activate(w.machines[k], a.Instance, cib.RoleStarted)
+			w.activate(w.machines[k], a.Instance, cib.RoleStarted, cur.params)
 		}
 	case cib.OpStop:
 		if cur != nil {
@@ -182,8 +190,8 @@ func (w *World) effect(r *run) {
 	}
 }
 
-func (w *World) activate(m *machine, id string, role cib.Role) {
-	m.inst[id] = &instance{role: role}
+func (w *World) activate(m *machine, id string, role cib.Role, params string) {
+	m.inst[id] = &instance{role: role, params: params}
 	m.tracef("%s is active now", id)
 	w.checks.activated(w, m, id)
 }
@@ -218,7 +226,7 @@ func (w *World) code(r *run) int {
 	case agentWorks, agentHangs:
 	}
 	switch {
-	case (a.Op == cib.OpPromote || a.Op == cib.OpDemote || a.Op == cib.OpMigrateFrom) && cur == nil:
+	case (a.Op == cib.OpPromote || a.Op == cib.OpDemote || a.Op == cib.OpMigrateFrom || a.Op == cib.OpReload) && cur == nil:
 		return cib.NotRunning
 	case a.Op == cib.OpMigrateTo && cur != nil && r.mode != agentLies:
 		return cib.GenericError // it is still here
@@ -238,6 +246,9 @@ func (w *World) end(r *run, res node.AgentResult) {
 		res.Started = res.Ended
 	}
 	res.Exec = res.Ended.Sub(res.Started)
+	if res.Status == cib.OpDone && res.RC == cib.OK {
+		res.Reloadable = reloadable
+	}
 	w.afterOn(between(w.agentRand, 0, 2*time.Millisecond), e.m, ofEngine, e, func() {
 		if e.runs[r.id] != r {
 			return

@@ -165,6 +165,9 @@ func (w *World) misplaced(s *cib.Snapshot) string {
 			if _, ok := want[p]; !ok && !blocked[resource] && w.checks.managed(w, resource) && !m.inst[id].excused {
 				return fmt.Sprintf("%s runs on %s, and the policy does not want it there", id, m.name)
 			}
+			if r := s.Config.Resources[resource]; r != nil && w.checks.managed(w, resource) && w.knowsParameters() && !m.inst[id].excused && m.inst[id].params != cib.Digest(r.Parameters) {
+				return fmt.Sprintf("%s runs on %s with other parameters than are configured", id, m.name)
+			}
 			delete(want, p)
 		}
 	}
@@ -177,6 +180,13 @@ func (w *World) misplaced(s *cib.Snapshot) string {
 		return fmt.Sprintf("%s does not run on %s, where the policy wants it (%s)", p.instance, p.node, want[p])
 	}
 	return ""
+}
+
+// knowsParameters reports whether the engine can know with which parameters an
+// instance runs: a cleanup forgets them, and an agent that lied about a stop or start
+// left it running with others.
+func (w *World) knowsParameters() bool {
+	return !slices.ContainsFunc(w.sc.Faults, func(f Fault) bool { return f.Kind == AdminCleanup || f.Mode == agentLies })
 }
 
 func (w *World) anyFailure(s *cib.Snapshot) bool {

@@ -130,6 +130,22 @@ func (m *Metadata) Parameter(name string) (Parameter, bool) {
 	return m.Parameters[i], true
 }
 
+// Reloadable returns the names of the parameters that the agent can take over while an
+// instance runs, by reload-agent (OCF Resource Agent API 1.1, "reloadable"); none of an
+// agent without that action, or of which nothing is known.
+func (m *Metadata) Reloadable() []string {
+	if m == nil || !m.HasAction("reload-agent") {
+		return nil
+	}
+	var out []string
+	for i := range m.Parameters {
+		if m.Parameters[i].Reloadable {
+			out = append(out, m.Parameters[i].Name)
+		}
+	}
+	return out
+}
+
 // HasAction says whether the agent knows the operation.
 func (m *Metadata) HasAction(name string) bool {
 	return slices.ContainsFunc(m.Actions, func(a Action) bool { return a.Name == name })
