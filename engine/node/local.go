@@ -22,6 +22,11 @@ func (n *Node) local(now time.Time) {
 				n.syncLRM(now)
 			})
 		case lrm.Run:
+			if c.Action.Op == cib.OpMigrateTo && !n.online(c.Action.Peer) {
+				// It must not arrive in another boot of that node than the DC knew.
+				n.lrm.Done(now, c.Run, lrm.Result{Status: cib.OpNotRun})
+				continue
+			}
 			run := Run{Run: c.Run << 1, Action: c.Action}
 			if !c.Direct {
 				run.NotAfter = n.tracker.ValidUntil()

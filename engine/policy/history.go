@@ -191,6 +191,10 @@ func (f *fact) assume() {
 	if p == nil {
 		return
 	}
+	if p.Migration != "" { // it may have come by a migration, whatever is done about it now
+		f.role = max(f.role, cib.RoleStarted)
+		f.sure = f.sure && !p.Probe
+	}
 	switch p.Op {
 	case cib.OpStart, cib.OpMigrateFrom:
 		f.role = max(f.role, cib.RoleStarted)
@@ -199,10 +203,6 @@ func (f *fact) assume() {
 		}
 	case cib.OpPromote:
 		f.role = cib.RolePromoted
-	case cib.OpMonitor:
-		if p.Migration != "" { // it may have come by a migration: this is to tell
-			f.role, f.sure = max(f.role, cib.RoleStarted), false
-		}
 	}
 }
 

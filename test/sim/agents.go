@@ -32,6 +32,7 @@ type run struct {
 	over     bool // ended, or killed
 	started  time.Time
 	mode     agentMode
+	peerBoot string // of a migrate_to: the boot of the other end with which it began
 }
 
 // agentMode is how a run goes.
@@ -117,6 +118,9 @@ func (w *World) begin(r *run) {
 	a := &r.action
 	r.started = r.m.wall()
 	r.mode = w.modeOf(r)
+	if k, ok := w.index[a.Peer]; ok {
+		r.peerBoot = w.machines[k].bootID // a machine that is booted anew has none of the connections of before
+	}
 	r.m.tracef("runs %s (%s)%s", a.String(), a.ID, map[bool]string{true: " [" + agentModes[r.mode] + "]"}[r.mode != agentWorks])
 	low, high := 10*time.Millisecond, 400*time.Millisecond
 	if w.faulty && rng.IntN(10) == 0 {
@@ -170,7 +174,7 @@ func (w *World) effect(r *run) {
 			cur.params = cib.Digest(a.Parameters)
 		}
 	case cib.OpMigrateTo: // it is on the target from now on; where that is off, it stays
-		if k, ok := w.index[a.Peer]; ok && cur != nil && w.machines[k].on() {
+		if k, ok := w.index[a.Peer]; ok && cur != nil && w.machines[k].on() && w.machines[k].bootID == r.peerBoot {
 			w.deactivate(m, a.Instance)
 			w.activate(w.machines[k], a.Instance, cib.RoleStarted, cur.params)
 		}

@@ -54,8 +54,8 @@ type truth struct {
 	excludedNow  int64  // the same in world time
 	viewSeen     uint64 // the newest view that its engine was given
 
-	lost    map[string]string // unique instances that ran when the power went: the boot
-	lied    bool              // a fence device said that this boot was over
+	lost    map[string]lost // unique instances that ran when the power went
+	lied    bool            // a fence device said that this boot was over
 	orphans []*run
 
 	wasValid bool // certainly, when the majority was lost
@@ -63,6 +63,12 @@ type truth struct {
 	lonely bool  // it has been without a majority for longer than T
 	lostAt int64 // world time: it was valid at most until T after this, and lost that
 	wokeAt int64 // world time of its last resume
+}
+
+// lost is the boot in which something ran when the power went.
+type lost struct {
+	boot string
+	at   int64 // world time
 }
 
 // asked is what is known of an action that was asked for.
@@ -114,7 +120,7 @@ func (c *checks) init(w *World) {
 		}
 	}
 	for _, m := range w.machines {
-		m.truth.lost = map[string]string{}
+		m.truth.lost = map[string]lost{}
 	}
 }
 
@@ -232,6 +238,9 @@ func (c *checks) direct(w *World, r *run) {
 	m := r.m
 	t := &m.truth
 	long := w.certainly()
+	if v := w.store.snap.Status.View; v != nil && t.viewSeen < v.Number {
+		return // validity hangs on the newest view: who gets no news of it loses it, as it must
+	}
 	if !t.in || !t.majority || w.now-t.calm < long || w.now-t.inSince < long || w.now-r.e.born < long || w.noisy() {
 		return
 	}
@@ -317,11 +326,11 @@ func (c *checks) promoted(w *World, m *machine, id string) {
 }
 
 // powerLost notes what ran when a machine's power went.
-func (c *checks) powerLost(_ *World, m *machine) {
+func (c *checks) powerLost(w *World, m *machine) {
 	t := &m.truth
 	for id, in := range m.inst {
 		if c.mayRunOnce(id) && !in.excused && !t.lied {
-			t.lost[id] = m.bootID
+			t.lost[id] = lost{m.bootID, w.now}
 		}
 	}
 	lost, seen := t.lost, t.viewSeen
@@ -471,15 +480,27 @@ func (c *checks) ask(w *World, p, old *cib.Pending) {
 		return
 	}
 	for _, o := range w.machines {
-		boot, lost := o.truth.lost[p.Instance]
-		if !lost {
+		x, gone := o.truth.lost[p.Instance]
+		if !gone {
 			continue
 		}
-		if o != m && c.validProof(w, o.name, boot) == nil && !o.truth.lied {
-			w.fail(4, "%s is asked for, and there is no proof that boot %s of %s is over, where it ran", p.Action.String(), boot, o.name)
+		if o != m && c.validProof(w, o.name, x.boot) == nil && !c.readOff(w, o.name, x.at) && !o.truth.lied {
+			w.fail(4, "%s is asked for, and there is no proof that boot %s of %s is over, where it ran", p.Action.String(), x.boot, o.name)
 		}
 		delete(o.truth.lost, p.Instance)
 	}
+}
+
+// readOff reports whether a proof says that a node was without power at a time, or
+// after it. It is over with every boot until then, also with one that nobody has heard
+// of and to which something was migrated.
+func (c *checks) readOff(w *World, name string, at int64) bool {
+	for _, id := range sortedKeys(w.store.snap.Status.Proofs) {
+		if p := w.store.snap.Status.Proofs[id]; p.Target == name && p.Kind == cib.ProofPower && p.Void == "" && c.proofAt[name+"/"+p.BootID] >= at {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *checks) validProof(w *World, name, boot string) *cib.Proof {
@@ -525,7 +546,7 @@ func (c *checks) nodeStatus(w *World, name string, s *cib.NodeStatus, txn *cib.T
 			}
 		}
 		for _, id := range sortedKeys(m.truth.lost) {
-			if m.truth.lost[id] == s.BootID && c.managed(w, id) {
+			if m.truth.lost[id].boot == s.BootID && c.managed(w, id) {
 				w.fail(4, "%s is marked offline, and %s ran there when its power went", name, id)
 			}
 		}

@@ -32,9 +32,10 @@ type Broken struct {
 // Options say which worlds to run.
 type Options struct {
 	From, Seeds uint64
-	Nodes       int // 0: 3 to 7
-	Workers     int // 0: one for each processor
-	FailuresMax int // stop after so many; 0: one
+	Nodes       int    // 0: 3 to 7
+	Every       uint64 // only each n-th seed; 0: all
+	Workers     int    // 0: one for each processor
+	FailuresMax int    // stop after so many; 0: one
 	Mutant      *Mutant
 }
 
@@ -62,6 +63,9 @@ func RunSeeds(o Options) *Report {
 				i := next.Add(1) - 1
 				if i >= o.Seeds {
 					return
+				}
+				if o.Every > 1 {
+					i *= o.Every
 				}
 				w := New(Generate(o.From+i, o.Nodes))
 				w.mutant = o.Mutant

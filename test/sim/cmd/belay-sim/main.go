@@ -22,6 +22,7 @@ func run() int {
 		shrink  = flag.Bool("shrink", false, "with -seed: look for the smallest scenario that breaks the same rule")
 		seeds   = flag.Uint64("seeds", 1000, "how many seeds to run")
 		from    = flag.Uint64("from", 1, "the first of them")
+		every   = flag.Uint64("every", 1, "only each n-th seed; those that are 1 modulo 3 migrate the most")
 		nodes   = flag.Int("nodes", 0, "nodes of each cluster; 0 means 3 to 7, 2 have an arbitrator")
 		dump    = flag.Bool("dump", false, "with -seed: print what the store has at the end, as JSON")
 		keep    = flag.Int("keep", 1, "go on until so many seeds have failed")
@@ -61,7 +62,7 @@ func run() int {
 	if *seed != 0 {
 		return one(*seed, *nodes, *trace, *shrink, *dump, *lines, broken)
 	}
-	rep := sim.RunSeeds(sim.Options{From: *from, Seeds: *seeds, Nodes: *nodes, FailuresMax: *keep, Mutant: broken})
+	rep := sim.RunSeeds(sim.Options{From: *from, Seeds: *seeds, Every: *every, Nodes: *nodes, FailuresMax: *keep, Mutant: broken})
 	fmt.Printf("%d worlds in %s (%.0f a second), %s of virtual time, %d events\n", rep.Worlds, rep.Took.Round(time.Millisecond),
 		float64(rep.Worlds)/rep.Took.Seconds(), rep.Virtual.Round(time.Second), rep.Steps)
 	for i, b := range rep.Failed {
