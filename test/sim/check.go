@@ -412,7 +412,7 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 					w.fail(6, "%s is expected, and %s (%s, %s) is in flight", v.Action.String(), old.Action.String(), old.ID, old.State)
 				}
 				continue
-			case cib.ActionRunning, cib.ActionCancelled:
+			case cib.ActionRunning:
 			}
 			own(v.Node, "record")
 			switch {
