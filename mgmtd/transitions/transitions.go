@@ -59,8 +59,6 @@ type Step struct {
 	Reason string    `json:"reason,omitempty"` // of a failure
 }
 
-func (s *Step) over() bool { return s.State == Done || s.State == Failed || s.State == Unseen }
-
 // Recorder collects transitions. It is safe for concurrent use.
 type Recorder struct {
 	mu   sync.Mutex
