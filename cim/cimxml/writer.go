@@ -34,9 +34,6 @@ func NewWriter(out io.Writer) *Writer { return &Writer{out: out} }
 // Sent reports whether anything was written, so that the answer can't become another.
 func (w *Writer) Sent() bool { return w.sent }
 
-// Size is the length of what is gathered and not written yet, in bytes.
-func (w *Writer) Size() int { return len(w.buf) }
-
 // Reset forgets what is gathered. It is for answers of which nothing was sent.
 func (w *Writer) Reset() { w.buf, w.ends, w.depth = w.buf[:0], nil, 0 }
 

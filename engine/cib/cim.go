@@ -24,8 +24,7 @@ type CIMDestination struct {
 	Older    bool   `json:"older,omitempty"`    // it is shown as CIM_IndicationHandlerCIMXML, for older clients
 	User     string `json:"user,omitempty"`     // for the listener
 	Password string `json:"password,omitempty"` // for the listener
-	CA       string `json:"ca,omitempty"`       // PEM: who vouches for the listener's certificate; default: whom the node trusts
-	Insecure bool   `json:"insecure,omitempty"` // any certificate will do
+	CA       string `json:"ca,omitempty"`       // PEM: who vouches for the listener, or its own certificate; default: whom the node trusts
 	Owner    string `json:"owner,omitempty"`    // who made it
 }
 
