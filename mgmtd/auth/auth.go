@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -65,6 +66,7 @@ type Authenticator struct {
 	tokens map[string]*tokenDoc // by id
 	certs  map[string]*certDoc  // by key
 	ended  map[string]time.Time // sessions ended here that the store may still name, until then
+	voided map[string]int64     // tokens and certificates voided here by name of their document, with the store's revision of that
 }
 
 // entry is a session as this node knows it.
@@ -103,17 +105,22 @@ func New(o Options, k Keeper, p Passwords) *Authenticator {
 	}
 	a := &Authenticator{
 		opts: o, keeper: k, passwords: p, byHash: map[string]*entry{}, tokens: map[string]*tokenDoc{}, certs: map[string]*certDoc{}, ended: map[string]time.Time{},
+		voided: map[string]int64{},
 	}
 	a.limits.Limiter, a.remembered = NewLimiter(), newRemembered()
 	return a
 }
 
-// Update takes over what the store holds. Sessions of this node alone stay.
+// Update takes over what the store holds. Sessions of this node alone stay. What was
+// voided here stays void while docs are of before that: they may have been on their way.
 func (a *Authenticator) Update(docs *api.Documents) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	sessions, tokens, certs := map[string]*entry{}, map[string]*tokenDoc{}, map[string]*certDoc{}
 	for _, d := range docs.Documents {
+		if docs.Revision < a.voided[d.Name] {
+			continue
+		}
 		kind, id, _ := strings.Cut(d.Name, "/")
 		var err error
 		switch kind + "/" {
@@ -153,6 +160,7 @@ func (a *Authenticator) Update(docs *api.Documents) {
 			sessions[h] = e
 		}
 	}
+	maps.DeleteFunc(a.voided, func(_ string, at int64) bool { return docs.Revision >= at })
 	a.byHash, a.tokens, a.certs, a.known = sessions, tokens, certs, true
 }
 

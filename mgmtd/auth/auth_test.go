@@ -271,3 +271,47 @@ func TestValidUser(t *testing.T) {
 		}
 	}
 }
+
+// TestVoided checks that a token and a certificate that were voided stay void when the
+// store tells of a state from before that, and that the key may be let in again.
+func TestVoided(t *testing.T) {
+	a, k, _ := newTest()
+	by := &Subject{User: "anna"}
+	_, secret, err := a.NewToken(t.Context(), by, []string{"viewer"}, "monitoring", nil, nil, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := strings.Repeat("ab", 32)
+	add := func() {
+		t.Helper()
+		if err := a.AddCertificate(t.Context(), by, Certificate{Key: key, User: "ci", Expires: time.Now().Add(time.Hour)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add()
+	before := k.all()
+	a.Update(before)
+	if err := a.DeleteToken(t.Context(), by, strings.Split(secret, "_")[1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.DeleteCertificate(t.Context(), by, key); err != nil {
+		t.Fatal(err)
+	}
+	for _, docs := range []*api.Documents{before, k.all()} {
+		a.Update(docs)
+		if _, err := a.Token(secret, time.Now()); err == nil {
+			t.Error("a voided token is accepted again")
+		}
+		if len(a.Certificates()) != 0 {
+			t.Error("a key that was kept out is known again")
+		}
+	}
+	if len(a.voided) != 0 {
+		t.Errorf("what the store no longer holds is still remembered: %v", a.voided)
+	}
+	add()
+	a.Update(k.all())
+	if len(a.Certificates()) != 1 {
+		t.Error("the key can't be let in again")
+	}
+}

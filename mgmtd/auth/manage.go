@@ -106,10 +106,11 @@ func (a *Authenticator) DeleteToken(ctx context.Context, by *Subject, id string)
 	if t == nil {
 		return api.NewProblem(api.CodeNotFound, fmt.Sprintf("there is no API token %q", id))
 	}
-	_, err := a.change(ctx, &api.DocumentChange{Actor: by.Actor(), Action: "token-delete", Object: "api-token/" + id, Delete: []string{kindToken + id}})
+	rev, err := a.change(ctx, &api.DocumentChange{Actor: by.Actor(), Action: "token-delete", Object: "api-token/" + id, Delete: []string{kindToken + id}})
 	if err == nil {
 		a.mu.Lock()
 		delete(a.tokens, id)
+		a.voided[kindToken+id] = rev
 		a.mu.Unlock()
 	}
 	return err
@@ -153,12 +154,13 @@ func (a *Authenticator) DeleteCertificate(ctx context.Context, by *Subject, key 
 	if c == nil {
 		return api.NewProblem(api.CodeNotFound, "no such key is known")
 	}
-	_, err := a.change(ctx, &api.DocumentChange{
+	rev, err := a.change(ctx, &api.DocumentChange{
 		Actor: by.Actor(), Action: "certificate-delete", Object: "client-certificate/" + publicID(key), Delete: []string{kindCertificate + key},
 	})
 	if err == nil {
 		a.mu.Lock()
 		delete(a.certs, key)
+		a.voided[kindCertificate+key] = rev
 		a.mu.Unlock()
 	}
 	return err
