@@ -3,7 +3,7 @@ export const nodes = {
   lead: 'The machines of the cluster.',
   none: 'No node',
   columns: { node: 'Node', state: 'State', role: 'Role', running: 'Running', fence: 'Could be fenced', version: 'Version', up: 'Engine up since', site: 'Site', health: 'Health' },
-  roles: { member: 'member', dc: 'coordinator', arbiter: 'arbiter', remote: 'remote' } as Record<string, string>,
+  roles: { member: 'member', dc: 'DC', arbiter: 'arbiter', remote: 'remote' } as Record<string, string>,
   voter: 'voter',
   served: 'serves this page',
   tabs: { overview: 'Overview', running: 'What runs here', attributes: 'Attributes', links: 'Links', history: 'History' },
