@@ -22,6 +22,11 @@ const pages: [string, string][] = [
   ['/quorum', 'Quorum'],
   ['/links', 'Links'],
   ['/store', 'Store'],
+  ['/events', 'Events'],
+  ['/events?severity=major&node=n1', 'Events'],
+  ['/transitions', 'Transitions'],
+  ['/history', 'Configuration history'],
+  ['/history/2', 'Generation 2'],
   ['/nowhere', 'There is no such page'],
   ['/resources/nothing', 'This is not there, or no longer'],
 ];

@@ -38,4 +38,9 @@ export const pages: Page[] = [
   page('/quorum', t.quorum, () => import('./pages/quorum'), 'protect'),
   page('/links', t.links, () => import('./pages/links'), 'protect'),
   page('/store', t.store, () => import('./pages/store'), 'protect'),
+  page('/events', t.events, () => import('./pages/events'), 'know'),
+  page('/transitions', t.transitions, () => import('./pages/transitions'), 'know'),
+  page('/transitions/:id', t.transition, () => import('./pages/transitions/Detail')),
+  page('/history', t.history, () => import('./pages/history'), 'know'),
+  page('/history/:n', t.generation, () => import('./pages/history/Detail')),
 ];

@@ -28,6 +28,7 @@ export type Explanation = S['GraphExplanation'];
 export type Approval = S['Approval'];
 export type GenerationInfo = S['EngineGenerationInfo'];
 export type Local = S['EngineLocal'];
+export type Transition = S['Transition'];
 export type ProblemBody = S['Problem'];
 
 /** A document of the configuration: its shape is that of cluster.schema.json. */

@@ -136,7 +136,7 @@ export function ListTable<T>({ label, rows, columns, id, text, stateOf, stateTex
           <Thead>
             <Tr>
               {columns.map((c, i) => (
-                <Th key={c.key} sort={th(c, i)}>
+                <Th key={c.key} sort={th(c, i)} modifier="nowrap">
                   {c.name}
                 </Th>
               ))}

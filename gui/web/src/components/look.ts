@@ -64,9 +64,10 @@ const table = {
   link: { unknown, up: good, down: bad, degraded: warn, disabled: off },
   device: { unknown, available: good, failed: bad, disabled: off },
   readiness: { unknown, ready: good, failed: bad, none: warn, off },
-  severity: { critical: bad, major: bad, minor: warn, warning: warn, info: ['busy', InfoCircleIcon], cleared: good },
+  severity: { critical: bad, major: bad, minor: warn, warning: warn, info: ['busy', InfoCircleIcon], indeterminate: ['off', InfoCircleIcon], cleared: good },
   store: { unknown, healthy: good, unhealthy: bad, learner: busy },
   result: { pending: busy, succeeded: good, failed: bad, 'timed-out': bad, withdrawn: off, 'in-progress': busy },
+  step: { waiting: off, asked: busy, running: busy, done: good, failed: bad, unseen: ['off', CheckCircleIcon] },
 } satisfies Record<string, Record<string, Row>>;
 
 export type Family = keyof typeof table;

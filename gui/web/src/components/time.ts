@@ -37,6 +37,14 @@ export function bytes(n: number | undefined): string {
   return '';
 }
 
+/** exact writes a moment as it is read aloud in a log: the local date and time, to the second. */
+export function exact(time: string | undefined): string {
+  if (isZero(time)) return '–';
+  const t = new Date(time!);
+  const two = (n: number) => String(n).padStart(2, '0');
+  return `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+}
+
 /** isZero tells Go's zero time, and no time at all. */
 export function isZero(t: string | undefined): boolean {
   return !t || t.startsWith('0001-01-01');

@@ -46,5 +46,10 @@ export const shell = {
     serviceWizard: 'New service',
     editResource: 'Edit resource',
     configuration: 'Configuration',
+    events: 'Events',
+    history: 'Configuration history',
+    generation: 'Generation',
+    transitions: 'Transitions',
+    transition: 'Transition',
   },
 } as const;

@@ -38,7 +38,8 @@ export const states = {
   link: { unknown: 'Unknown', up: 'Up', down: 'Down', degraded: 'Degraded', disabled: 'Disabled' },
   device: { unknown: 'Not checked', available: 'Available', failed: 'Failed', disabled: 'Disabled' },
   readiness: { unknown: 'Not checked', ready: 'Ready', failed: 'Not reachable', none: 'No device', off: 'Off' },
-  severity: { critical: 'Critical', major: 'Major', minor: 'Minor', warning: 'Warning', info: 'Info', cleared: 'Cleared' },
+  severity: { critical: 'Critical', major: 'Major', minor: 'Minor', warning: 'Warning', info: 'Info', indeterminate: 'Information', cleared: 'Cleared' },
   store: { unknown: 'Not reported', healthy: 'Healthy', unhealthy: 'Unhealthy', learner: 'Learner' },
   result: { pending: 'Pending', succeeded: 'Succeeded', failed: 'Failed', 'timed-out': 'Timed out', withdrawn: 'Withdrawn', 'in-progress': 'In progress' },
+  step: { waiting: 'Waiting', asked: 'Asked for', running: 'Running', done: 'Done', failed: 'Failed', unseen: 'Over, not seen' },
 } as const;
