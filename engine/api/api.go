@@ -30,7 +30,7 @@ const (
 	ActionRollback       Action = "rollback"       // object generation/N
 	ActionStart          Action = "start"          // object resource/id: target-role Started
 	ActionStop           Action = "stop"           // object resource/id: target-role Stopped
-	ActionMove           Action = "move"           // object resource/id; value {"node": "n2"}, or {} for "away from here"
+	ActionMove           Action = "move"           // object resource/id; value {"node": "n2"}, or {"from": "n1"} for "away from n1"
 	ActionManage         Action = "manage"         // object resource/id
 	ActionUnmanage       Action = "unmanage"       // object resource/id
 	ActionMaintenanceOn  Action = "maintenance-on" // object cluster, node/name or resource/id

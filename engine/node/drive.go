@@ -62,6 +62,9 @@ func (n *Node) drive(now time.Time) {
 			n.beginRound(r, &a, &c)
 		}
 		a.ID = fmt.Sprintf("%d.%d", n.snap.Revision, i)
+		if from, to := moveOf(n.snap, &a); from != "" {
+			c.event(event.ResourceMoved, "resource", a.Instance, "node", to, "from", from, "reason", a.Why.Cause, "cause", a.Why.ID)
+		}
 		n.record(a, transition.Arrival(plan, &ask[i]), wall, &c)
 	}
 	if gated { // a fence that waits for the start-up wait

@@ -97,6 +97,9 @@ func (m *moves) move(ev *cib.Event) {
 			}
 		}
 	}
+	if i, ok := m.open[f.Resource]; ok { // overtaken: it did not run there
+		m.out[i].Result = FailoverFailed
+	}
 	m.open[f.Resource] = len(m.out)
 	m.out = append(m.out, f)
 	m.began = append(m.began, began)
