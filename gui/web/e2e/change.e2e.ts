@@ -96,8 +96,10 @@ it('watches a fail-over, and finds the server again when it was gone', async () 
   await box.getByText('demo').waitFor();
   execFileSync(dev.belay, ['dev', 'power', 'off', lost, '--dir', dev.dir]);
   await box.getByText('demo').waitFor({ state: 'detached', timeout: 60_000 });
-  await picture(page, 'failover');
   await page.locator('.b-nodebox:not(.b-nodebox--off)', { hasText: 'demo' }).waitFor({ timeout: 60_000 });
+  const move = page.locator('.b-moves > li', { hasText: `${lost} →` }).filter({ hasText: `node ${lost} was fenced` }).first();
+  await move.getByText('Succeeded').waitFor();
+  await picture(page, 'failover');
   execFileSync(dev.belay, ['dev', 'power', 'on', lost, '--dir', dev.dir]);
   await box.getByText('runs nothing').waitFor({ timeout: 60_000 });
 

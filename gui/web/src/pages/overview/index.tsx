@@ -128,7 +128,7 @@ function Moves({ s }: { s: Summary }) {
   const moves = (s.failovers ?? []).slice(0, 6);
   if (moves.length === 0) return <p className="b-subtle">{overview.failovers.none}</p>;
   return (
-    <ul className="b-list">
+    <ul className="b-list b-moves">
       {moves.map((m) => (
         <li key={`${m.seq} ${m.resource}`}>
           <State of="result" is={m.result} /> <Name to={resourcePath(m.resource)}>{m.resource}</Name> {m.from && <Name to={nodePath(m.from)}>{m.from}</Name>} → {m.to && <Name to={nodePath(m.to)}>{m.to}</Name>}
