@@ -27,6 +27,10 @@ const pages: [string, string][] = [
   ['/transitions', 'Transitions'],
   ['/history', 'Configuration history'],
   ['/history/2', 'Generation 2'],
+  ['/access', 'Who holds what'],
+  ['/access?tab=can', 'Who may do what'],
+  ['/access?tab=roles', 'Roles'],
+  ['/access?tab=sessions', 'Sessions'],
   ['/nowhere', 'There is no such page'],
   ['/resources/nothing', 'This is not there, or no longer'],
 ];

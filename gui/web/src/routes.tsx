@@ -43,4 +43,5 @@ export const pages: Page[] = [
   page('/transitions/:id', t.transition, () => import('./pages/transitions/Detail')),
   page('/history', t.history, () => import('./pages/history'), 'know'),
   page('/history/:n', t.generation, () => import('./pages/history/Detail')),
+  page('/access', t.access, () => import('./pages/access'), 'administer'),
 ];

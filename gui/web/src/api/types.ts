@@ -29,6 +29,8 @@ export type Approval = S['Approval'];
 export type GenerationInfo = S['EngineGenerationInfo'];
 export type Local = S['EngineLocal'];
 export type Transition = S['Transition'];
+export type AccessRow = S['Row'];
+export type LoginSession = S['Session'];
 export type ProblemBody = S['Problem'];
 
 /** A document of the configuration: its shape is that of cluster.schema.json. */

@@ -51,5 +51,6 @@ export const shell = {
     generation: 'Generation',
     transitions: 'Transitions',
     transition: 'Transition',
+    access: 'Access',
   },
 } as const;
