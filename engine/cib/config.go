@@ -357,7 +357,7 @@ type Meta struct {
 	AllowMigrate       *bool          `json:"allow-migrate,omitempty"`         // kept for imported configurations: this release stops and starts what moves
 	Critical           *bool          `json:"critical,omitempty"`              // default true
 	AllowUnhealthy     *bool          `json:"allow-unhealthy-nodes,omitempty"` // default false: a node's bad health keeps it away
-	Requires           string         `json:"requires,omitempty"`              // fencing (default where fencing is on), quorum, nothing
+	Requires           string         `json:"requires,omitempty"`              // unfencing (default where a device does it), fencing (default where fencing is on), quorum, nothing
 	Data               string         `json:"data,omitempty"`                  // "irreparable": refuses to start in a cluster without working fencing
 
 	// Of one primitive, and not inherited. RemoteNode makes a virtual machine or
@@ -470,6 +470,9 @@ type FenceDevice struct {
 	Retries         int               `json:"retries,omitempty"`         // further tries of a call that failed; default 1
 	Concurrency     int               `json:"concurrency,omitempty"`     // calls of one node at a time; default 0: as many as there are targets
 	MonitorInterval Duration          `json:"monitor-interval,omitzero"` // readiness check; default 60s
+	// Unfencing says that a node that joins is switched on with it before anything
+	// that requires unfencing starts there; default: as the agent's metadata says.
+	Unfencing *bool `json:"unfencing,omitempty"`
 }
 
 // FenceTopology lists for one target the levels tried in order; at a level every

@@ -290,6 +290,8 @@ func (a *Action) String() string {
 	switch {
 	case a.Op == OpFence:
 		return fmt.Sprintf("fence %s (%s)", a.Node, a.FenceOp)
+	case a.Op == OpUnfence:
+		return "unfence " + a.Node
 	case a.Probe:
 		return fmt.Sprintf("probe %s on %s", a.Instance, a.Node)
 	case a.Phase != "":
@@ -312,6 +314,7 @@ const (
 	OpMigrateFrom = "migrate_from"
 	OpReload      = "reload-agent"
 	OpFence       = "fence"
+	OpUnfence     = "unfence" // of a node, by the node itself: see [Config.UnfencingDue]
 	OpCancel      = "cancel"  // end a recurring monitor; Interval says which
 	OpCleanup     = "cleanup" // forget history and fail count of the instance
 )

@@ -94,6 +94,8 @@ const (
 	StoreForceRefused
 	StoreReplaced
 	AlarmAcknowledged
+	UnfencingFailed
+	UnfencingDone
 )
 
 const (
@@ -174,6 +176,8 @@ var Catalogue = []Definition{
 	{StoreForceRefused, "store-force-refused", critical, "Store can't go on alone", "node {node} can't go on alone with the store: {reason}", []string{"reason"}, "Bring the other voter back; changes wait until then: belay quorum status on {node}", 0, false, true},
 	{StoreReplaced, "store-replaced", warning, "Store data replaced", "the store went on without node {node}: its data of the store lie in {aside}, and it learns them anew", []string{"aside"}, "", 0, false, true},
 	{AlarmAcknowledged, "alarm-acknowledged", info, "Alarm acknowledged", "{person} acknowledged alarm {alarm}: {comment}", []string{"person", "alarm", "comment"}, "", 0, false, true},
+	{UnfencingFailed, "unfencing-failed", major, "Unfencing failed", "attempt {attempt} to unfence node {node} with device {device} failed: {reason}; what requires it does not start there", []string{"attempt", "reason"}, "Check the device's parameters, and that {node} reaches it: belay fence check {device}", 0, true, true},
+	{UnfencingDone, "unfencing-done", cleared, "Unfenced", "node {node} was unfenced with device {device}", nil, "", UnfencingFailed, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is
