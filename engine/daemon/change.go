@@ -218,6 +218,7 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 	numbered := cib.AssignNumbers(p.after, numbers, s.ConfigGen.Numbered)
 	faults := append(cib.Validate(p.after), cib.Undriven(p.after)...)
 	faults = append(faults, c.checkAgents(ctx, s.Config, p.after)...)
+	c.noteUnfencers(ctx, s.Config, p.after)
 	if len(faults) > 0 {
 		return invalid(faults)
 	}
@@ -675,6 +676,29 @@ func (e *engine) checkAgents(ctx context.Context, old, c *cib.Config) []cib.Faul
 		}
 	}
 	return faults
+}
+
+// noteUnfencers writes down of new and changed fence devices that nodes are to be
+// unfenced with them, where their agents' metadata says so and the configuration
+// says nothing.
+func (e *engine) noteUnfencers(ctx context.Context, old, c *cib.Config) {
+	for _, id := range sortedKeys(c.FenceDevices) {
+		d, was := c.FenceDevices[id], old.FenceDevices[id]
+		if d == nil || d.Unfencing != nil {
+			continue
+		}
+		if was != nil && was.Agent == d.Agent {
+			d.Unfencing = was.Unfencing // it was decided before
+			continue
+		}
+		m, err := e.metadata(ctx, d.Agent, true)
+		if err != nil {
+			continue // a fault of the change
+		}
+		if automatic, _ := m.Unfences(); automatic {
+			d.Unfencing = new(true)
+		}
+	}
 }
 
 // path2key turns the path of an object in cluster.yaml into the key of its

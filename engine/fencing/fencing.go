@@ -164,9 +164,8 @@ func (a *Attempt) Result(now time.Time, ok, off bool, text string) {
 			a.errs = append(a.errs, fmt.Sprintf("%s: on: %s", d.ID, text))
 		}
 		a.tries = 0
-		if a.device++; a.device >= len(a.levels[a.level]) {
-			a.phase = phaseEnded
-		}
+		a.device++
+		a.skipUnfencers()
 	case a.tries <= retries(d) && !ok:
 		a.notBefore = now.Add(time.Duration(a.tries) * 200 * time.Millisecond)
 	default:
@@ -204,6 +203,19 @@ func (a *Attempt) Proven() {
 	a.phase = phaseEnded
 	if a.op == cib.FenceOpReboot {
 		a.phase, a.device, a.tries = phaseOn, 0, 0
+		a.skipUnfencers()
+	}
+}
+
+// skipUnfencers leaves out the devices that the target is to be unfenced with: it
+// has that done itself when it is a member again, and not before.
+func (a *Attempt) skipUnfencers() {
+	level := a.levels[a.level]
+	for a.device < len(level) && level[a.device].Config.Unfences() {
+		a.device++
+	}
+	if a.device >= len(level) {
+		a.phase = phaseEnded
 	}
 }
 

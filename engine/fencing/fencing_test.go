@@ -2,6 +2,7 @@ package fencing
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,4 +88,35 @@ func run(a *Attempt, script string) string {
 		}
 	}
 	return out.String() + "does not end\n"
+}
+
+// A reboot does not switch its target on with what the target is to be unfenced with:
+// that is the target's own part.
+func TestRebootLeavesUnfencing(t *testing.T) {
+	now := time.Unix(0, 0)
+	for _, c := range []struct {
+		unfences []bool
+		on       []string
+	}{{[]bool{true}, nil}, {[]bool{true, false, true}, []string{"d1"}}, {[]bool{false, true}, []string{"d0"}}} {
+		var level []Device
+		for i, u := range c.unfences {
+			level = append(level, Device{ID: "d" + string(rune('0'+i)), Config: cib.FenceDevice{Unfencing: new(u)}})
+		}
+		a := New([][]Device{level}, cib.FenceOpReboot, time.Second, now)
+		var on []string
+		for !a.Ended() {
+			call, _ := a.Next(now)
+			switch {
+			case call == nil:
+				a.Proven()
+				continue
+			case call.Op == "on":
+				on = append(on, call.Device.ID)
+			}
+			a.Result(now, true, true, "")
+		}
+		if !slices.Equal(on, c.on) {
+			t.Errorf("%v: on by %v, want %v", c.unfences, on, c.on)
+		}
+	}
 }

@@ -247,6 +247,9 @@ func (n *Node) takesCall(id string, limit int) bool {
 			calls++
 		}
 	}
+	if n.unfence.run != 0 && n.unfence.device == id {
+		calls++
+	}
 	return limit <= 0 || calls < limit
 }
 
@@ -317,6 +320,10 @@ func (n *Node) fenceDone(now time.Time, ev FenceDone) {
 		n.checked(now, id, ev)
 		return
 	}
+	if n.unfence.run != 0 && n.unfence.run == ev.Run {
+		n.unfenceDone(now, ev)
+		return
+	}
 	target := n.fenceOf[ev.Run]
 	delete(n.fenceOf, ev.Run)
 	if x := n.fences[target]; x != nil && x.run == ev.Run {
@@ -328,6 +335,9 @@ func (n *Node) fenceDone(now time.Time, ev FenceDone) {
 // fenceWake returns when an execution wants to go on by time alone.
 func (n *Node) fenceWake(now time.Time) time.Time {
 	var wake time.Time
+	if n.unfence.retryAt.After(now) {
+		wake = n.unfence.retryAt
+	}
 	for _, x := range n.fences {
 		t := x.retryAt
 		if x.attempt != nil && x.run == 0 {

@@ -90,7 +90,8 @@ type Node struct {
 	fences      map[string]*execution // by target
 	fencesEnded map[string]int64      // by target: a request up to this revision was ended here
 	fenceOf     map[uint64]string     // run to target
-	checks      map[string]*check     // readiness of fence devices, by id
+	unfence     unfencing
+	checks      map[string]*check // readiness of fence devices, by id
 	checkOf     map[uint64]string
 	nextRun     uint64
 }
@@ -189,6 +190,7 @@ func (n *Node) decide(now time.Time) {
 		n.coordinate(now)
 	}
 	n.executeFencing(now)
+	n.unfenceSelf(now)
 	n.checkDevices(now)
 	n.actInvalid(now)
 	n.local(now)
