@@ -13,6 +13,9 @@ func (b *planner) action(s *step) cib.Action {
 	if s.op == cib.OpFence {
 		return cib.Action{Op: s.op, Node: n.name, FenceOp: b.opt.FenceOp(), Delay: b.priorityDelay(n), Timeout: cib.Duration(b.opt.FenceTimeout()), Why: s.why}
 	}
+	if s.op == cib.OpUnfence {
+		return cib.Action{Op: s.op, Node: n.name, FenceOp: cib.FenceOpOn, Timeout: cib.Duration(b.opt.FenceTimeout()), Why: s.why}
+	}
 	r := s.rsc
 	a := cib.Action{
 		Op: s.op, Instance: r.ledger.key, Resource: r.base, Node: n.name, Agent: r.agent,

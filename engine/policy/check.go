@@ -84,17 +84,21 @@ type checker struct {
 	marked int              // the action whose predecessors are marked in seen; -1 none
 	steps  map[string][]int // by instance key: its actions
 	fences map[string]int   // by node
+	// By node; nobody asks for these, so that they have nothing that is pending.
+	unfences map[string]int
 }
 
 func newChecker(s *cib.Snapshot, g *graph.Graph) *checker {
 	c := &checker{
 		u: unpack(s, time.Time{}), g: g, seen: make([]int32, len(g.Actions)), marked: -1,
-		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{},
+		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{}, unfences: map[string]int{},
 	}
 	c.later = unpack(s, endOfTime)
 	for i := range g.Actions {
 		if a := &g.Actions[i]; a.Op == cib.OpFence {
 			c.fences[a.Node] = i
+		} else if a.Op == cib.OpUnfence {
+			c.unfences[a.Node] = i
 		} else {
 			c.steps[a.Instance] = append(c.steps[a.Instance], i)
 		}
@@ -179,6 +183,8 @@ func (c *checker) node(i int) error {
 	}
 	x := &c.u.nodes[n]
 	switch {
+	case a.Op != cib.OpFence && c.outside(i, x):
+		return c.fault(i, "does not wait until the node is unfenced")
 	case a.Op == cib.OpFence:
 		if x.dead != "" {
 			return c.fault(i, "fences a node that is dead: %s", x.dead)
@@ -193,10 +199,25 @@ func (c *checker) node(i int) error {
 	return nil
 }
 
+// outside reports whether an action brings what requires unfencing to a node that is
+// still to be unfenced, and does not wait for that.
+func (c *checker) outside(i int, x *node) bool {
+	a := &c.g.Actions[i]
+	if !c.u.unfences || a.InFlight != "" || int(x.index) >= c.u.members || a.Op != cib.OpStart && a.Op != cib.OpPromote && a.Op != cib.OpMigrateFrom {
+		return false
+	}
+	l := c.u.ledgers[a.Instance]
+	if l == nil || l.rsc == nil || !l.rsc.requiresUnfencing() || c.u.s.Config.UnfencingDue(x.name, x.boot, c.u.s.Status.Attributes[x.name]) == "" {
+		return false
+	}
+	k, planned := c.unfences[x.name]
+	return !planned || !c.waits(i, k)
+}
+
 // inFlight: one action at a time on an instance on a node.
 func (c *checker) inFlight(i int) error {
 	a := &c.g.Actions[i]
-	if a.Op == cib.OpFence {
+	if a.Op == cib.OpFence || a.Op == cib.OpUnfence {
 		return nil
 	}
 	p := c.u.s.Status.Pending[a.Node][a.Instance]
@@ -242,7 +263,7 @@ func (c *checker) notice(i int) error {
 func (c *checker) managed(i int) error {
 	a := &c.g.Actions[i]
 	switch a.Op {
-	case cib.OpFence, cib.OpMonitor, cib.OpCancel, cib.OpCleanup, cib.OpNotify:
+	case cib.OpFence, cib.OpUnfence, cib.OpMonitor, cib.OpCancel, cib.OpCleanup, cib.OpNotify:
 		return nil
 	}
 	l := c.u.ledgers[a.Instance]

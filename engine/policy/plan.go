@@ -26,6 +26,7 @@ func Decide(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph, tim
 // plan names the steps in their order.
 func (b *planner) plan() *graph.Graph {
 	b.planFences()       // lost nodes first: recovery waits for the proof
+	b.planUnfences()     // nodes that are to be let in again
 	b.planProbes()       // then what is not known
 	b.planInstances()    // start, stop, promote and demote what is not as it should be
 	b.planGroups()       // members one after another
@@ -42,6 +43,7 @@ func (b *planner) plan() *graph.Graph {
 	b.planMonitors()     // of what stays or is started
 	b.planOrphans()      // forget what is not in the configuration
 	b.planNotices()      // what instances of clones are told of each other
+	b.awaitUnfences()    // what requires it waits for a node to be unfenced
 	b.awaitArrivals()    // where something is on its way to, nothing is done about it
 	b.applyInFlight()    // what was asked for already is not asked for again
 	return b.emit()
@@ -63,6 +65,7 @@ type planner struct {
 	demote             [][]int32
 	probe              [][]int32 // by ledger, by node; nil where there is none
 	fence              []int32   // by node
+	unfence            []int32   // by node; nil where none is to be unfenced
 	steps              []step
 	edges              []edge
 	up, down, roleUp   []bool               // by resource: something of it is started, stopped or demoted, promoted

@@ -131,9 +131,12 @@ func (u *state) resolve(own, group, clone *cib.Meta) settings {
 	if clone != nil && !out.stickinessSet {
 		out.stickiness = 1 // as Pacemaker: else instances would be shuffled for nothing
 	}
-	if out.requires == "" || !u.opt.Fencing() && out.requires == "fencing" {
+	if out.requires == "" || !u.opt.Fencing() && (out.requires == "fencing" || out.requires == "unfencing") {
 		out.requires = "quorum"
-		if u.opt.Fencing() {
+		switch {
+		case u.unfences:
+			out.requires = "unfencing"
+		case u.opt.Fencing():
 			out.requires = "fencing"
 		}
 	}

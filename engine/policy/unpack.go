@@ -31,6 +31,7 @@ type state struct {
 	orders     []*order
 	ordersThen [][]*order         // by resource: those that put something before it
 	quorumLost cib.NoQuorumPolicy // what is done without quorum; 0 where there is quorum
+	unfences   bool               // a fence device unfences nodes
 	next       time.Time          // when the decision changes by time alone; zero: never
 }
 
@@ -45,6 +46,7 @@ func unpack(s *cib.Snapshot, now time.Time) *state {
 		u.inView[m.Node] = m
 	}
 	u.quorumLost = u.withoutQuorum()
+	u.unfences = s.Config.Unfencing()
 	u.unpackNodes()
 	u.unpackRemotes()
 	u.fenceWithoutQuorum()

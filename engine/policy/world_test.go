@@ -283,7 +283,13 @@ func (w *world) line(word string, f []string) error {
 	case "device":
 		d := &cib.FenceDevice{Agent: "fence_x", Targets: map[string]string{}}
 		for _, t := range f[1:] {
-			d.Targets[t] = ""
+			if k, v, said := strings.Cut(t, "="); said && k == "unfencing" {
+				d.Unfencing = new(v == "true")
+			} else if said {
+				d.Parameters = map[string]string{k: v}
+			} else {
+				d.Targets[t] = ""
+			}
 		}
 		w.Config.FenceDevices[f[0]] = d
 		return nil
@@ -689,6 +695,15 @@ func (w *world) parseStatus(word string, f []string) error {
 		s, err := cib.FenceStates.Parse(f[1])
 		w.Status.Requests[f[0]] = &cib.FenceRequest{ID: "fence-1", Target: f[0], BootID: w.Status.Members[f[0]].BootID, State: s, Why: cib.Why{Cause: "an administrator asked for it"}}
 		return err
+	case "unfenced": // NODE: with the devices as they are now
+		digests := ""
+		for _, id := range w.Config.Unfencers(f[0]) {
+			digests += w.Config.UnfencedDigest(id, f[0]) + ","
+		}
+		w.Status.Attributes[f[0]] = &cib.Attributes{
+			BootID: w.Status.Members[f[0]].BootID, Values: map[string]string{cib.AttributeUnfenced: "1", cib.AttributeUnfencedDigests: digests},
+		}
+		return nil
 	case "attribute": // NODE NAME=VALUE: transient
 		values := map[string]string{}
 		if a := w.Status.Attributes[f[0]]; a != nil {
