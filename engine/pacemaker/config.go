@@ -33,7 +33,11 @@ func Configuration(im *Imported) (*cib.Config, []Note) {
 			note(id, "agent "+shorten(agent)+" is no fence agent of today: only those named fence_* can be carried over")
 			continue
 		}
-		c.FenceDevices[id] = fenceDevice(agent, r)
+		d := fenceDevice(agent, r)
+		if im.Snapshot.Config.FenceDevices[id].Unfences() {
+			d.Unfencing = new(true)
+		}
+		c.FenceDevices[id] = d
 	}
 	for again := true; again; { // a clone of a fence device, and what holds that
 		again = false

@@ -109,11 +109,15 @@ func Describe(s *cib.Snapshot, active []graph.Activity, p *graph.Placement, g *g
 		a := x.action(&g.Actions[i].Action)
 		a.ID = i + 1
 		d.Actions = append(d.Actions, a)
-		if a.Kind == "fence" {
+		switch a.Kind {
+		case "fence":
 			d.Fenced = append(d.Fenced, *a.Node)
+		case "unfence":
+			d.Unfenced = append(d.Unfenced, *a.Node)
 		}
 	}
 	slices.Sort(d.Fenced)
+	slices.Sort(d.Unfenced)
 	d.FencedGuests = append(d.FencedGuests, g.Guests...)
 	for name, n := range s.Config.Nodes {
 		d.Nodes[name] = NodeKind{Type: "member", State: nodeState(s, name, n)}
@@ -241,6 +245,10 @@ func (d *describer) action(a *cib.Action) Action {
 	out := Action{Kind: "resource", Op: a.Op, Node: &a.Node, IntervalMS: a.Interval.D().Milliseconds(), Notify: a.Phase, Cause: a.Why.Cause, Rule: a.Why.Rule}
 	if a.Op == cib.OpFence {
 		out.Kind, out.Op = "fence", a.FenceOp.String()
+		return out
+	}
+	if a.Op == cib.OpUnfence {
+		out.Kind, out.Op = "unfence", a.FenceOp.String()
 		return out
 	}
 	out.Resource, out.Instance = &a.Resource, d.number(a.Resource, a.Instance)

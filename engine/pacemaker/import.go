@@ -71,9 +71,10 @@ type importer struct {
 	templates map[string]*element
 	prims     map[string]*primitive
 	tags      map[string][]string
-	position  int    // of the last resource
-	defaults  values // rsc_defaults that hold for all
-	feature   string // crm_feature_set
+	position  int             // of the last resource
+	unfencers map[string]bool // fence devices that nodes are unfenced with
+	defaults  values          // rsc_defaults that hold for all
+	feature   string          // crm_feature_set
 }
 
 // Import makes the snapshot of a CIB as of a time.
@@ -82,7 +83,7 @@ func Import(d *Document, now time.Time) *Imported {
 		Imported: &Imported{Snapshot: cib.Empty(), Now: now},
 		root:     d.root, config: d.root.child("configuration"), byID: map[string]*element{},
 		hostByID: map[string]*host{}, hostBy: map[string]*host{}, templates: map[string]*element{},
-		prims: map[string]*primitive{}, tags: map[string][]string{},
+		prims: map[string]*primitive{}, tags: map[string][]string{}, unfencers: map[string]bool{},
 	}
 	im.index(d.root)
 	im.importOptions()
@@ -95,6 +96,7 @@ func Import(d *Document, now time.Time) *Imported {
 	im.importTickets()
 	im.importTopology()
 	im.importHistories()
+	im.importUnfencing()
 	im.listTheRest()
 	return im.Imported
 }

@@ -274,11 +274,8 @@ func (im *importer) meta(m *cib.Meta, e *element, v *values) {
 			ok = setBool(&m.Critical, value)
 		case "requires":
 			switch v := strings.ToLower(value); v {
-			case "nothing", "quorum", "fencing":
+			case "nothing", "quorum", "fencing", "unfencing":
 				m.Requires = v
-			case "unfencing":
-				m.Requires = "fencing"
-				im.noteName(e, id, raw, "unfencing is not known here; it is taken as fencing")
 			default:
 				ok = false
 			}

@@ -153,6 +153,9 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	r.Utilization = im.capacities(e, &capacity)
 	im.operations(m, r, about)
 	im.prims[id] = &primitive{e: m, cfg: r, class: class, clone: up.clone, unique: up.unique}
+	if class == "stonith" && strings.EqualFold(own.of["provides"], "unfencing") {
+		im.unfencers[id] = true
+	}
 }
 
 // defaultsFor applies those rsc_defaults whose rules name agents. The others are
