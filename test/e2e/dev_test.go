@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/client"
 	"github.com/belay-ha/belay/engine/status"
 )
@@ -181,4 +183,47 @@ func TestQuorumDev(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// A fence device that unfences: every node has itself switched on by it, writes that
+// down, and does it again when the device is another one.
+func TestUnfencingDev(t *testing.T) {
+	d := startDev(t, "--nodes", "2", "--no-mgmt")
+	c := client.New(d.file().Nodes[0].Socket)
+	defer c.Close()
+	snap, err := c.Snapshot(t.Context())
+	must(t, err)
+	var id string
+	for id = range snap.Config.FenceDevices {
+		break
+	}
+	was := map[string]string{}
+	dir, file := filepath.Split(snap.Config.FenceDevices[id].Parameters["socket"])
+	elsewhere, err := json.Marshal(dir + "./" + file) // the same socket by another name
+	must(t, err)
+	for _, patch := range []string{`{"unfencing": true}`, `{"parameters": {"socket": ` + string(elsewhere) + `}}`} {
+		_, err := c.Change(t.Context(), &api.Change{Action: api.ActionPatch, Object: "fence-device/" + id, Value: []byte(patch)})
+		must(t, err)
+		until(t, 30*time.Second, "both are unfenced", func() string {
+			s, err := c.Snapshot(t.Context())
+			if err != nil {
+				return err.Error()
+			}
+			for _, n := range []string{"n1", "n2"} {
+				a := s.Status.Attributes[n]
+				if !s.Config.Unfencing() || a == nil || a.Values[cib.AttributeUnfencedDigests] == was[n] || s.Config.UnfencingDue(n, s.Status.Nodes[n].BootID, a) != "" {
+					return n
+				}
+			}
+			for _, n := range []string{"n1", "n2"} {
+				was[n] = s.Status.Attributes[n].Values[cib.AttributeUnfencedDigests]
+			}
+			return ""
+		})
+	}
+	s, err := d.status(0)
+	must(t, err)
+	if r := s.Resource("demo"); r.State != status.ResourceRunning {
+		t.Errorf("the service is %s", r.State)
+	}
 }
