@@ -354,7 +354,7 @@ type Meta struct {
 	MigrationThreshold *int           `json:"migration-threshold,omitempty"`   // default INFINITY; 0 means never
 	FailureTimeout     *Duration      `json:"failure-timeout,omitempty"`       // default 0: failures stay until cleaned up
 	MultipleActive     MultipleActive `json:"multiple-active,omitzero"`        // default stop-start
-	AllowMigrate       *bool          `json:"allow-migrate,omitempty"`         // kept for imported configurations: this release stops and starts what moves
+	AllowMigrate       *bool          `json:"allow-migrate,omitempty"`         // default false; true: it is migrated while it runs, by its agent's migrate_to and migrate_from
 	Critical           *bool          `json:"critical,omitempty"`              // default true
 	AllowUnhealthy     *bool          `json:"allow-unhealthy-nodes,omitempty"` // default false: a node's bad health keeps it away
 	Requires           string         `json:"requires,omitempty"`              // unfencing (default where a device does it), fencing (default where fencing is on), quorum, nothing

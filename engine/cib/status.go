@@ -13,10 +13,7 @@ type Status struct {
 	DC         *DC            // nil: there is none
 	// Quorum of the partition that the snapshot is of. A snapshot of the store is
 	// always of one that has it; others are imported, or of a simulation.
-	Quorum PartitionQuorum
-	// Migrates says that live migrations are planned. A snapshot of the store does not
-	// have it yet; imported ones and those of the simulator do.
-	Migrates   bool
+	Quorum     PartitionQuorum
 	Advice     *Advice // of the external placement program; nil: none was ever asked for
 	View       *View   // nil: none was ever made
 	Voters     *VoterSet

@@ -15,9 +15,6 @@ func Warnings(c *Config) []Fault {
 	v.warnVoters()
 	v.warnFencing()
 	for _, id := range sortedResources(c) {
-		if m := c.Resources[id].Meta.AllowMigrate; m != nil && *m {
-			v.fault(join("resources", id, false)+".meta.allow-migrate", "it is kept, but this release stops and starts what moves")
-		}
 		v.warnResource(join("resources", id, false), id, c.Resources[id])
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Constraints)) {

@@ -51,7 +51,6 @@ func (h *host) attribute(name string) (string, bool) {
 
 // importQuorum reads whether the partition that wrote the CIB had quorum.
 func (im *importer) importQuorum() {
-	im.Snapshot.Status.Migrates = true
 	have, said := im.root.lookup("have-quorum")
 	switch {
 	case !said || isTrue(have): // a CIB that no cluster wrote does not say

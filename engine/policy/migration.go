@@ -344,7 +344,7 @@ type migration struct {
 // mayMigrate reports whether an instance can be migrated to its new node, and from
 // where. What failed, is unmanaged, or is not known for sure, cannot.
 func (b *planner) mayMigrate(r *rsc, t int32) *fact {
-	if !r.settings.migrates || !b.s.Status.Migrates || r.clone != nil || r.orphan || t == nowhere || b.left[r.index] || !b.reachable(t) {
+	if !r.settings.migrates || r.clone != nil || r.orphan || t == nowhere || b.left[r.index] || !b.reachable(t) {
 		return nil
 	}
 	if b.recovers(r).Cause != "" {

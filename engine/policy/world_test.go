@@ -27,7 +27,6 @@ type world struct {
 func newWorld() *world {
 	w := &world{Snapshot: cib.Empty(), now: noon}
 	w.Status.View = &cib.View{Number: 1, DC: "n1"}
-	w.Status.Migrates = true
 	return w
 }
 

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/test/cluster"
 )
@@ -60,6 +63,73 @@ esac
 fails after "$1" && exit 1
 exit 0
 `
+
+// A machine that may be migrated keeps running while it is moved. Where a migration
+// fails, in whichever of its parts, it runs once at the end, and nobody is fenced.
+func TestMigration(t *testing.T) {
+	c := start(t, cluster.Config{})
+	began := time.Now()
+	from := startMachine(t, c)
+	token := machineOn(t, c, from)
+
+	to := c.Others(from)[0]
+	move(t, c, "vm", to.Name)
+	if got := machineOn(t, c, to); got != token {
+		t.Errorf("the machine was interrupted by its move: it was %s, and is %s", token, got)
+	}
+	wait(t, c, 20*time.Second, "what is left of it is cleaned up", calm)
+	if got, want := machineLog(t, c), []string{from.Name + " start", from.Name + " migrate_to", to.Name + " migrate_from", from.Name + " stop"}; strings.Join(got, ", ") != strings.Join(want, ", ") {
+		t.Errorf("it was moved by %q, want %q", got, want)
+	}
+
+	_, err := c.Nodes[0].Change(deadline(t, 20*time.Second), api.ActionPatch, "node/"+to.Name, map[string]any{"standby": true})
+	must(t, err)
+	wait(t, c, 30*time.Second, "the node in standby is left", func(s *status.Summary) string {
+		if why := cluster.Running(s, "vm", names(c.Others(to))...); why != "" {
+			return why
+		}
+		return calm(s)
+	})
+	if got := machineOn(t, c, ownerOf(t, c, "vm")); got != token {
+		t.Errorf("the machine was interrupted by the standby of its node: it was %s, and is %s", token, got)
+	}
+	_, err = c.Nodes[0].Change(deadline(t, 20*time.Second), api.ActionPatch, "node/"+to.Name, map[string]any{"standby": false})
+	must(t, err)
+
+	for _, fault := range []string{"before-migrate_to", "after-migrate_to", "before-migrate_from", "after-migrate_from"} {
+		owner := ownerOf(t, c, "vm")
+		must(t, os.WriteFile(filepath.Join(c.Lab.Shared(), "vm", fault), nil, 0o644))
+		_, err := c.Nodes[0].Change(deadline(t, 20*time.Second), api.ActionMove, "resource/vm", map[string]string{"node": c.Others(owner)[0].Name})
+		must(t, err)
+		wait(t, c, 30*time.Second, "the machine runs after a failure "+fault, func(s *status.Summary) string {
+			if _, err := os.Stat(filepath.Join(c.Lab.Shared(), "vm", fault)); !errors.Is(err, fs.ErrNotExist) {
+				return "it has not failed yet"
+			}
+			return cluster.Running(s, "vm")
+		})
+		_, err = c.Nodes[0].Change(deadline(t, 20*time.Second), api.ActionCleanup, "resource/vm", nil)
+		must(t, err)
+		wait(t, c, 30*time.Second, "the failure is forgotten", func(s *status.Summary) string {
+			if why := cluster.Running(s, "vm"); why != "" {
+				return why
+			}
+			return calm(s)
+		})
+		until(t, 20*time.Second, "the machine is in one place", func() string {
+			s := state(t, c)
+			if why := calm(s); why != "" {
+				return why
+			}
+			if on := machines(t, c); len(on) != 1 || cluster.Running(s, "vm", on[0]) != "" {
+				return strings.Join(on, " ")
+			}
+			return ""
+		})
+	}
+	if n := len(eventsOf(t, c.Nodes[0], event.FencingRequested, "", began)); n != 0 {
+		t.Errorf("%d fencing requests", n)
+	}
+}
 
 // A parameter that the agent can take over while the machine runs is taken over, any
 // other one makes it start anew.

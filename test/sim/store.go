@@ -40,7 +40,7 @@ const (
 func newStore(w *World) {
 	s := &store{
 		w: w, rev: 1, mod: map[string]int64{}, raw: map[string][]byte{}, leased: map[string]*engine{},
-		snap: empty(), leader: -1, members: w.sc.Voters,
+		snap: cib.Empty(), leader: -1, members: w.sc.Voters,
 	}
 	w.store = s
 	c := w.sc.Config
@@ -509,11 +509,4 @@ func describe(txn *cib.Txn) []string {
 		}
 	}
 	return out
-}
-
-// empty is a store with nothing in it, of an engine that migrates.
-func empty() *cib.Snapshot {
-	s := cib.Empty()
-	s.Status.Migrates = true
-	return s
 }
