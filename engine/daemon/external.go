@@ -23,7 +23,7 @@ import (
 // partition needs a majority of them and the store.
 
 // external reports whether somebody else runs the store.
-func (e *engine) external() bool { return len(e.local.External) > 0 }
+func (e *engine) external() bool { return e.outer }
 
 // externalProbe is the time between two questions whether the store is there, and
 // externalSilent how long it may be silent before it counts as not reached.

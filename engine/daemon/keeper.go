@@ -493,7 +493,7 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 		err = k.admin().Remove(sctx, step.node, nil)
 		replace(k.poke, struct{}{})
 	case voterRecord:
-		if slices.Contains(step.voters, step.node) {
+		if slices.Contains(step.voters, step.node) && !k.external() {
 			// Who has a vote may go on alone, and then has to have everything. The
 			// promotion may have been another engine's, which did not wait for that.
 			if _, err = k.admin().Barrier(sctx, step.node); err != nil {

@@ -32,7 +32,8 @@ type engine struct {
 	d     *Daemon
 	log   *slog.Logger
 	clock clock
-	local local
+	local local // belongs to the keeper once it runs, but for what never changes
+	outer bool  // somebody else runs the store
 	id    *pki.Identity
 	seal  pki.SealKey
 	setup node.Setup
@@ -215,7 +216,7 @@ func (e *engine) setPeers(s *cib.Snapshot) {
 // newEngine opens everything a node needs; run starts it.
 func (d *Daemon) newEngine(l local) (*engine, error) {
 	e := &engine{
-		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l,
+		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l, outer: len(l.External) > 0,
 		events: make(chan node.Event, eventsMax), queries: make(chan func(*node.Node)), newest: make(chan *cib.Snapshot, 1),
 		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), vital: make(chan struct{}, 1), left: make(chan struct{}),
 		attributes: newAttributes(),
