@@ -140,7 +140,12 @@ func TestExternalStore(t *testing.T) {
 		t.Errorf("%+v, want a node that is valid and has no quorum", local)
 	}
 	f.start()
-	d.awaitTrue("quorum is back", func() bool { return d.summary().Quorum.State == status.QuorumQuorate })
+	d.awaitTrue("quorum is back", func() bool {
+		var one, two api.Local // the status shows a short loss only after a while
+		must(t, d.get("/v1/local", &one))
+		must(t, n2.get("/v1/local", &two))
+		return one.Quorate && one.StoreOK && two.Quorate && two.StoreOK && d.summary().Quorum.State == status.QuorumQuorate
+	})
 	d.apply(`{"resources": {"web": {"meta": {"target-role": "Stopped"}}}}`)
 
 	// An engine that starts again finds its way by what it kept.

@@ -12,8 +12,11 @@ import (
 // same policy that the DC uses. Nobody else may be able to tell it to.
 func (n *Node) actInvalid(now time.Time) {
 	o := &n.snap.Config.Cluster.Options
-	if n.valid || n.invalidFrom.IsZero() || n.leaving != nil && n.leaving.Restart {
+	if n.valid || n.invalidFrom.IsZero() {
 		return
+	}
+	if m := n.snap.Status.Members[n.self.Name]; n.leaving != nil && n.leaving.Restart && m != nil && m.Incarnation == n.self.Incarnation && m.Restart {
+		return // the cluster knows that the engine restarts, and waits for it
 	}
 	if n.invalidFrom.Equal(n.started) && now.Before(n.started.Add(o.StartGraceTime())) {
 		return // the engine has just started: the first echoes may still come

@@ -60,7 +60,7 @@ type truth struct {
 
 	wasValid bool // certainly, when the majority was lost
 
-	lonely bool  // it has been without a majority for longer than T
+	lonely bool  // it has been without a majority and a grant for longer than T
 	lostAt int64 // world time: it was valid at most until T after this, and lost that
 	wokeAt int64 // world time of its last resume
 }
@@ -762,7 +762,12 @@ func (c *checks) everySecond(w *World) {
 		if t.majority && t.lonely {
 			t.lonely = false
 		}
-		if !t.majority && m.booted && m.engine != nil && !t.lonely && !t.majEnd.IsZero() && m.steady().Sub(t.majEnd) > w.validity() {
+		// Half of the votes and an arbitrator's grant are as good as a majority.
+		last := t.majEnd
+		if t.grantUntil.After(last) {
+			last = t.grantUntil
+		}
+		if !t.majority && m.booted && m.engine != nil && !t.lonely && !t.majEnd.IsZero() && m.steady().Sub(last) > w.validity() {
 			t.lonely = true
 			if t.wasValid {
 				t.lostAt = t.majSince

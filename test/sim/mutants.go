@@ -211,7 +211,7 @@ var Mutants = []Mutant{
 		},
 	},
 	{
-		Name: "ignore-one-way-cut", What: "what a one-way cut drops arrives, and who is cut off is not missed", Rules: []int{10, 2}, oneWayLeaks: true,
+		Name: "ignore-one-way-cut", What: "what a one-way cut drops arrives, and who is cut off is not missed", Rules: []int{10, 2, 6}, oneWayLeaks: true,
 	},
 	{
 		Name: "echo-always", What: "voters tell every node that it is in the view, the one that it knows", Rare: true, Rules: []int{8, 3, 2, 10},
@@ -259,7 +259,7 @@ var Mutants = []Mutant{
 	},
 	{Name: "keep-leftovers", What: "agents of an earlier engine go on while the new one probes", Rare: true, Rules: []int{6, 1, 10}, keepLeftovers: true},
 	{
-		Name: "force-unopened", What: "one of two voters goes on alone with the store without the arbitrator's leave", Nodes: 2, Rules: []int{3, 2}, noOpen: true,
+		Name: "force-unopened", What: "one of two voters goes on alone with the store without the arbitrator's leave", Nodes: 2, Rules: []int{3, 2, 6}, noOpen: true,
 	},
 	{
 		Name: "no-deadline", What: "a node without validity neither stops its resources nor resets itself", Rules: []int{8, 10, 1},

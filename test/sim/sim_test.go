@@ -42,10 +42,10 @@ func TestLarge(t *testing.T) {
 	runSeeds(t, Options{From: 1, Seeds: max(1, seeds(t)*50/seedsCI), Nodes: largeNodes})
 }
 
-// TestTwoNodes runs worlds of two nodes with an arbitrator: 5000 in CI, for every four
-// others one.
+// TestTwoNodes runs worlds of two nodes with an arbitrator: 1000 in CI, for every
+// twenty others one.
 func TestTwoNodes(t *testing.T) {
-	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*5000/seedsCI), Nodes: 2})
+	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*1000/seedsCI), Nodes: 2})
 }
 
 func runSeeds(t *testing.T, o Options) {
