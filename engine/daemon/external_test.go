@@ -140,13 +140,19 @@ func TestExternalStore(t *testing.T) {
 		t.Errorf("%+v, want a node that is valid and has no quorum", local)
 	}
 	f.start()
-	d.awaitTrue("quorum is back", func() bool {
-		var one, two api.Local // the status shows a short loss only after a while
-		must(t, d.get("/v1/local", &one))
-		must(t, n2.get("/v1/local", &two))
-		return one.Quorate && one.StoreOK && two.Quorate && two.StoreOK && d.summary().Quorum.State == status.QuorumQuorate
-	})
-	d.apply(`{"resources": {"web": {"meta": {"target-role": "Stopped"}}}}`)
+	d.awaitTrue("quorum is back", func() bool { return d.summary().Quorum.State == status.QuorumQuorate })
+	// The nodes settle one after the other, and whose quorum is away refuses at once.
+	taken := func(ch *api.Change) {
+		t.Helper()
+		d.awaitTrue("the change is taken", func() bool {
+			err := d.post("/v1/change", ch, nil)
+			if err != nil {
+				refused(t, err, api.CodeNoQuorum)
+			}
+			return err == nil
+		})
+	}
+	taken(&api.Change{Action: api.ActionApply, Object: "cluster", Merge: true, Value: json.RawMessage(`{"resources": {"web": {"meta": {"target-role": "Stopped"}}}}`)})
 
 	// An engine that starts again finds its way by what it kept.
 	dir := filepath.Dir(n2.opts.StateDir)
@@ -160,7 +166,7 @@ func TestExternalStore(t *testing.T) {
 
 	// The vote of a node that is taken away goes, and so does what it said of itself.
 	d.await("n2 is back", func(s *cib.Snapshot) bool { return s.Status.Nodes["n2"].State == cib.NodeOnline })
-	d.change(&api.Change{Action: api.ActionRemoveNode, Object: "node/n2", Force: true})
+	taken(&api.Change{Action: api.ActionRemoveNode, Object: "node/n2", Force: true})
 	d.await("n2 is forgotten", func(s *cib.Snapshot) bool {
 		return slices.Equal(s.Status.Voters.Voters, []string{"n1"}) && s.Status.Members["n2"] == nil && s.Status.Nodes["n2"] == nil
 	})
