@@ -14,7 +14,7 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 )
 
-// Seeds of "go test" without SIM_SEEDS; CI runs 20 000 and 50.
+// Seeds of "go test" without SIM_SEEDS; CI runs 10 000, and 25 large ones.
 const (
 	seedsDefault = 500
 	seedsCI      = 20_000
