@@ -83,6 +83,28 @@ func (h *Holder) OnDocuments(f func(*api.Documents)) { h.documents = append(h.do
 // OnConfig lets f be called with each new configuration. Call it before Run.
 func (h *Holder) OnConfig(f func(*cib.Config)) { h.configs = append(h.configs, f) }
 
+// ConfigChanges returns a channel on which something waits when there has been a new
+// configuration. Call it before Run.
+func (h *Holder) ConfigChanges() <-chan struct{} {
+	poke := make(chan struct{}, 1)
+	h.OnConfig(func(*cib.Config) {
+		select {
+		case poke <- struct{}{}:
+		default:
+		}
+	})
+	return poke
+}
+
+// Leads reports whether a node is the DC of a cluster with quorum, as far as the engine
+// says so now, and returns a channel that is closed when there is a newer view. It is
+// what package outbox asks.
+func (h *Holder) Leads(node string) (now bool, next <-chan struct{}) {
+	next = h.Next()
+	v := h.Current()
+	return node != "" && v.Known() && v.Problem == nil && v.Summary.Cluster.DC == node && v.Summary.Quorum.State == status.QuorumQuorate, next
+}
+
 // Pauses between two tries to reach the engine.
 const (
 	retryMin = 200 * time.Millisecond
