@@ -93,9 +93,26 @@ func eventsCmd(a *app) *cobra.Command {
 		}
 		return err
 	})
+	c.AddCommand(a.testNotify())
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with events as they happen")
 	c.Flags().Uint64Var(&after, "after", 0, "only events after this sequence `number`")
 	c.Flags().StringVar(&severity, "severity", "", "only events at least as bad as this `severity`: critical, major, minor, warning")
+	return c
+}
+
+func (a *app) testNotify() *cobra.Command {
+	var v struct {
+		Severity string `json:"severity,omitempty"`
+		Comment  string `json:"comment,omitempty"`
+	}
+	f := &changing{}
+	c := f.flags(command("test", "Send a test to everybody who gets notifications", "  belay events test --severity major --comment \"does the pager ring?\"", 0, func(c *cobra.Command, _ []string) error {
+		return a.change(c, f, &api.Change{Action: api.ActionTestNotify, Object: "cluster", Value: encode(v)}, nil)
+	}))
+	c.Long = `test makes an event that only tries the way to SNMP targets and CIM subscriptions. A receiver
+that takes nothing below a severity gets it only when the test is as severe.`
+	c.Flags().StringVar(&v.Severity, "severity", "", "of the event: critical, major, minor, warning; default: `information`")
+	c.Flags().StringVar(&v.Comment, "comment", "", "what receivers `read`")
 	return c
 }
 

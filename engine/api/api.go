@@ -45,6 +45,7 @@ const (
 	ActionDrain          Action = "drain"         // object node/name: move everything off and leave
 	ActionVoter          Action = "voter"         // object node/name; value {"voter": true}
 	ActionAcknowledge    Action = "acknowledge"   // object alarm/id; value {"comment": "..."}, or {"withdraw": true}
+	ActionTestNotify     Action = "test-notify"   // object cluster; value {"severity": "major", "comment": "..."}: an event that only tries the receivers
 )
 
 // Actions lists every action of a change, with a text for people and whether it
@@ -77,6 +78,7 @@ var Actions = []struct {
 	{ActionDrain, "drain a node and let it leave", false},
 	{ActionVoter, "give a node a vote or take it", true},
 	{ActionAcknowledge, "say that somebody looks after an alarm", false},
+	{ActionTestNotify, "send a test to everybody who gets notifications", false},
 }
 
 // Actor says who asks. The daemon fills it from the socket's peer credentials and

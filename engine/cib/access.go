@@ -59,6 +59,7 @@ var AccessActions = []AccessAction{
 	{"fence", SetOperate, "fence a node"},
 	{"attribute", SetOperate, "set an attribute of a node"},
 	{"acknowledge", SetOperate, "acknowledge an alarm"},
+	{"test-notify", SetOperate, "send a test to everybody who gets notifications"},
 	{"approve", SetOperate, "agree, as a second person, to a risky change of somebody else"},
 
 	{"create", SetConfigure, "create an object"},

@@ -155,7 +155,7 @@ func TestWatch(t *testing.T) {
 func TestEveryActionIsKnown(t *testing.T) {
 	elsewhere := map[api.Action]bool{
 		api.ActionRollback: true, api.ActionCleanup: true, api.ActionRefresh: true, api.ActionFence: true,
-		api.ActionConfirm: true, api.ActionDrain: true, api.ActionAcknowledge: true,
+		api.ActionConfirm: true, api.ActionDrain: true, api.ActionAcknowledge: true, api.ActionTestNotify: true,
 	}
 	for _, a := range api.Actions {
 		if cib.Edits(string(a.Action)) == elsewhere[a.Action] {

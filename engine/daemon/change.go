@@ -92,6 +92,8 @@ func repeated(s *cib.Snapshot, ch *api.Change) (*api.ChangeResult, error) {
 		case ev.Cause != ch.RequestID:
 		case ev.Code == event.Get(event.AlarmAcknowledged).Code() && ch.Action == api.ActionAcknowledge && ev.Args["alarm"] == id:
 			return out, nil
+		case ev.Code == event.Get(event.NotificationTest).Code() && ch.Action == api.ActionTestNotify:
+			return out, nil
 		case ev.Code == event.Get(event.NodeConfirmed).Code() && ch.Action == api.ActionConfirm && ev.Node == id:
 			return out, nil
 		case ev.Code == event.Get(event.ConfigChanged).Code():
@@ -318,6 +320,8 @@ func (c *changing) operate(ctx context.Context, s *cib.Snapshot, p *prepared) er
 		return c.confirm(s, p, kind, id)
 	case api.ActionAcknowledge:
 		return c.acknowledge(ctx, s, p, kind, id)
+	case api.ActionTestNotify:
+		return c.testNotify(p)
 	case api.ActionDrain:
 		if kind != "node" || id != c.local.Node {
 			return api.NewProblem(api.CodeBadRequest, "a node is drained by its own engine: run it on "+cmp.Or(id, "that node"))

@@ -96,6 +96,7 @@ const (
 	AlarmAcknowledged
 	UnfencingFailed
 	UnfencingDone
+	NotificationTest
 )
 
 const (
@@ -178,6 +179,7 @@ var Catalogue = []Definition{
 	{AlarmAcknowledged, "alarm-acknowledged", info, "Alarm acknowledged", "{person} acknowledged alarm {alarm}: {comment}", []string{"person", "alarm", "comment"}, "", 0, false, true},
 	{UnfencingFailed, "unfencing-failed", major, "Unfencing failed", "attempt {attempt} to unfence node {node} with device {device} failed: {reason}; what requires it does not start there", []string{"attempt", "reason"}, "Check the device's parameters, and that {node} reaches it: belay fence check {device}", 0, true, true},
 	{UnfencingDone, "unfencing-done", cleared, "Unfenced", "node {node} was unfenced with device {device}", nil, "", UnfencingFailed, false, true},
+	{NotificationTest, "notification-test", info, "Test notification", "{person} tries who gets notifications: {comment}", []string{"person", "comment"}, "", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

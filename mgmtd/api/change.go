@@ -208,7 +208,7 @@ func (s *Server) changeRoutes() {
 // noun in the path.
 var actionsOf = map[string][]api.Action{
 	"alarms":  {api.ActionAcknowledge},
-	"cluster": {api.ActionMaintenanceOn, api.ActionMaintenanceOff},
+	"cluster": {api.ActionMaintenanceOn, api.ActionMaintenanceOff, api.ActionTestNotify},
 	"resources": {
 		api.ActionStart, api.ActionStop, api.ActionMove, api.ActionManage, api.ActionUnmanage, api.ActionMaintenanceOn, api.ActionMaintenanceOff,
 		api.ActionCleanup, api.ActionRefresh,

@@ -153,7 +153,8 @@ func missed(v *status.Summary, j *Job) string {
 		}
 	case api.ActionApply, api.ActionCreate, api.ActionUpdate, api.ActionPatch, api.ActionDelete, api.ActionRollback, api.ActionMove, api.ActionManage,
 		api.ActionUnmanage, api.ActionMaintenanceOn, api.ActionMaintenanceOff, api.ActionOnline, api.ActionCleanup, api.ActionRefresh, api.ActionFence,
-		api.ActionConfirm, api.ActionRemoveNode, api.ActionVoter, api.ActionAcknowledge:
+		api.ActionConfirm, api.ActionRemoveNode, api.ActionVoter, api.ActionAcknowledge,
+		api.ActionTestNotify:
 	}
 	return ""
 }
