@@ -55,6 +55,7 @@ type Authenticator struct {
 	passwords Passwords
 
 	remembered *remembered
+	challenges challenges
 
 	limits struct {
 		sync.Mutex

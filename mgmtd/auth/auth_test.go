@@ -218,7 +218,7 @@ func TestLimiter(t *testing.T) {
 		t.Helper()
 		_, ok := l.Begin(user, address, now)
 		if ok {
-			l.End(user, address, failed, now)
+			l.End(user, address, map[bool]outcome{true: tryFailed, false: tryGood}[failed], now)
 		}
 		return ok
 	}

@@ -53,16 +53,32 @@ func (l *Limiter) Begin(user, address string, now time.Time) (wait time.Duration
 	return 0, true
 }
 
+// outcome is what became of a try.
+type outcome int
+
+const (
+	tryOpen   outcome = iota // nothing was decided: more was asked, or nobody could tell
+	tryGood                  // it succeeded
+	tryFailed                // it failed
+)
+
 // End notes the outcome of a try.
-func (l *Limiter) End(user, address string, failed bool, now time.Time) {
+func (l *Limiter) End(user, address string, o outcome, now time.Time) {
 	l.total--
 	if l.active[address]--; l.active[address] <= 0 {
 		delete(l.active, address)
 	}
-	if !failed {
+	switch o {
+	case tryGood:
 		delete(l.fails, "p "+user+" "+address)
-		return
+	case tryFailed:
+		l.Fail(user, address, now)
+	case tryOpen:
 	}
+}
+
+// Fail notes a failed try.
+func (l *Limiter) Fail(user, address string, now time.Time) {
 	for key := range keys(user, address) {
 		if len(l.fails) >= entriesMax {
 			l.prune(now)

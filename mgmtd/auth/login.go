@@ -18,32 +18,45 @@ type Login struct {
 	Address        string
 	Client         string // User-Agent
 	Via            string
+	// Ask lets PAM ask for the password, too: none came.
+	Ask bool
 }
 
-// Begun is a session that has begun, with its secret: the one time that it is shown.
+// Begun is a session that has begun, with its secret: the one time that it is shown. Or,
+// with a challenge, one that has not.
 type Begun struct {
-	Secret  string
-	Session Session
+	Secret    string
+	Session   Session
+	Challenge *Challenge
 }
 
 // Password checks a user's password without beginning a session: for protocols that
-// send it with every request. The answer to an unknown user and to a wrong password
-// is the same, and takes the same time.
+// send it with every request, and can't ask for more. The answer to an unknown user and
+// to a wrong password is the same, and takes the same time.
 func (a *Authenticator) Password(ctx context.Context, l Login) (*Subject, error) {
+	s, _, err := a.attempt(ctx, l, func(ctx context.Context) (*HelperAnswer, error) {
+		return a.passwords.Ask(ctx, HelperRequest{Op: HelperCheck, User: l.User, Password: l.Password, Address: l.Address})
+	})
+	return s, err
+}
+
+// attempt makes one step of a log-in: what ask says about it is a subject, a challenge,
+// or a refusal, which is recorded and takes its time.
+func (a *Authenticator) attempt(ctx context.Context, l Login, ask func(context.Context) (*HelperAnswer, error)) (*Subject, *Challenge, error) {
 	began := time.Now()
-	s, err := a.password(ctx, l)
+	s, c, err := a.step(ctx, l, ask)
 	if err != nil {
 		a.remembered.forget(l.User)
 		a.note(ctx, l, err)
 		if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeTooMany {
-			return nil, err
+			return nil, nil, err
 		}
 		if werr := a.sit(ctx, began); werr != nil {
-			return nil, api.NewProblem(api.CodeTimeout, "the log-in was given up")
+			return nil, nil, api.NewProblem(api.CodeTimeout, "the log-in was given up")
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return s, nil
+	return s, c, nil
 }
 
 // sit waits until a multiple of the time for a refused log-in is over, so that its
@@ -60,43 +73,50 @@ func (a *Authenticator) sit(ctx context.Context, began time.Time) error {
 	}
 }
 
-func (a *Authenticator) password(ctx context.Context, l Login) (*Subject, error) {
+func (a *Authenticator) step(ctx context.Context, l Login, ask func(context.Context) (*HelperAnswer, error)) (*Subject, *Challenge, error) {
 	a.limits.Lock()
 	wait, ok := a.limits.Begin(l.User, l.Address, time.Now())
 	a.limits.Unlock()
 	if !ok {
-		return nil, TooMany(wait)
+		return nil, nil, TooMany(wait)
 	}
-	failed := false
+	outcome := tryOpen
 	defer func() {
 		a.limits.Lock()
-		a.limits.End(l.User, l.Address, failed, time.Now())
+		a.limits.End(l.User, l.Address, outcome, time.Now())
 		a.limits.Unlock()
 	}()
 	refused := api.NewProblem(api.CodeLoginRefused, "user name or password is wrong, or the account is locked")
-	if !ValidUser(l.User) || l.Password == "" || len(l.Password) > HelperLineMaxBytes/4 {
-		failed = true
-		return nil, refused
+	if !ValidUser(l.User) || l.Password == "" && !l.Ask || len(l.Password) > passwordMaxBytes {
+		outcome = tryFailed
+		return nil, nil, refused
 	}
-	ans, err := a.passwords.Ask(ctx, HelperRequest{Op: HelperCheck, User: l.User, Password: l.Password, Address: l.Address})
+	ans, err := ask(ctx)
 	switch {
 	case err != nil:
 		a.opts.Log.Error("passwords can't be checked", "err", err)
-		return nil, api.NewProblem(api.CodeNotRunning, "passwords can't be checked now: the PAM helper does not answer")
+		return nil, nil, api.NewProblem(api.CodeNotRunning, "passwords can't be checked now: the PAM helper does not answer")
 	case ans.OK && ans.User != "":
-		return &Subject{User: ans.User, Groups: ans.Groups, Roles: a.opts.Roles(ans.User, ans.Groups), Method: ByPassword, Address: l.Address, Via: l.Via}, nil
+		outcome = tryGood
+		return &Subject{User: ans.User, Groups: ans.Groups, Roles: a.opts.Roles(ans.User, ans.Groups), Method: ByPassword, Address: l.Address, Via: l.Via}, nil, nil
+	case len(ans.Questions) > 0 && ans.More != nil:
+		return nil, a.challenge(ctx, l, ans), nil
 	case ans.Result == ResultExpired:
 		p := api.NewProblem(api.CodeLoginRefused, "the password or the account has run out")
 		p.Remedy = "Set a new password on the node, with passwd(1)."
-		return nil, p
+		return nil, nil, p
 	case ans.Result == ResultError:
 		a.opts.Log.Error("PAM could not check a password", "user", l.User, "detail", ans.Detail)
 	default:
 		a.opts.Log.Info("a log-in was refused", "user", l.User, "address", l.Address, "detail", ans.Detail)
 	}
-	failed = true
-	return nil, refused
+	outcome = tryFailed
+	return nil, nil, refused
 }
+
+// passwordMaxBytes bounds a password: it must fit into a line to the helper, however it
+// is encoded there.
+const passwordMaxBytes = HelperLineMaxBytes / 8
 
 // TooMany is the refusal of one who must wait.
 func TooMany(wait time.Duration) *api.Problem {
@@ -122,11 +142,21 @@ func (a *Authenticator) note(ctx context.Context, l Login, err error) {
 	}
 }
 
-// Login checks a password and begins a session.
+// Login checks a password and begins a session, or asks for more: see [Challenge].
 func (a *Authenticator) Login(ctx context.Context, l Login) (*Begun, error) {
-	s, err := a.Password(ctx, l)
+	a.sweep(ctx)
+	s, c, err := a.attempt(ctx, l, func(ctx context.Context) (*HelperAnswer, error) {
+		return a.passwords.Ask(ctx, HelperRequest{Op: HelperCheck, User: l.User, Password: l.Password, Address: l.Address, Interactive: true})
+	})
+	return a.begun(ctx, l, s, c, err)
+}
+
+func (a *Authenticator) begun(ctx context.Context, l Login, s *Subject, c *Challenge, err error) (*Begun, error) {
 	if err != nil {
 		return nil, err
+	}
+	if c != nil {
+		return &Begun{Challenge: c}, nil
 	}
 	return a.Begin(ctx, s, l.Client)
 }

@@ -181,6 +181,7 @@ func (a *Authenticator) RolesChanged(ctx context.Context) error {
 // whether users are still in their groups. It is called every minute or so.
 func (a *Authenticator) Maintain(ctx context.Context) error {
 	now := time.Now().UTC()
+	a.sweep(ctx)
 	ch := &api.DocumentChange{}
 	a.mu.Lock()
 	users := map[string][]string{}

@@ -18,18 +18,10 @@ type PAM struct {
 }
 
 // Check authenticates a user and asks whether the account may be used. No session is
-// opened: nothing runs as that user.
-func (p *PAM) Check(r auth.HelperRequest) auth.HelperAnswer {
-	conversation := pam.ConversationFunc(func(s pam.Style, _ string) (string, error) {
-		switch s {
-		case pam.PromptEchoOff, pam.PromptEchoOn:
-			return r.Password, nil
-		case pam.ErrorMsg, pam.TextInfo:
-			return "", nil
-		case pam.BinaryPrompt:
-		}
-		return "", errors.New("such a question can't be answered here")
-	})
+// opened: nothing runs as that user. What PAM asks besides the password goes through
+// ask.
+func (p *PAM) Check(r auth.HelperRequest, ask Ask) auth.HelperAnswer {
+	conversation := pam.ConversationFunc((&prompter{request: r, ask: ask}).respond)
 	var tx *pam.Transaction
 	var err error
 	if p.ConfDir == "" {
@@ -66,4 +58,40 @@ func refusal(err error) auth.HelperAnswer {
 		a.Result = auth.ResultError
 	}
 	return a
+}
+
+// prompter answers what PAM asks.
+type prompter struct {
+	request  auth.HelperRequest
+	ask      Ask
+	asked    string   // the question that the password answered; "" for none so far
+	messages []string // for whoever logs in, with the next question
+}
+
+// respond answers one question. The password is the answer to the first one whose
+// answer is hidden, and to the same question again, since modules behind each other ask
+// so; all others are for whoever logs in.
+func (p *prompter) respond(s pam.Style, text string) (string, error) {
+	switch s {
+	case pam.TextInfo:
+		p.messages = append(p.messages[max(0, len(p.messages)+1-messagesMax):], text)
+		return "", nil
+	case pam.ErrorMsg:
+		// It may tell why, and who is refused is not told that.
+		return "", nil
+	case pam.PromptEchoOff, pam.PromptEchoOn:
+	case pam.BinaryPrompt:
+		return "", errors.New("such a question can't be answered here")
+	}
+	hidden := s == pam.PromptEchoOff
+	if p.request.Password != "" && hidden && (p.asked == "" || p.asked == text) {
+		p.asked = text
+		return p.request.Password, nil
+	}
+	if p.ask == nil {
+		return "", errors.New("there is a further question, and nobody to ask")
+	}
+	messages := p.messages
+	p.messages = nil
+	return p.ask(auth.Question{Text: text, Hidden: hidden}, messages)
 }
