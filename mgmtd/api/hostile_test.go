@@ -180,6 +180,42 @@ func TestLoginAnswers(t *testing.T) {
 	}
 }
 
+// A log-in that wants a code answers 202 with a challenge, for which there is a session or
+// a refusal that tells no more than that of a wrong password.
+func TestLoginChallenge(t *testing.T) {
+	w := newWorld(t, 1)
+	begin := func(more string) string {
+		t.Helper()
+		rec := w.request(http.MethodPost, "/v1/session", "", `{"user":"operator","password":"code"`+more+`}`)
+		w.want(rec, http.StatusAccepted, "")
+		a := decodeTo[sessionAnswer](t, rec)
+		if a.Token != "" || a.Session != nil || a.Challenge == nil || rec.Header().Get("Set-Cookie") != "" || len(a.Challenge.Questions) != 1 || a.Challenge.Questions[0].Text != "Code: " {
+			t.Fatalf("the challenge: %s", rec.Body)
+		}
+		return a.Challenge.ID
+	}
+	answer := func(id, body string) *httptest.ResponseRecorder {
+		return w.request(http.MethodPost, "/v1/session/answers", "", `{"id":"`+id+`",`+body+`}`)
+	}
+	rec := answer(begin(""), `"answers":["42"]`)
+	w.want(rec, http.StatusCreated, "")
+	token := decodeTo[sessionAnswer](t, rec).Token
+	w.want(w.request(http.MethodGet, "/v1/status", token, ""), http.StatusOK, "")
+	rec = answer(begin(`,"cookie":true`), `"answers":["42"],"cookie":true`)
+	w.want(rec, http.StatusCreated, "")
+	if a := decodeTo[sessionAnswer](t, rec); a.Token != "" || a.CSRF == "" || !strings.Contains(rec.Header().Get("Set-Cookie"), "HttpOnly") {
+		t.Errorf("with a cookie: %s", rec.Body)
+	}
+	wrong := w.want(answer(begin(""), `"answers":["41"]`), http.StatusUnauthorized, api.CodeLoginRefused)
+	plain := w.want(w.request(http.MethodPost, "/v1/session", "", `{"user":"operator","password":"wrong"}`), http.StatusUnauthorized, api.CodeLoginRefused)
+	if wrong.Detail != plain.Detail || wrong.Remedy != plain.Remedy {
+		t.Errorf("a wrong code and a wrong password are told apart: %+v %+v", wrong, plain)
+	}
+	w.want(answer("nosuch", `"answers":["42"]`), http.StatusUnauthorized, api.CodeLogin)
+	w.want(answer(begin(""), `"answers":[]`), http.StatusBadRequest, api.CodeBadRequest)
+	w.want(answer(begin(""), `"answers":["42","42"]`), http.StatusBadRequest, api.CodeBadRequest)
+}
+
 // Every answer has the headers that keep browsers from harm.
 func TestHeaders(t *testing.T) {
 	w := newWorld(t, 1)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/mgmtd/access"
@@ -15,8 +17,8 @@ import (
 type loginInput struct {
 	UserAgent string `header:"User-Agent"`
 	Body      struct {
-		User     string `json:"user" maxLength:"128" doc:"name as the node knows it"`
-		Password string `json:"password" maxLength:"4096"`
+		User     string  `json:"user" maxLength:"128" doc:"name as the node knows it"`
+		Password *string `json:"password,omitempty" maxLength:"2048" doc:"without it the first question asks for it"`
 		// Cookie asks for the session in a cookie, for browsers: the token is then not
 		// in the answer, where a script could read it.
 		Cookie bool `json:"cookie,omitempty" doc:"give the session as a cookie, for browsers"`
@@ -24,9 +26,26 @@ type loginInput struct {
 }
 
 type sessionAnswer struct {
-	Token   string       `json:"token,omitempty" doc:"for the header Authorization: Bearer; shown once"`
-	CSRF    string       `json:"csrfToken,omitempty" doc:"for the header X-CSRF-Token of changes, where the session is in a cookie"`
-	Session auth.Session `json:"session"`
+	Token   string        `json:"token,omitempty" doc:"for the header Authorization: Bearer; shown once"`
+	CSRF    string        `json:"csrfToken,omitempty" doc:"for the header X-CSRF-Token of changes, where the session is in a cookie"`
+	Session *auth.Session `json:"session,omitempty" doc:"not there with a challenge"`
+	// Challenge comes with the status 202: PAM wants to know more, such as a code.
+	Challenge *auth.Challenge `json:"challenge,omitempty" doc:"with status 202: there is no session yet, answer this with POST /v1/session/answers"`
+}
+
+// sessionReply has status 201 with a session, and 202 with a challenge.
+type sessionReply struct {
+	Status int
+	Body   sessionAnswer
+}
+
+type answersInput struct {
+	UserAgent string `header:"User-Agent"`
+	Body      struct {
+		ID      string   `json:"id" maxLength:"100" doc:"of the challenge"`
+		Answers []string `json:"answers" minItems:"1" maxItems:"8" doc:"one for each question, in their order"`
+		Cookie  bool     `json:"cookie,omitempty" doc:"give the session as a cookie, for browsers"`
+	}
 }
 
 type whoAmI struct {
@@ -64,22 +83,47 @@ func cookieFor(secret string) http.Cookie {
 // setCookie puts a cookie into the answer.
 func (k *call) setCookie(c http.Cookie) { k.answer.Add("Set-Cookie", c.String()) }
 
+// mayAsk adds the second way in which a log-in is answered.
+func mayAsk(o *huma.Operation) {
+	o.Responses = map[string]*huma.Response{"202": {
+		Description: "More is asked: there is a challenge, and no session yet",
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Ref: "#/components/schemas/SessionAnswer"}}},
+	}}
+}
+
+// begun answers a log-in.
+func (k *call) begun(cookie bool) func(*auth.Begun, error) (*sessionReply, error) {
+	return func(b *auth.Begun, err error) (*sessionReply, error) {
+		if err != nil {
+			return nil, err
+		}
+		if b.Challenge != nil {
+			return &sessionReply{http.StatusAccepted, sessionAnswer{Challenge: b.Challenge}}, nil
+		}
+		out := sessionAnswer{Token: b.Secret, Session: &b.Session}
+		if cookie {
+			// A cookie that came along is not taken over: every log-in is a new session.
+			out.Token, out.CSRF = "", auth.CSRFToken(b.Secret)
+			k.setCookie(cookieFor(b.Secret))
+		}
+		return &sessionReply{http.StatusCreated, out}, nil
+	}
+}
+
 func (s *Server) sessionRoutes() {
-	register(s, op{method: http.MethodPost, path: "/v1/session", id: "login", tag: "session", text: "Log in with a password", public: true, status: http.StatusCreated},
-		func(ctx context.Context, k *call, in *loginInput) (*body[sessionAnswer], error) {
-			b, err := s.opts.Auth.Login(ctx, auth.Login{
-				User: in.Body.User, Password: in.Body.Password, Address: k.address, Client: in.UserAgent, Via: "rest",
-			})
-			if err != nil {
-				return nil, err
+	text := "Log in with a password. Status 202 and a challenge say that more is asked, such as a code"
+	register(s, op{method: http.MethodPost, path: "/v1/session", id: "login", tag: "session", text: text, public: true, status: http.StatusCreated, describe: mayAsk},
+		func(ctx context.Context, k *call, in *loginInput) (*sessionReply, error) {
+			l := auth.Login{User: in.Body.User, Ask: in.Body.Password == nil, Address: k.address, Client: in.UserAgent, Via: "rest"}
+			if in.Body.Password != nil {
+				l.Password = *in.Body.Password
 			}
-			out := sessionAnswer{Token: b.Secret, Session: b.Session}
-			if in.Body.Cookie {
-				// A cookie that came along is not taken over: every log-in is a new session.
-				out.Token, out.CSRF = "", auth.CSRFToken(b.Secret)
-				k.setCookie(cookieFor(b.Secret))
-			}
-			return &body[sessionAnswer]{out}, nil
+			return k.begun(in.Body.Cookie)(s.opts.Auth.Login(ctx, l))
+		})
+	text = "Answer what a log-in asks. The outcome is that of the log-in"
+	register(s, op{method: http.MethodPost, path: "/v1/session/answers", id: "answerLogin", tag: "session", text: text, public: true, status: http.StatusCreated, describe: mayAsk},
+		func(ctx context.Context, k *call, in *answersInput) (*sessionReply, error) {
+			return k.begun(in.Body.Cookie)(s.opts.Auth.Answer(ctx, auth.ChallengeAnswer{ID: in.Body.ID, Answers: in.Body.Answers, Client: in.UserAgent}))
 		})
 	register(s, op{method: http.MethodGet, path: "/v1/session", id: "whoami", tag: "session", text: "Tell who I am and what I hold"},
 		func(_ context.Context, k *call, _ *none) (*body[whoAmI], error) {

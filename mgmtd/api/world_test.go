@@ -302,7 +302,8 @@ func (e *fakeEngine) Join(context.Context, *api.Join) (*api.Joined, error) {
 	return nil, api.NewProblem(api.CodeSetup, "wrong code")
 }
 
-// fakePasswords knows a user of each role; the password is "right".
+// fakePasswords knows a user of each role; the password is "right", or "code" where a
+// code is to be asked for.
 type fakePasswords struct{}
 
 func (fakePasswords) Ask(_ context.Context, r auth.HelperRequest) (*auth.HelperAnswer, error) {
@@ -310,12 +311,26 @@ func (fakePasswords) Ask(_ context.Context, r auth.HelperRequest) (*auth.HelperA
 	switch {
 	case r.User == "broken":
 		return nil, errors.New("no helper")
+	case r.Interactive && slices.Contains(roles, r.User) && r.Password == "code":
+		return &auth.HelperAnswer{Questions: []auth.Question{{Text: "Code: ", Hidden: true}}, More: codeWanted{r.User}}, nil
 	case !slices.Contains(roles, r.User) || r.Op == auth.HelperCheck && r.Password != "right":
 		return &auth.HelperAnswer{Result: auth.ResultDenied}, nil
 	}
 	group := "belay-" + strings.TrimSuffix(r.User, "2")
 	return &auth.HelperAnswer{OK: true, User: r.User, Groups: []string{group}}, nil
 }
+
+// codeWanted waits for the code 42.
+type codeWanted struct{ user string }
+
+func (c codeWanted) Reply(ctx context.Context, answers []string) (*auth.HelperAnswer, error) {
+	if answers[0] != "42" {
+		return &auth.HelperAnswer{Result: auth.ResultDenied}, nil
+	}
+	return fakePasswords{}.Ask(ctx, auth.HelperRequest{Op: auth.HelperGroups, User: c.user})
+}
+
+func (codeWanted) Close() error { return nil }
 
 // world is a server with all that belongs to it but a cluster.
 type world struct {
