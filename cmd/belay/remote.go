@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -173,7 +174,7 @@ func loginCmd(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		l, err := a.logIn(c.Context(), ca, user, password)
+		l, err := a.logIn(c.Context(), ca, user, password, stdin)
 		if err != nil {
 			return err
 		}
@@ -184,7 +185,7 @@ func loginCmd(a *app) *cobra.Command {
 		return nil
 	})
 	c.Flags().StringVar(&user, "user", "", "`name` of the user")
-	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password from the standard input")
+	c.Flags().BoolVar(&stdin, "password-stdin", false, "read the password, and what else is asked, from the standard input, a line each")
 	c.Flags().StringVar(&fingerprint, "fingerprint", "", "trust the authority with this `fingerprint` without asking; belayd's log and belay cluster status on a node tell it")
 	return c
 }
@@ -215,27 +216,67 @@ func logoutCmd(a *app) *cobra.Command {
 	})
 }
 
-// logIn begins a session.
-func (a *app) logIn(ctx context.Context, ca, user, password string) (*login, error) {
-	in, err := json.Marshal(map[string]string{"user": user, "password": password})
-	if err != nil {
-		return nil, err
+// sessionAnswer is what a management daemon answers to a log-in: a session, or a
+// challenge with what else is to be answered.
+type sessionAnswer struct {
+	Token   string `json:"token"`
+	Session struct {
+		User    string    `json:"user"`
+		Expires time.Time `json:"expires"`
+	} `json:"session"`
+	Challenge *struct {
+		ID        string   `json:"id"`
+		Messages  []string `json:"messages"`
+		Questions []struct {
+			Text   string `json:"text"`
+			Hidden bool   `json:"hidden"`
+		} `json:"questions"`
+	} `json:"challenge"`
+}
+
+// logIn begins a session. What the server asks besides the password is asked here; with
+// stdin the answers are the lines behind the password.
+func (a *app) logIn(ctx context.Context, ca, user, password string, stdin bool) (*login, error) {
+	path, in := "/v1/session", map[string]any{"user": user, "password": password}
+	for {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		b, err := a.rest(ctx, ca, http.MethodPost, path, "", body)
+		if err != nil {
+			return nil, err
+		}
+		var out sessionAnswer
+		if err := json.Unmarshal(b, &out); err != nil || out.Token == "" && out.Challenge == nil {
+			return nil, failure{fmt.Errorf("the answer of %s is not that of a management daemon", a.remote)}
+		}
+		if out.Challenge == nil {
+			return &login{Token: out.Token, User: out.Session.User, Expires: out.Session.Expires, CA: ca}, nil
+		}
+		for _, m := range out.Challenge.Messages {
+			_, _ = fmt.Fprintln(a.err, printable(m))
+		}
+		answers := []string{}
+		for _, q := range out.Challenge.Questions {
+			text, err := a.answer(printable(q.Text), q.Hidden, stdin)
+			if err != nil {
+				return nil, err
+			}
+			answers = append(answers, text)
+		}
+		path, in = "/v1/session/answers", map[string]any{"id": out.Challenge.ID, "answers": answers}
 	}
-	b, err := a.rest(ctx, ca, http.MethodPost, "/v1/session", "", in)
-	if err != nil {
-		return nil, err
-	}
-	var out struct {
-		Token   string `json:"token"`
-		Session struct {
-			User    string    `json:"user"`
-			Expires time.Time `json:"expires"`
-		} `json:"session"`
-	}
-	if err := json.Unmarshal(b, &out); err != nil || out.Token == "" {
-		return nil, failure{fmt.Errorf("the answer of %s is not that of a management daemon", a.remote)}
-	}
-	return &login{Token: out.Token, User: out.Session.User, Expires: out.Session.Expires, CA: ca}, nil
+}
+
+// printable is a text without what would do something to the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, text)
 }
 
 // restMax bounds a request; a refused log-in takes a while on purpose.
@@ -370,20 +411,26 @@ func readLine(r io.Reader) (string, error) {
 }
 
 // password asks for a password without showing it.
-func (a *app) password(stdin bool) (string, error) {
+func (a *app) password(stdin bool) (string, error) { return a.answer("Password: ", true, stdin) }
+
+// answer asks something of which the answer may have to be hidden.
+func (a *app) answer(question string, hidden, stdin bool) (string, error) {
 	f, ok := a.in.(*os.File)
 	if stdin || !ok || !a.answers {
 		line, err := readLine(a.in)
 		if err != nil {
-			return "", failure{fmt.Errorf("no password: %w", err)}
+			return "", failure{fmt.Errorf("no answer to %q: %w", strings.TrimRight(question, ": "), err)}
 		}
 		return line, nil
 	}
-	_, _ = fmt.Fprint(a.err, "Password: ")
+	if !hidden {
+		return a.question(question)
+	}
+	_, _ = fmt.Fprint(a.err, question)
 	b, err := term.ReadPassword(int(f.Fd()))
 	_, _ = fmt.Fprintln(a.err)
 	if err != nil {
-		return "", failure{fmt.Errorf("no password: %w", err)}
+		return "", failure{fmt.Errorf("no answer to %q: %w", strings.TrimRight(question, ": "), err)}
 	}
 	return string(b), nil
 }
