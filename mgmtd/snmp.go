@@ -20,6 +20,7 @@ import (
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/mgmtd/view"
+	"github.com/belay-ha/belay/outbox"
 	"github.com/belay-ha/belay/snmp/agentx"
 	"github.com/belay-ha/belay/snmp/mib"
 	"github.com/belay-ha/belay/snmp/snmpd"
@@ -38,7 +39,8 @@ type snmpService struct {
 	listen  string // instead of the configured address
 	started time.Time
 	log     *slog.Logger
-	poke    chan struct{} // the configuration changed
+	poke    <-chan struct{} // the configuration changed
+	box     *outbox.Box
 
 	mu    sync.Mutex
 	built []mib.Variable // of the view with number
@@ -47,56 +49,30 @@ type snmpService struct {
 }
 
 func newSNMP(o *Options, holder *view.Holder, engine *client.Client, node func() string) *snmpService {
-	s := &snmpService{
+	log := o.Log.With("part", "snmp")
+	return &snmpService{
 		view: holder, engine: engine, node: node, version: o.Version, dir: filepath.Join(o.StateDir, "snmp"), listen: o.SNMPListen, started: time.Now(),
-		log: o.Log.With("part", "snmp"), poke: make(chan struct{}, 1),
+		log: log, poke: holder.ConfigChanges(), box: &outbox.Box{Engine: engine, Kind: "snmp", Log: log},
 	}
-	holder.OnConfig(func(*cib.Config) {
-		select {
-		case s.poke <- struct{}{}:
-		default:
-		}
-	})
-	return s
 }
-
-// snmpRetry is the pause before the engine is asked again.
-const snmpRetry = time.Second
 
 // run serves until ctx ends. Whatever changes in the settings, what depends on it is
 // ended and begun anew.
 func (s *snmpService) run(ctx context.Context) {
-	var work sync.WaitGroup
-	defer work.Wait()
-	stop := func() {}
-	defer func() { stop() }()
-	var last []byte
-	for {
-		var again <-chan time.Time
+	outbox.Watch(ctx, s.poke, func(ctx context.Context) (*engineapi.SNMP, error) {
 		settings, err := s.engine.SNMP(ctx)
 		if err != nil {
-			again = time.After(snmpRetry)
-		} else {
-			settings.Generation = 0
-			if now, err := json.Marshal(settings); err == nil && string(now) != string(last) {
-				last = now
-				stop()
-				work.Wait()
-				inner, cancel := context.WithCancel(ctx)
-				stop = cancel
-				s.begin(inner, &work, settings)
-			}
+			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.poke:
-		case <-again:
-		}
-	}
+		settings.Generation = 0
+		return settings, nil
+	}, s.serve)
 }
 
-func (s *snmpService) begin(ctx context.Context, work *sync.WaitGroup, settings *engineapi.SNMP) {
+// serve runs agents and senders with settings until ctx ends.
+func (s *snmpService) serve(ctx context.Context, settings *engineapi.SNMP) {
+	var work sync.WaitGroup
+	defer work.Wait()
 	pen := settings.Settings.Enterprise()
 	s.mu.Lock()
 	s.root, s.built, s.of = mib.Root(pen), nil, 0
@@ -132,7 +108,10 @@ func (s *snmpService) begin(ctx context.Context, work *sync.WaitGroup, settings 
 			}
 		})
 	}
-	work.Go(func() { s.notify(ctx, settings, users, root, pen) })
+	targets := s.targets(settings, users)
+	config := func() *trap.Config { return s.trapConfig(settings, root, pen) }
+	work.Go(func() { s.notify(ctx, config, targets, settings) })
+	work.Go(func() { s.alone(ctx, config, targets) })
 }
 
 // variables are what a walk shows: made once for each view, when somebody asks.
@@ -189,41 +168,50 @@ func agentUsers(configured map[string]*cib.SNMPUser, users map[string]*usm.User)
 // itself: the survivors of a lost DC may be for a moment.
 const aloneAfter = 2 * time.Second
 
-// notify sends notifications while this node is the DC, and tells of itself when it has
-// lost quorum.
-func (s *snmpService) notify(ctx context.Context, settings *engineapi.SNMP, users map[string]*usm.User, root mib.OID, pen uint32) {
-	targets := snmpTargets(settings, users)
-	if len(targets) == 0 {
+// notify sends notifications while this node is the DC.
+func (s *snmpService) notify(ctx context.Context, config func() *trap.Config, targets []*trap.Target, settings *engineapi.SNMP) {
+	if !s.named(ctx) {
 		return
 	}
-	var senders, calls sync.WaitGroup
+	cfg := config()
+	var out []*outbox.Target
+	for _, t := range targets {
+		out = append(out, t.Outbox(cfg))
+	}
+	for _, name := range slices.Sorted(maps.Keys(settings.Targets)) {
+		if !slices.ContainsFunc(targets, func(t *trap.Target) bool { return t.Name == name }) {
+			out = append(out, &outbox.Target{Name: name, Disabled: true})
+		}
+	}
+	s.box.Serve(ctx, func() (bool, <-chan struct{}) { return s.view.Leads(s.node()) }, out)
+}
+
+// named waits until the cluster's name is known, which is part of what is sent. It
+// returns false when ctx ends before that.
+func (s *snmpService) named(ctx context.Context) bool {
+	for {
+		next := s.view.Next()
+		if s.cluster() != "" {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-next:
+		}
+	}
+}
+
+// alone tells every target, from this node itself, when it has lost quorum: then no DC
+// speaks for it.
+func (s *snmpService) alone(ctx context.Context, config func() *trap.Config, targets []*trap.Target) {
+	var calls sync.WaitGroup
 	defer calls.Wait()
-	defer senders.Wait()
-	stop := func() {}
-	defer func() { stop() }()
-	sending, told := false, false
+	told := false
 	var lost <-chan time.Time // when quorum will have been lost for a while
 	for {
 		next := s.view.Next()
 		if v := s.view.Current(); v.Summary != nil {
-			cfg := s.trapConfig(settings, root, pen, v.Summary.Cluster.Name)
-			here := s.node() != "" && v.Summary.Cluster.DC == s.node() && v.Problem == nil && v.Summary.Quorum.State == status.QuorumQuorate
-			switch {
-			case here && !sending:
-				inner, cancel := context.WithCancel(ctx)
-				stop = cancel
-				for _, t := range targets {
-					senders.Go(func() {
-						if err := trap.Run(inner, cfg, t); err != nil {
-							s.log.Error("an SNMP target gets nothing", "target", t.Name, "err", err)
-						}
-					})
-				}
-			case !here && sending:
-				stop()
-				senders.Wait()
-			}
-			sending = here
 			switch inquorate := v.Summary.Quorum.State == status.QuorumInquorate; {
 			case !inquorate:
 				lost, told = nil, false
@@ -237,24 +225,24 @@ func (s *snmpService) notify(ctx context.Context, settings *engineapi.SNMP, user
 		case <-next:
 		case <-lost:
 			lost, told = nil, true
-			v := s.view.Current()
-			s.alone(ctx, &calls, s.trapConfig(settings, root, pen, v.Summary.Cluster.Name), targets, v.Summary)
+			s.tellAlone(ctx, &calls, config(), targets, s.view.Current().Summary)
 		}
 	}
 }
 
-// alone tells every target, from this node itself, that it has lost quorum: then no DC
-// speaks for it.
-func (s *snmpService) alone(ctx context.Context, calls *sync.WaitGroup, cfg *trap.Config, targets []*trap.Target, sum *status.Summary) {
+func (s *snmpService) tellAlone(ctx context.Context, calls *sync.WaitGroup, cfg *trap.Config, targets []*trap.Target, sum *status.Summary) {
 	ev := event.New(event.QuorumLost, "node", s.node(), "reason", sum.Quorum.Reason)
 	ev.Time, ev.Source = time.Now().UTC(), s.node()
+	if len(targets) == 0 {
+		return
+	}
 	sequence, err := s.nextSequence()
 	if err != nil {
 		s.log.Warn("the number of this node's own notifications is lost; they begin anew", "err", err)
 	}
 	for _, t := range targets {
 		calls.Go(func() {
-			if err := trap.Once(ctx, cfg, t, &ev, sequence); err != nil && ctx.Err() == nil {
+			if err := cfg.Once(ctx, t, &ev, sequence); err != nil && ctx.Err() == nil {
 				s.log.Warn("the loss of quorum did not arrive", "target", t.Name, "err", err)
 			}
 		})
@@ -277,7 +265,8 @@ func (s *snmpService) nextSequence() (n uint64, err error) {
 	return n, errors.Join(err, os.WriteFile(file, fmt.Appendf(nil, "%d\n", n), 0o600))
 }
 
-func snmpTargets(settings *engineapi.SNMP, users map[string]*usm.User) []*trap.Target {
+// targets are those that get notifications.
+func (s *snmpService) targets(settings *engineapi.SNMP, users map[string]*usm.User) []*trap.Target {
 	var out []*trap.Target
 	for _, name := range slices.Sorted(maps.Keys(settings.Targets)) {
 		t := settings.Targets[name]
@@ -287,67 +276,24 @@ func snmpTargets(settings *engineapi.SNMP, users map[string]*usm.User) []*trap.T
 		}
 		to := &trap.Target{
 			Name: name, Address: t.Address, Version: trap.V3, Inform: t.Inform, Community: u.Community, User: users[t.User],
-			MinSeverity: t.MinSeverity, Codes: t.Events, Timeout: t.AnswerTime(), Retries: t.Tries(),
+			Filter: outbox.Filter{MinSeverity: t.MinSeverity, Codes: t.Events}, Timeout: t.AnswerTime(), Retries: t.Tries(),
 		}
 		if u.V2c() {
 			to.Version = trap.V2c
+		}
+		if err := to.Check(); err != nil {
+			s.log.Error("an SNMP target gets nothing", "target", name, "err", err)
+			continue
 		}
 		out = append(out, to)
 	}
 	return out
 }
 
-func (s *snmpService) trapConfig(settings *engineapi.SNMP, root mib.OID, pen uint32, cluster string) *trap.Config {
+func (s *snmpService) trapConfig(settings *engineapi.SNMP, root mib.OID, pen uint32) *trap.Config {
+	cluster := s.cluster()
 	return &trap.Config{
-		Root: root, EngineID: trap.EngineID(pen, cluster), Cluster: cluster, Started: s.started, Store: cursors{s.engine},
-		Ring: func(ctx context.Context) (oldest, newest uint64, err error) {
-			err = s.engine.Events(ctx, 0, false, func(e *cib.Event) error {
-				oldest, newest = cmp.Or(oldest, e.Seq), e.Seq
-				return nil
-			})
-			return oldest, newest, err
-		},
-		Follow: func(ctx context.Context, after uint64, f func(*cib.Event) error) error {
-			return s.engine.Events(ctx, after, true, f)
-		},
+		Root: root, EngineID: trap.EngineID(pen, cluster), Cluster: cluster, Started: s.started,
 		View: func() *mib.View { return s.shown(s.view.Current()) }, Heartbeat: settings.Settings.Heartbeat.D(), Log: s.log,
 	}
-}
-
-// cursors keeps the cursors of targets among the documents of the management daemons.
-type cursors struct{ engine *client.Client }
-
-func cursorName(target string) string { return "snmp-cursor/" + target }
-
-func (c cursors) Load(ctx context.Context, target string) (*trap.Cursor, int64, error) {
-	all, err := c.engine.Documents(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	for i := range all.Documents {
-		if d := &all.Documents[i]; d.Name == cursorName(target) {
-			var at trap.Cursor
-			err := json.Unmarshal(d.Value, &at)
-			return &at, d.Rev, err
-		}
-	}
-	return nil, 0, nil
-}
-
-func (c cursors) Save(ctx context.Context, target string, at trap.Cursor, rev int64) (int64, error) {
-	value, err := json.Marshal(at)
-	if err != nil {
-		return 0, err
-	}
-	name := cursorName(target)
-	done, err := c.engine.ChangeDocuments(ctx, &engineapi.DocumentChange{
-		If: []engineapi.DocumentRevision{{Name: name, Rev: rev}}, Put: []engineapi.Document{{Name: name, Value: value}},
-	})
-	if p, ok := errors.AsType[*engineapi.Problem](err); ok && p.Code == engineapi.CodeConflict {
-		return 0, trap.ErrConflict
-	}
-	if err != nil {
-		return 0, err
-	}
-	return done.Revision, nil
 }

@@ -142,6 +142,7 @@ func TestNothingIsLost(t *testing.T) {
 		r.set(true)
 		e.Add(testEvent(5, event.QuorumLost), testEvent(6, event.NodeLost))
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if r.tries > 200 || r.tries < 100 {
 			t.Errorf("a receiver that was away for an hour was asked %d times", r.tries)
 		}

@@ -25,6 +25,8 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/outbox/outboxtest"
 )
 
 func testSchema(t *testing.T) *object.Schema {
@@ -142,20 +144,18 @@ func (l *listener) all(t *testing.T, n int) []received {
 	}
 }
 
-// world is a store, a ring and states.
+// world is an engine, and states.
 type world struct {
-	mu      sync.Mutex
-	events  []*cib.Event
-	grown   chan struct{}
-	cursors map[string]Cursor
-	revs    map[string]int64
-	schema  *object.Schema
-	now     *model.State
+	*outboxtest.Engine
+	mu     sync.Mutex
+	events int
+	schema *object.Schema
+	now    *model.State
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{grown: make(chan struct{}), cursors: map[string]Cursor{}, revs: map[string]int64{}, schema: testSchema(t)}
+	w := &world{Engine: outboxtest.New(), schema: testSchema(t)}
 	w.set(100, "online", "web")
 	return w
 }
@@ -183,79 +183,27 @@ func (w *world) state() (*model.State, error) {
 
 func (w *world) happen(number int, args ...string) {
 	ev := event.New(number, args...)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	ev.Seq, ev.Time = uint64(64*(len(w.events)+1)), time.Unix(1000, 0)
-	w.events = append(w.events, &ev)
-	close(w.grown)
-	w.grown = make(chan struct{})
-}
-
-func (w *world) ring(context.Context) (oldest, newest uint64, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if n := len(w.events); n > 0 {
-		return w.events[0].Seq, w.events[n-1].Seq, nil
-	}
-	return 0, 0, nil
-}
-
-func (w *world) follow(ctx context.Context, after uint64, f func(*cib.Event) error) error {
-	for {
-		w.mu.Lock()
-		list, grown := slices.Clone(w.events), w.grown
-		w.mu.Unlock()
-		for _, ev := range list {
-			if ev.Seq > after {
-				if err := f(ev); err != nil {
-					return err
-				}
-				after = ev.Seq
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-grown:
-		}
-	}
-}
-
-func (w *world) Load(_ context.Context, id string) (*Cursor, int64, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c, ok := w.cursors[id]
-	if !ok {
-		return nil, 0, nil
-	}
-	return &c, w.revs[id], nil
-}
-
-func (w *world) Save(ctx context.Context, id string, c Cursor, rev int64) (int64, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if ctx.Err() != nil {
-		return 0, ctx.Err()
-	}
-	if w.revs[id] != rev {
-		return 0, ErrConflict
-	}
-	w.cursors[id] = c
-	w.revs[id]++
-	return w.revs[id], nil
+	w.events++
+	ev.Seq, ev.Time = uint64(64*w.events), time.Unix(1000, 0)
+	w.Add(&ev)
 }
 
 // noted waits until the sender has its cursor, and has delivered so much.
 func (w *world) noted(t *testing.T, sequence uint64) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for time.Now().Before(deadline) {
-		if c, _, _ := w.Load(t.Context(), "s"); c != nil && c.Sequence >= sequence {
+	deadline := time.After(20 * time.Second)
+	for {
+		var c outbox.Cursor
+		found, changed := w.Get("cim-cursor/s", &c)
+		if found && c.Sequence >= sequence {
 			return
 		}
-		<-time.After(time.Millisecond)
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatal("the cursor does not move")
+		}
 	}
-	t.Fatal("the cursor does not move")
 }
 
 // send begins a sender on a node; the function that it returns ends it.
@@ -268,11 +216,12 @@ func (w *world) send(t *testing.T, l *listener, q string, tracker *Tracker) (sto
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cfg := &Config{Store: w, Ring: w.ring, Follow: w.follow, State: w.state, Tracker: tracker, Log: slog.New(slog.DiscardHandler)}
+	cfg := &Config{State: w.state, Tracker: tracker}
+	box := &outbox.Box{Engine: w, Kind: "cim", Log: slog.New(slog.DiscardHandler)}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Run(ctx, cfg, target)
+		box.Serve(ctx, func() (bool, <-chan struct{}) { return true, nil }, []*outbox.Target{target.Outbox(cfg)})
 	}()
 	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
@@ -418,14 +367,13 @@ func TestRepeats(t *testing.T) {
 	w, l := newWorld(t), newListener(t)
 	stop := w.send(t, l, "SELECT * FROM Belay_ClusterEvent", NewTracker())
 	w.noted(t, 0)
+	var before outbox.Cursor
+	w.Get("cim-cursor/s", &before)
 	w.happen(event.QuorumLost, "node", "n2", "reason", "x")
 	l.all(t, 1)
 	w.noted(t, 1)
 	stop()
-	w.mu.Lock()
-	c := w.cursors["s"]
-	w.cursors["s"] = Cursor{Context: c.Context, Revision: c.Revision} // as it was before
-	w.mu.Unlock()
+	w.Put("cim-cursor/s", before)
 	w.send(t, l, "SELECT * FROM Belay_ClusterEvent", NewTracker())
 	got := l.all(t, 2)
 	if a, b := got[0].value, got[1].value; a["SequenceNumber"] != "1" || b["SequenceNumber"] != "1" || a["SequenceContext"] != b["SequenceContext"] || a["IndicationIdentifier"] != b["IndicationIdentifier"] {

@@ -25,6 +25,7 @@ type Target struct {
 
 	query  *query.Query
 	class  *object.Class // of the query
+	events bool          // those of the cluster may be for the target
 	client *http.Client
 }
 
@@ -42,6 +43,8 @@ func NewTarget(id, filterName string, f *cib.CIMFilter, d *cib.CIMDestination, s
 	if t.query, t.class, err = Compile(f.Language, f.Query, schema); err != nil {
 		return nil, fmt.Errorf("filter %s: %w", filterName, err)
 	}
+	event := schema.Class("Belay_ClusterEvent")
+	t.events = event.IsA(t.class.Name) || t.class.IsA(event.Name)
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if d.CA != "" {
 		conf.RootCAs = x509.NewCertPool()
@@ -80,6 +83,3 @@ func (t *Target) takes(i *object.Instance) bool {
 func (t *Target) Lifecycle() bool {
 	return t.class.IsA("CIM_InstIndication") || t.class.Is("CIM_Indication")
 }
-
-// wants reports whether indications of a class may be for the target.
-func (t *Target) wants(c *object.Class) bool { return c.IsA(t.class.Name) || t.class.IsA(c.Name) }

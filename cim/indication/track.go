@@ -133,6 +133,13 @@ func equal(a, b any) bool {
 	return ok && slices.Equal(x, y)
 }
 
+// seen is the revision of the newest state.
+func (t *Tracker) seen() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.revision
+}
+
 // after returns the differences after a revision, with the revision that they lead to,
 // whether some are kept no longer, and a channel that is closed when there are more.
 func (t *Tracker) after(revision int64) (list []difference, upTo int64, lost bool, next <-chan struct{}) {

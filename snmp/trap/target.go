@@ -4,26 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"time"
 
-	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/outbox"
 	"github.com/belay-ha/belay/snmp/usm"
 )
 
 // Target is one receiver of notifications.
 type Target struct {
-	Name        string
-	Address     string // host:port
-	Version     Version
-	Inform      bool         // wait for the receiver's answer, and send again without it
-	Community   string       // v2c
-	User        *usm.User    // v3
-	MinSeverity cib.Severity // what is less severe is not sent; the end of an alarm is as severe as the alarm. Zero: everything
-	Codes       []string     // only these events; empty: all
-	Timeout     time.Duration
-	Retries     int
+	Name      string
+	Address   string // host:port
+	Version   Version
+	Inform    bool      // wait for the receiver's answer, and send again without it
+	Community string    // v2c
+	User      *usm.User // v3
+	Filter    outbox.Filter
+	Timeout   time.Duration
+	Retries   int
 }
 
 // Version is a version of SNMP that has notifications with an identity of their own.
@@ -54,19 +52,4 @@ func (t *Target) Check() error {
 		return errors.New("target " + t.Name + ": no version")
 	}
 	return nil
-}
-
-// takes reports whether an event is sent to the target.
-func (t *Target) takes(ev *cib.Event, severity cib.Severity) bool {
-	if len(t.Codes) > 0 && !slices.Contains(t.Codes, ev.Code) {
-		return false
-	}
-	return t.MinSeverity == 0 || rank(severity) >= rank(t.MinSeverity)
-}
-
-// rank orders severities: ItuPerceivedSeverity numbers them otherwise.
-func rank(s cib.Severity) int {
-	return slices.Index([]cib.Severity{
-		cib.SeverityCleared, cib.SeverityIndeterminate, cib.SeverityWarning, cib.SeverityMinor, cib.SeverityMajor, cib.SeverityCritical,
-	}, s)
 }

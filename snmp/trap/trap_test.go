@@ -11,13 +11,14 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/outbox/outboxtest"
 	"github.com/belay-ha/belay/snmp/mib"
 	"github.com/belay-ha/belay/snmp/usm"
 )
@@ -28,50 +29,6 @@ func testEvent(seq uint64, number int, args ...string) *cib.Event {
 	ev := event.New(number, args...)
 	ev.Seq, ev.Source, ev.Time = seq, "n1", time.Unix(1_800_000_000, 0)
 	return &ev
-}
-
-func TestStep(t *testing.T) {
-	target := &Target{MinSeverity: cib.SeverityMajor}
-	c := Cursor{After: 10, Sequence: 3}
-	for _, x := range []struct {
-		what string
-		ev   *cib.Event
-		want Cursor
-		send bool
-	}{
-		{"one that was seen", testEvent(10, event.NodeLost), c, false},
-		{"a severe one", testEvent(11, event.NodeLost), Cursor{After: 11, Sequence: 4}, true},
-		{"one that is not severe", testEvent(11, event.ResourceStarted), Cursor{After: 11, Sequence: 3}, false},
-		{"the end of a severe alarm", testEvent(12, event.NodeOnline), Cursor{After: 12, Sequence: 4}, true},
-		{"the end of a minor alarm", testEvent(12, event.LinkUp), Cursor{After: 12, Sequence: 3}, false},
-		{"one that becomes no notification", testEvent(12, event.ViewChanged), Cursor{After: 12, Sequence: 3}, false},
-		{"one that nobody knows", &cib.Event{Seq: 13, Code: "BLY9999"}, Cursor{After: 13, Sequence: 3}, false},
-	} {
-		if got, send := c.step(target, x.ev); got != x.want || send != x.send {
-			t.Errorf("%s: %+v, %v; want %+v, %v", x.what, got, send, x.want, x.send)
-		}
-	}
-	only := &Target{Codes: []string{"BLY3029"}}
-	if _, send := c.step(only, testEvent(11, event.NodeLost)); send {
-		t.Error("an event that is not wanted is sent")
-	}
-	if _, send := c.step(only, testEvent(11, event.ResourceStopped)); !send {
-		t.Error("an event that is wanted is not sent")
-	}
-}
-
-func TestResume(t *testing.T) {
-	if c, isNew := (*Cursor)(nil).resume(5, 9); !isNew || c != (Cursor{After: 9}) {
-		t.Errorf("a new target begins at %+v", c)
-	}
-	for _, x := range []struct {
-		after, oldest, lost uint64
-	}{{7, 5, 0}, {5, 5, 0}, {4, 5, 1}, {0, 5, 0}, {4, 0, 0}} {
-		c := &Cursor{After: x.after}
-		if out, _ := c.resume(x.oldest, 9); out.Overflows != x.lost {
-			t.Errorf("after %d with the ring from %d: %d overflows", x.after, x.oldest, out.Overflows)
-		}
-	}
 }
 
 func TestCheck(t *testing.T) {
@@ -109,82 +66,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// memory is the store and the ring of a cluster.
-type memory struct {
-	mu      sync.Mutex
-	cursors map[string]Cursor
-	revs    map[string]int64
-	ring    []*cib.Event
-	changed chan struct{} // closed at the next event
-}
-
-func newMemory() *memory {
-	return &memory{cursors: map[string]Cursor{}, revs: map[string]int64{}, changed: make(chan struct{})}
-}
-
-func (m *memory) Load(_ context.Context, target string) (*Cursor, int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c, ok := m.cursors[target]
-	if !ok {
-		return nil, 0, nil
-	}
-	return &c, m.revs[target], nil
-}
-
-func (m *memory) Save(_ context.Context, target string, c Cursor, rev int64) (int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.revs[target] != rev {
-		return 0, ErrConflict
-	}
-	m.cursors[target] = c
-	m.revs[target]++
-	return rev + 1, nil
-}
-
-func (m *memory) add(events ...*cib.Event) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ring = append(m.ring, events...)
-	close(m.changed)
-	m.changed = make(chan struct{})
-}
-
-func (m *memory) ends(context.Context) (oldest, newest uint64, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.ring) == 0 {
-		return 0, 0, nil
-	}
-	return m.ring[0].Seq, m.ring[len(m.ring)-1].Seq, nil
-}
-
-func (m *memory) follow(ctx context.Context, after uint64, f func(*cib.Event) error) error {
-	for {
-		m.mu.Lock()
-		ring, changed := m.ring, m.changed
-		m.mu.Unlock()
-		for _, ev := range ring {
-			if ev.Seq > after {
-				if err := f(ev); err != nil {
-					return err
-				}
-				after = ev.Seq
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-changed:
-		}
-	}
-}
-
-func (m *memory) config() *Config {
+func testConfig() *Config {
 	return &Config{
-		Root: testRoot, EngineID: EngineID(mib.DocumentationPEN, "test"), Cluster: "prod", Started: time.Now(), Store: m, Ring: m.ends, Follow: m.follow,
-		Log: slog.New(slog.DiscardHandler),
+		Root: testRoot, EngineID: EngineID(mib.DocumentationPEN, "test"), Cluster: "prod", Started: time.Now(), Log: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -267,16 +151,15 @@ func (d *trapd) target(version Version, inform bool) *Target {
 	}
 }
 
-// run sends until the function it returns is called.
-func run(t *testing.T, cfg *Config, target *Target) (stop func()) {
+// run is a DC that sends until the function it returns is called.
+func run(t *testing.T, e *outboxtest.Engine, cfg *Config, target *Target) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
+	box := &outbox.Box{Engine: e, Kind: "snmp", Log: cfg.Log}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		if err := Run(ctx, cfg, target); err != nil {
-			t.Error(err)
-		}
+		box.Serve(ctx, func() (bool, <-chan struct{}) { return true, nil }, []*outbox.Target{target.Outbox(cfg)})
 	}()
 	stop = func() { cancel(); <-ended }
 	t.Cleanup(stop)
@@ -297,17 +180,17 @@ func TestKinds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, m := newTrapd(t), newMemory()
+			d, e := newTrapd(t), outboxtest.New()
 			d.start()
 			awaitPort(t, d)
-			m.add(testEvent(1, event.NodeLost)) // before there was a target
+			e.Add(testEvent(1, event.NodeLost)) // before there was a target
 			target := d.target(x.version, x.inform)
 			if x.user == "safe" {
 				target.User.Name, target.User.Auth, target.User.Priv = "safe", "SHA-512", "AES-256"
 			}
-			run(t, m.config(), target)
+			run(t, e, testConfig(), target)
 			d.await(coldStartName)
-			m.add(testEvent(2, event.NodeLost, "node", "n2", "silence", "1s"), testEvent(3, event.ViewChanged), testEvent(4, event.NodeFenced, "node", "n2", "by", "pdu", "proof", "p1"))
+			e.Add(testEvent(2, event.NodeLost, "node", "n2", "silence", "1s"), testEvent(3, event.ViewChanged), testEvent(4, event.NodeFenced, "node", "n2", "by", "pdu", "proof", "p1"))
 			d.await(coldStartName, "3002#1", "3004#2")
 			raw, _ := os.ReadFile(filepath.Join(d.dir, "log"))
 			for _, want := range []string{`"node n2 was not heard for 1s; it is unclean until a fence proof is recorded"`, `"BLY3002"`, `"prod"`, `.1.13.8.0 = STRING: "n2"`, `"p1"`} {
@@ -341,62 +224,34 @@ func awaitPort(t *testing.T, d *trapd) {
 // A receiver that is away gets everything when it is back, in order, from whoever sends
 // then, without a gap.
 func TestNothingIsLost(t *testing.T) {
-	d, m := newTrapd(t), newMemory()
+	d, e := newTrapd(t), outboxtest.New()
 	target := d.target(V3, true)
 	target.Timeout, target.Retries = 200*time.Millisecond, 0
-	m.cursors["nms"], m.revs["nms"] = Cursor{Sequence: 7}, 1
-	stop := run(t, m.config(), target)
+	e.Put("snmp-cursor/nms", &outbox.Cursor{Sequence: 7})
+	stop := run(t, e, testConfig(), target)
 	for i := range 5 {
-		m.add(testEvent(uint64(i+1), event.ResourceStopped, "resource", "web", "node", "n1"))
+		e.Add(testEvent(uint64(i+1), event.ResourceStopped, "resource", "web", "node", "n1"))
 	}
 	stop() // the DC is powered off with everything pending
-	run(t, m.config(), target)
+	run(t, e, testConfig(), target)
 	d.start()
 	d.await("3029#8", "3029#9", "3029#10", "3029#11", "3029#12")
-	m.add(testEvent(9, event.ResourceStarted, "resource", "web", "node", "n2"))
+	e.Add(testEvent(9, event.ResourceStarted, "resource", "web", "node", "n2"))
 	d.await("3029#8", "3029#9", "3029#10", "3029#11", "3029#12", "3028#13")
 }
 
-// A sender whose cursor was moved by another one goes on from there.
-func TestConflict(t *testing.T) {
-	d, m := newTrapd(t), newMemory()
-	d.start()
-	awaitPort(t, d)
-	m.cursors["nms"], m.revs["nms"] = Cursor{Sequence: 1}, 1
-	cfg := m.config()
-	beaten := false
-	cfg.Store = conflictOnce{m, &beaten}
-	run(t, cfg, d.target(V2c, true))
-	m.add(testEvent(3, event.NodeLost, "node", "n2"))
-	d.await("3002#2", "3002#2") // a repeat has the same number
-	m.add(testEvent(4, event.NodeFenced, "node", "n2"))
-	d.await("3002#2", "3002#2", "3004#3")
-}
-
-type conflictOnce struct {
-	*memory
-	beaten *bool
-}
-
-func (c conflictOnce) Save(ctx context.Context, target string, at Cursor, rev int64) (int64, error) {
-	if !*c.beaten {
-		*c.beaten = true
-		return 0, ErrConflict
-	}
-	return c.memory.Save(ctx, target, at, rev)
-}
-
+// Heartbeats carry the number of the newest notification.
 func TestHeartbeat(t *testing.T) {
-	d, m := newTrapd(t), newMemory()
+	d, e := newTrapd(t), outboxtest.New()
 	d.start()
 	awaitPort(t, d)
-	m.cursors["nms"], m.revs["nms"] = Cursor{Sequence: 41}, 1
-	cfg := m.config()
+	e.Put("snmp-cursor/nms", &outbox.Cursor{Sequence: 41})
+	cfg := testConfig()
 	cfg.Heartbeat = 20 * time.Millisecond
 	cfg.View = func() *mib.View {
 		return &mib.View{Node: "n1", Summary: &status.Summary{Cluster: status.Cluster{State: status.ClusterNormal}}}
 	}
-	stop := run(t, cfg, d.target(V2c, false))
+	stop := run(t, e, cfg, d.target(V2c, false))
 	for end := time.Now().Add(20 * time.Second); len(d.log()) < 2; <-time.After(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("no heartbeat")

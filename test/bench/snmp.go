@@ -21,6 +21,8 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/outbox/outboxtest"
 	"github.com/belay-ha/belay/snmp/agentx"
 	"github.com/belay-ha/belay/snmp/mib"
 	"github.com/belay-ha/belay/snmp/trap"
@@ -288,28 +290,18 @@ func snmpNotify(ctx context.Context, r *Report, root mib.OID) error {
 		return fmt.Errorf("a receiver: %w", err)
 	}
 	defer receiver.Close()
-	events := make(chan *cib.Event)
+	engine := outboxtest.New()
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
+	defer func() { cancel(); <-ended }()
+	config := &trap.Config{
+		Root: root, EngineID: trap.EngineID(mib.DocumentationPEN, "bench"), Cluster: "bench", Started: time.Now(), Log: slog.New(slog.DiscardHandler),
+	}
+	target := &trap.Target{Name: "bench", Address: receiver.LocalAddr().String(), Version: trap.V2c, Community: "public", Timeout: time.Second}
 	go func() {
-		ended <- trap.Run(ctx, &trap.Config{
-			Root: root, EngineID: trap.EngineID(mib.DocumentationPEN, "bench"), Cluster: "bench", Started: time.Now(), Store: noCursors{},
-			Ring: func(context.Context) (oldest, newest uint64, err error) { return 0, 0, nil },
-			Follow: func(ctx context.Context, _ uint64, f func(*cib.Event) error) error {
-				for {
-					select {
-					case <-ctx.Done():
-						return ctx.Err()
-					case ev := <-events:
-						if err := f(ev); err != nil {
-							return err
-						}
-					}
-				}
-			},
-			Log: slog.New(slog.DiscardHandler),
-		}, &trap.Target{Name: "bench", Address: receiver.LocalAddr().String(), Version: trap.V2c, Community: "public", Timeout: time.Second})
+		defer close(ended)
+		box := &outbox.Box{Engine: engine, Kind: "snmp", Log: config.Log}
+		box.Serve(ctx, func() (bool, <-chan struct{}) { return true, nil }, []*outbox.Target{target.Outbox(config)})
 	}()
 	buf := make([]byte, 1<<16)
 	next := func() error {
@@ -327,21 +319,12 @@ func snmpNotify(ctx context.Context, r *Report, root mib.OID) error {
 		ev := event.New(event.NodeLost, "node", "n2", "silence", "1s")
 		ev.Seq, ev.Time = uint64(i+1), time.Now()
 		began := time.Now()
-		events <- &ev
+		engine.Add(&ev)
 		if err := next(); err != nil {
 			return fmt.Errorf("notification %d: %w", i, err)
 		}
 		took = append(took, float64(time.Since(began).Microseconds())/1000)
 	}
-	cancel()
 	r.Add(Figure{Name: "SNMP notification after its event", Value: Median(took), Unit: "ms", Goal: AtMost(100), Note: fmt.Sprintf("median of %d traps", snmpEvents)})
-	return <-ended
-}
-
-// noCursors keeps nothing.
-type noCursors struct{}
-
-func (noCursors) Load(context.Context, string) (*trap.Cursor, int64, error) { return nil, 0, nil }
-func (noCursors) Save(context.Context, string, trap.Cursor, int64) (int64, error) {
-	return 1, nil
+	return nil
 }
