@@ -1,4 +1,12 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** ByName runs the files in the order of their names, on every machine. */
+class ByName extends BaseSequencer {
+  sort(files: TestSpecification[]) {
+    return Promise.resolve(files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId)));
+  }
+}
 
 export default defineConfig({
   test: {
@@ -8,6 +16,7 @@ export default defineConfig({
     reporters: ['default', './build/reporter.ts'],
     // One cluster for all: what a test changes, the next one sees.
     fileParallelism: false,
+    sequence: { sequencer: ByName },
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
