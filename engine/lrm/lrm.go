@@ -675,6 +675,8 @@ func (m *Manager) end(now time.Time, in *instance, r Result) {
 		// Also after a stop of the node's own that failed: the record of a monitor may
 		// still wait for its end, and it must not run meanwhile.
 		clear(in.monitors)
+	case a.Op == cib.OpDemote && (!op.Failed || j.rev == 0):
+		maps.DeleteFunc(in.monitors, func(_ string, mon *monitor) bool { return mon.action.Role == cib.RolePromoted })
 	}
 	j.events = m.eventsOf(a, op)
 }
@@ -720,15 +722,28 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 		case o.Op == cib.OpNotify && op.Op == cib.OpNotify:
 			return cib.RoundID(o.Round) != cib.RoundID(op.Round) || o.Phase == op.Phase // of a round all stay: who was told is not told again
 		case o.Op != op.Op || o.Interval != op.Interval:
-			// A stop ends every recurring monitor, and so does a migration; a start ends
-			// those of the role Stopped.
-			return (op.Op == cib.OpStart || op.Op == cib.OpMigrateFrom) && o.Role == cib.RoleStopped && o.Interval > 0 || (op.Op == cib.OpStop || op.Op == cib.OpMigrateTo) && !op.Failed && o.Interval > 0 && !o.Failed
+			return o.Op == cib.OpMonitor && o.Interval > 0 && endsMonitor(&op, &o)
 		case o.Failed && !op.Failed:
 			return false // the last failure stays until it is cleaned up
 		}
 		return true
 	}), op)
 	return &h.Ops[len(h.Ops)-1]
+}
+
+// endsMonitor reports whether a result ends a recurring monitor. A stop ends every one
+// that has not failed, and so does a migration; a demote ends those of the role Promoted,
+// a start those of the role Stopped.
+func endsMonitor(op, monitor *cib.OpResult) bool {
+	switch op.Op {
+	case cib.OpStop, cib.OpMigrateTo:
+		return !op.Failed && !monitor.Failed
+	case cib.OpDemote:
+		return !op.Failed && !monitor.Failed && monitor.Role == cib.RolePromoted
+	case cib.OpStart, cib.OpMigrateFrom:
+		return monitor.Role == cib.RoleStopped
+	}
+	return false
 }
 
 // own returns a history of our own to change: snapshots share the stored one.
