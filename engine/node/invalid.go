@@ -15,8 +15,8 @@ func (n *Node) actInvalid(now time.Time) {
 	if n.valid || n.invalidFrom.IsZero() {
 		return
 	}
-	if m := n.snap.Status.Members[n.self.Name]; n.leaving != nil && n.leaving.Restart && m != nil && m.Incarnation == n.self.Incarnation && m.Restart {
-		return // the cluster knows that the engine restarts, and waits for it
+	if m := n.snap.Status.Members[n.self.Name]; n.leaving != nil && n.leaving.Restart && m != nil && m.Incarnation == n.self.Incarnation && m.Restart && now.Before(n.invalidFrom.Add(o.RestartGraceTime())) {
+		return // the cluster knows that the engine restarts, and waits for it that long
 	}
 	if n.invalidFrom.Equal(n.started) && now.Before(n.started.Add(o.StartGraceTime())) {
 		return // the engine has just started: the first echoes may still come

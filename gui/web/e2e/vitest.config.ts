@@ -3,7 +3,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** ByName runs the files in the order of their names, on every machine. */
 class ByName extends BaseSequencer {
-  sort(files: TestSpecification[]) {
+  override sort(files: TestSpecification[]) {
     return Promise.resolve(files.toSorted((a, b) => a.moduleId.localeCompare(b.moduleId)));
   }
 }
