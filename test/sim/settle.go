@@ -69,7 +69,7 @@ func (w *World) missing() string {
 			return fmt.Sprintf("%s is still in flight (%s)", p.Action.String(), p.State)
 		}
 	}
-	now := epoch.Add(time.Duration(w.now))
+	now := w.clock(s)
 	place := policy.Place(s, now)
 	plan := policy.Plan(s, place, now)
 	if len(plan.Actions) > 0 {
@@ -131,9 +131,19 @@ func (w *World) tied(s *cib.Snapshot) map[string]bool {
 	return out
 }
 
+// clock is the time of who decides: failures expire by it, even where it was set wrong.
+func (w *World) clock(s *cib.Snapshot) time.Time {
+	if dc := s.Status.DC; dc != nil {
+		if k, ok := w.index[dc.Node]; ok {
+			return w.machines[k].wall()
+		}
+	}
+	return epoch.Add(time.Duration(w.now))
+}
+
 // misplaced compares what really runs with the placement.
 func (w *World) misplaced(s *cib.Snapshot) string {
-	now := epoch.Add(time.Duration(w.now))
+	now := w.clock(s)
 	place := policy.Place(s, now)
 	type spot struct{ node, instance string }
 	want := map[spot]string{}
