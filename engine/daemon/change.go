@@ -55,9 +55,16 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 	if ch.DryRun || plan.nothing() {
 		return plan.result, nil
 	}
-	if err := c.quorate(ctx, plan); err != nil {
+	waited, err := c.quorate(ctx, plan)
+	if err == nil && waited {
+		plan, err = c.prepare(ctx)
+	}
+	if err != nil {
 		c.note(err)
 		return nil, err
+	}
+	if plan.nothing() {
+		return plan.result, nil
 	}
 	if err := c.intend(plan); err != nil {
 		return nil, err
@@ -519,23 +526,13 @@ func (e *engine) leave(ctx context.Context, restart bool) error {
 	}
 }
 
-// quorate refuses at once what the store could not take, where this node knows that it
-// has no quorum. A person's word that a node is dead may be what brings quorum back.
-func (c *changing) quorate(ctx context.Context, p *prepared) error {
+// quorate is that of the engine, for a change. A person's word that a node is dead may
+// be what brings quorum back.
+func (c *changing) quorate(ctx context.Context, p *prepared) (waited bool, err error) {
 	if p.local != nil || c.Action == api.ActionConfirm {
-		return nil
+		return false, nil
 	}
 	return c.engine.quorate(ctx)
-}
-
-func (e *engine) quorate(ctx context.Context) error {
-	var refused error
-	_ = e.ask(ctx, func(n *node.Node) { // an engine that ends says so elsewhere
-		if q := n.Quorum(); !q.Quorate {
-			refused = api.NewProblem(api.CodeNoQuorum, "nothing was changed: "+q.Reason)
-		}
-	})
-	return refused
 }
 
 // carryOut commits the change and waits until this node sees it.

@@ -114,7 +114,7 @@ func postDocuments(ctx context.Context, e *engine, c *caller, r *http.Request) (
 		}
 		return out
 	}
-	if err := e.quorate(ctx); err != nil {
+	if _, err := e.quorate(ctx); err != nil {
 		return nil, err
 	}
 	if in.Action != "" {
