@@ -352,7 +352,7 @@ func (m *Manager) NextWake() time.Time {
 			wake = t
 		}
 	}
-	for _, in := range m.instances {
+	for _, in := range m.order { // a slice: this is asked with every packet
 		if !in.retryAt.IsZero() {
 			earlier(in.retryAt) // nothing else of it goes on before
 			continue
