@@ -246,8 +246,9 @@ func footprint(ctx context.Context, r *Report) error {
 		if err := waitFor(ctx, c, "all are started", allRun(n, time.Time{})); err != nil {
 			return err
 		}
-		// Idle is what comes after the start.
-		settled := time.Now().Add(20 * time.Second)
+		// Idle is what comes after the start, whose last act is the first backup of the
+		// store, half a minute after it. The next one is a day later.
+		settled := time.Now().Add(45 * time.Second)
 		if err := cluster.Until(ctx, "idle", func() string {
 			if d := time.Until(settled); d > 0 {
 				return d.String()
