@@ -76,6 +76,9 @@ type BundleMount struct {
 	Options       string `json:"options,omitempty"`         // of the mount
 }
 
+// Launchers are the programs that containers of bundles can be started with.
+var Launchers = []string{"docker", "podman", "rkt"}
+
 // Launcher returns the name of the container's technology.
 func (b *Bundle) Launcher() string {
 	if b.Container == "" {

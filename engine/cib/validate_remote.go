@@ -102,7 +102,7 @@ func (v *validator) notForAll(p string, m *Meta) {
 }
 
 func (v *validator) bundle(p string, b *Bundle) {
-	v.oneOf(p+".container", b.Container, "docker", "podman", "rkt")
+	v.oneOf(p+".container", b.Container, Launchers...)
 	if b.Image == "" {
 		v.fault(p+".image", "names no image to run")
 	}

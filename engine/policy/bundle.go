@@ -116,20 +116,24 @@ func (u *state) addReplicas(b *rsc) {
 	if cfg.Resource == "" || b.fault != "" {
 		return
 	}
-	clone := u.newRsc(b.base+"-clone", b.base+"-clone", innerClone(cfg, count), b, -1)
-	for _, x := range b.replicas {
-		at, ok := u.nodeIndex[cib.BundleNode(b.base, x.number)]
+	nodes := make([]int32, count)
+	for i := range nodes { // all or nothing
+		at, ok := u.nodeIndex[cib.BundleNode(b.base, i)]
 		if !ok || u.nodes[at].remote == nil || u.nodes[at].remote.Resource != b.base {
-			b.fault = "bundle " + b.base + " needs the name " + cib.BundleNode(b.base, x.number) + ", which another node or resource has"
+			b.fault = "bundle " + b.base + " needs the name " + cib.BundleNode(b.base, i) + ", which another node or resource has"
 			return
 		}
-		n := &u.nodes[at]
-		x.node = at
+		nodes[i] = at
+	}
+	clone := u.newRsc(b.base+"-clone", b.base+"-clone", innerClone(cfg, count), b, -1)
+	for _, x := range b.replicas {
+		n := &u.nodes[nodes[x.number]]
+		x.node = n.index
 		x.conn = u.connection(n, x.container, b, replicaConnection(cfg, x))
 		x.conn.replica, x.conn.part = x, partConnection
 		b.children = append(b.children, x.conn)
 		n.remote.conn, n.remote.container, n.remote.replica = x.conn, x.container, x
-		x.container.guest = at
+		x.container.guest = n.index
 		x.child = u.addInstance(clone, x.number)
 		x.child.primitives(func(r *rsc) {
 			r.replica, r.part = x, partChild

@@ -457,9 +457,9 @@ func (b *planner) leaveFirst(first, then *rsc, c *colocation) {
 	}
 	for _, s := range b.stop[first.index] {
 		if (b.steps[s].node != t) == (c.score > 0) {
-			rel := before
+			rel := before | needs
 			if c.score > 0 {
-				rel |= loose // who is migrated does not leave before
+				rel = before | loose // who is migrated does not leave before
 			}
 			b.relate(s, b.start[then.index], rel, c.id)
 		}

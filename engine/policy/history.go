@@ -66,13 +66,17 @@ func (u *state) unpackHistories() {
 	if u.members == len(u.nodes) {
 		return
 	}
+	for i := u.members; i < len(u.nodes); i++ {
+		if n := &u.nodes[i]; n.remote.former {
+			u.bindFormer(n)
+		}
+	}
 	u.unpackMigrations()
 	u.knowUnfit()
 	u.endInside()
 	u.judgeNodes() // what is connected to a node that is to be fenced is cut off
 	for i := u.members; i < len(u.nodes); i++ {
 		n := &u.nodes[i]
-		u.bindFormer(n)
 		u.judgeRemote(n)
 		u.unpackHistoriesOf(n)
 		u.settleRemote(n)

@@ -168,7 +168,7 @@ func (b *planner) read(p *graph.Placement) {
 	var anonymous map[*rsc][]*graph.Assignment
 	for i := range p.Instances {
 		a := &p.Instances[i]
-		if r := byInstance[a.Instance]; r != nil {
+		if r := byInstance[a.Instance]; r != nil && r.base == a.Resource {
 			b.assign(r, a)
 			continue
 		}
@@ -204,7 +204,7 @@ func (b *planner) readClone(c *rsc, list []*graph.Assignment) {
 	slots := make(map[string]*slot)
 	var order []*slot
 	for _, a := range list {
-		_, number, _ := strings.Cut(a.Instance, ":")
+		number := strings.TrimPrefix(a.Instance, a.Resource)
 		s := slots[number]
 		if s == nil {
 			s = &slot{node: nowhere}

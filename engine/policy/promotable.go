@@ -307,11 +307,30 @@ func (b *planner) planPromote(c, r *rsc) {
 			b.relate(d, b.promote[i], rel, "")
 		}
 	})
+	b.awaitFormer(r, b.promote[i])
 	// Whether another one is promoted must be known.
 	for n := range b.nodes {
 		b.relate(b.probeOf(r.ledger, int32(n)), b.promote[i], before|needs, "")
 		if f := b.fence[n]; f != noStep && !r.ledger.known[n] && r.settings.requires != "nothing" {
 			b.relate(f, b.promote[i], before|needs, "requires")
+		}
+	}
+}
+
+// awaitFormer lets nothing of a bundle be promoted while an instance may still be
+// promoted in a replica that the bundle has no more: that ends with its container.
+func (b *planner) awaitFormer(r *rsc, promote int32) {
+	if r.part != partChild {
+		return
+	}
+	for _, f := range r.ledger.facts {
+		n := &b.nodes[f.node]
+		switch {
+		case f.dead || f.role != cib.RolePromoted || n.remote == nil || !n.remote.former:
+		case n.remote.container != nil:
+			b.relateAll(b.stop[n.remote.container.index], single(promote), before|needs, "")
+		default:
+			b.steps[promote].stuck = "it may still be promoted on " + n.name + ", which is not in the configuration any more"
 		}
 	}
 }

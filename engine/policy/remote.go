@@ -104,12 +104,46 @@ func (u *state) unpackFormerRemotes() {
 	}
 }
 
-// bindFormer finds the connection of a former remote node, which is not in the
-// configuration any more.
+// bindFormer finds the connection of a former remote node, and the container that a
+// former replica of a bundle is: the configuration names neither any more.
 func (u *state) bindFormer(n *node) {
-	if l := u.ledgers[n.name]; n.remote.former && l != nil && l.rsc != nil && l.rsc.orphan {
-		n.remote.conn, l.rsc.connects = l.rsc, n.index
+	conn := u.orphan(n.name)
+	if conn != nil {
+		n.remote.conn, conn.connects = conn, n.index
 	}
+	bundle, number, ok := cutLast(n.name, '-')
+	if !ok {
+		return
+	}
+	for _, launcher := range cib.Launchers {
+		c := u.orphan(bundle + "-" + launcher + "-" + number)
+		if c == nil || c.agent != "" && c.agent != "ocf:heartbeat:"+launcher {
+			continue
+		}
+		n.kind, n.remote.Guest, n.remote.container, c.guest = kindGuest, true, c, n.index
+		if conn != nil {
+			conn.container = c
+			c.contains = append(c.contains, conn)
+		}
+		return
+	}
+}
+
+// orphan is the resource with that id that is in histories only; nil if there is
+// none.
+func (u *state) orphan(id string) *rsc {
+	if l := u.ledgers[id]; l != nil && l.rsc != nil && l.rsc.orphan {
+		return l.rsc
+	}
+	return nil
+}
+
+// cutLast cuts text around the last of a character in it.
+func cutLast(text string, at byte) (before, after string, found bool) {
+	if i := strings.LastIndexByte(text, at); i >= 0 {
+		return text[:i], text[i+1:], true
+	}
+	return text, "", false
 }
 
 // bindRemotes finds the resources behind the remote nodes, and makes the

@@ -187,8 +187,8 @@ func (b *planner) awaitCapacity() {
 		if len(r.cfg.Utilization) == 0 {
 			continue
 		}
-		for k, s := range b.stop[r.index] {
-			n := r.active[k].node
+		for _, s := range b.stop[r.index] {
+			n := b.steps[s].node
 			if n == b.target[r.index] {
 				continue
 			}
