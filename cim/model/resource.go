@@ -78,7 +78,7 @@ func (s *State) resource(r *status.Resource) *object.Instance {
 	i.Set("Maintenance", r.Maintenance)
 	number(i, "TargetState", r.Wanted)
 	if c := s.config.Resources[r.ID]; c != nil {
-		meta := s.config.MetaOf(r.ID, s.parents)
+		meta := s.config.MetaOf(r.ID, s.parents, s.Summary.Time)
 		i.Set("Priority", intOf(meta.Priority, 0))
 		i.Set("Stickiness", intOf(meta.Stickiness, 0))
 		i.Set("MigrationThreshold", max(0, intOf(meta.MigrationThreshold, int(cib.Infinity))))

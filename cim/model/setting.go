@@ -135,6 +135,8 @@ func (s *State) constraint(id string, c *cib.Constraint) *object.Instance {
 
 func constrained(c *cib.Constraint) []string {
 	switch {
+	case c.Location != nil && c.Location.Pattern != "":
+		return nil // whatever it fits
 	case c.Location != nil:
 		return []string{c.Location.Resource}
 	case c.Colocation != nil:

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -112,7 +113,11 @@ func sentence(c *cib.Constraint) string {
 		if l.ScoreAttribute != "" {
 			score = "the score in " + l.ScoreAttribute
 		}
-		return fmt.Sprintf("%s%s %s: %s", l.Resource, role(l.Role), where, score)
+		what := l.Resource
+		if l.Pattern != "" {
+			what = "resources " + l.Pattern
+		}
+		return fmt.Sprintf("%s%s %s: %s", what, role(l.Role), where, score)
 	case c.Colocation != nil:
 		k := c.Colocation
 		return fmt.Sprintf("%s%s with %s%s: %s", k.Resource, role(k.Role), k.With, role(k.WithRole), k.Score)
@@ -157,17 +162,26 @@ func score(text string) (json.RawMessage, error) {
 	return encode(s), nil
 }
 
+// noName fits what can't be in the name of a constraint.
+var noName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
 func (a *app) addLocation() *cobra.Command {
 	var node, text, role, when string
+	var pattern bool
 	c := a.addConstraint("location RESOURCE", "Say how much a resource wants a node", `  belay constraint add location web --node n1 --score 100     prefers n1
   belay constraint add location web --node n3 --score -INFINITY   never on n3
-  belay constraint add location web --when "rack eq 1" --score 50`, 1, "location", func(args []string) (document, string, error) {
+  belay constraint add location web --when "rack eq 1" --score 50
+  belay constraint add location '^db-' --pattern --node n1   all that are named so`, 1, "location", func(args []string) (document, string, error) {
 		s, err := score(text)
 		if err != nil {
 			return nil, "", err
 		}
 		d := document{"resource": args[0], "score": s}
 		name := "location-" + args[0]
+		if pattern {
+			d = document{"resource-pattern": args[0], "score": s}
+			name = "location-" + strings.Trim(noName.ReplaceAllString(args[0], "-"), "-")
+		}
 		switch {
 		case (node == "") == (when == ""):
 			return nil, "", usage("say --node or --when")
@@ -192,6 +206,7 @@ func (a *app) addLocation() *cobra.Command {
 		return d, name, nil
 	})
 	c.Flags().StringVar(&node, "node", "", "the `node`")
+	c.Flags().BoolVar(&pattern, "pattern", false, "RESOURCE is a regular expression: every resource whose id it matches, in no group or clone; with ! before it, every one that it does not match")
 	c.Flags().StringVar(&when, "when", "", "every node whose attribute is so: \"`ATTRIBUTE OPERATION VALUE`\"")
 	c.Flags().StringVar(&text, "score", "INFINITY", "how much: a `number`, INFINITY for must, -INFINITY for must not")
 	c.Flags().StringVar(&role, "role", "", "only in this `role`: Promoted, Unpromoted")

@@ -153,6 +153,7 @@ func (a *app) write(text string) error {
 // simulated is what was decided.
 type simulated struct {
 	snapshot  *cib.Snapshot
+	now       time.Time
 	decision  *pacemaker.Decision
 	placement *graph.Placement
 	graph     *graph.Graph
@@ -194,7 +195,7 @@ func (f *simulating) decide(s *cib.Snapshot, now time.Time, read time.Duration) 
 	if err := f.apply(s, now); err != nil {
 		return nil, err
 	}
-	r := &simulated{snapshot: s}
+	r := &simulated{snapshot: s, now: now}
 	best := time.Duration(0)
 	rounds := 1
 	if f.timing {

@@ -39,7 +39,13 @@ type Cluster struct {
 	Options          Options    `json:"options"`
 	ResourceDefaults Meta       `json:"resource-defaults,omitzero"`
 	OpDefaults       OpDefaults `json:"op-defaults,omitzero"`
-	SNMP             SNMP       `json:"snmp,omitzero"`
+	// ResourceDefaultRules are defaults that hold for some agents or at some times,
+	// before resource-defaults. Of several that hold the first counts.
+	ResourceDefaultRules []ResourceDefaultRule `json:"resource-default-rules,omitempty"`
+	// OpDefaultRules are defaults that hold for some agents or operations or at some
+	// times, before op-defaults. Of several that hold the first counts.
+	OpDefaultRules []OpDefaultRule `json:"op-default-rules,omitempty"`
+	SNMP           SNMP            `json:"snmp,omitzero"`
 	// Store names an etcd that somebody else runs; empty: the voters run the store
 	// themselves. Applying a document that has none keeps it.
 	Store ExternalStore `json:"store,omitzero"`
@@ -404,11 +410,16 @@ type Constraint struct {
 
 // Location says how much a resource wants a node.
 type Location struct {
-	Resource string `json:"resource"`
-	Node     string `json:"node,omitempty"`
-	Score    Score  `json:"score"`
-	Role     Role   `json:"role,omitzero"`
-	Rule     *Rule  `json:"rule,omitempty"` // instead of Node: every node on which it is true
+	Resource string `json:"resource,omitempty"`
+	// Pattern is a regular expression, instead of Resource: every resource whose id it
+	// matches and that is in no group, clone or bundle. With ! before it, every one
+	// whose id it does not match. In a rule, %1 to %9 in the name of an attribute
+	// stand for what its groups matched.
+	Pattern string `json:"resource-pattern,omitempty"`
+	Node    string `json:"node,omitempty"`
+	Score   Score  `json:"score"`
+	Role    Role   `json:"role,omitzero"`
+	Rule    *Rule  `json:"rule,omitempty"` // instead of Node: every node on which it is true
 	// ScoreAttribute names the node attribute that holds the score, instead of Score.
 	// A node that has none is not to be used.
 	ScoreAttribute string `json:"score-attribute,omitempty"`

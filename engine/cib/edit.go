@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Why an edit is refused. Callers branch on them with errors.Is.
@@ -468,7 +469,7 @@ func (e *editor) inherited() Meta {
 	r := *c.Resources[e.id]
 	r.Meta = Meta{}
 	c.Resources[e.id] = &r
-	return c.MetaOf(e.id, c.Parents())
+	return c.MetaOf(e.id, c.Parents(), time.Time{}) // what holds at times only is not relied on
 }
 
 func (e *editor) start() error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/datadriven"
 	"pgregory.net/rapid"
@@ -169,7 +170,7 @@ func TestMetaOf(t *testing.T) {
 	c.Resources["webs"] = &Resource{Clone: &Clone{Resource: "web"}, Meta: Meta{Managed: &yes, Critical: &yes, TargetRole: RoleStarted}}
 	c.Resources["web"].Meta = Meta{TargetRole: RoleUnpromoted, Critical: &no}
 	c.Resources["vip"].Meta = Meta{TargetRole: RolePromoted}
-	m := c.MetaOf("vip", c.Parents())
+	m := c.MetaOf("vip", c.Parents(), time.Time{})
 	if m.TargetRole != RolePromoted || *m.Critical || !m.IsManaged() || m.Requires != "quorum" {
 		t.Errorf("%+v", m)
 	}

@@ -1,14 +1,20 @@
 package cib
 
+import "time"
+
 // Parents maps every resource that is in a group or clone to the one that holds
 // it directly.
 func (c *Config) Parents() map[string]string { return newValidator(c).parent }
 
 // MetaOf returns the meta attributes of a resource with everything it inherits:
-// from its group, its clone, then the cluster's resource-defaults. What is set
-// nowhere stays unset. parents is the result of [Config.Parents].
-func (c *Config) MetaOf(id string, parents map[string]string) Meta {
+// from its group, its clone, then the cluster's defaults as they hold at a time.
+// What is set nowhere stays unset. parents is the result of [Config.Parents].
+func (c *Config) MetaOf(id string, parents map[string]string, now time.Time) Meta {
 	var m Meta
+	agent := ""
+	if r := c.Resources[id]; r != nil {
+		agent = r.Agent
+	}
 	for range 3 { // primitive, group, clone
 		r := c.Resources[id]
 		if r == nil {
@@ -19,7 +25,8 @@ func (c *Config) MetaOf(id string, parents map[string]string) Meta {
 			break
 		}
 	}
-	m.inherit(&c.Cluster.ResourceDefaults)
+	defaults := c.Cluster.DefaultsFor(agent, now)
+	m.inherit(&defaults)
 	return m
 }
 

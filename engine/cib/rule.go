@@ -8,10 +8,12 @@ import (
 
 // Rule is true on a node when its expressions, dates and inner rules are.
 type Rule struct {
-	Any         bool         `json:"any,omitempty"` // or instead of and
-	Expressions []Expression `json:"expressions,omitempty"`
-	Dates       []Date       `json:"dates,omitempty"`
-	Rules       []Rule       `json:"rules,omitempty"`
+	Any         bool             `json:"any,omitempty"` // or instead of and
+	Expressions []Expression     `json:"expressions,omitempty"`
+	Dates       []Date           `json:"dates,omitempty"`
+	Agents      []AgentMatch     `json:"agents,omitempty"`     // in rules of defaults only
+	Operations  []OperationMatch `json:"operations,omitempty"` // in op-default-rules only
+	Rules       []Rule           `json:"rules,omitempty"`
 }
 
 // RuleDepthMax bounds rules inside of rules.

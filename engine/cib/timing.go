@@ -107,13 +107,13 @@ func voters(c *Config) (n int) {
 
 // opMax is the longest time-out of an operation of any resource.
 func opMax(c *Config, name string) time.Duration {
-	def := cmp.Or(c.Cluster.OpDefaults.Timeout.D(), DefaultOpTimeout)
 	var longest time.Duration
 	for _, r := range c.Resources { // their order does not matter
 		if r.Agent == "" {
 			continue
 		}
-		timeout := def
+		def := c.Cluster.OpDefaultsFor(Subject{Agent: r.Agent, Op: name}, time.Time{}) // what holds at times only is not relied on
+		timeout := cmp.Or(def.Timeout.D(), DefaultOpTimeout)
 		if i := slices.IndexFunc(r.Operations, func(op Operation) bool { return op.Name == name && op.Timeout > 0 }); i >= 0 {
 			timeout = r.Operations[i].Timeout.D()
 		}

@@ -282,6 +282,7 @@ func (v *validator) cluster() {
 	}
 	v.zeroOr("cluster.op-defaults.timeout", cl.OpDefaults.Timeout, time.Millisecond, day)
 	enum(v, "cluster.op-defaults.on-fail", OnFails, cl.OpDefaults.OnFail)
+	v.defaultRules(cl)
 	v.properties(cl.Properties)
 	v.store(cl.Store.Endpoints)
 }

@@ -363,7 +363,18 @@ func (v *validator) role(path string, role Role, id string) {
 }
 
 func (v *validator) location(p string, l *Location) {
-	v.resourceRef(p+".resource", l.Resource)
+	switch {
+	case l.Pattern == "":
+		v.resourceRef(p+".resource", l.Resource)
+	case l.Resource != "":
+		v.fault(p, "has a resource and a resource-pattern: choose one")
+	case l.UntilReached:
+		v.fault(p+".until-reached", "needs a resource")
+	default:
+		if _, _, err := l.compile(); err != nil {
+			v.fault(p+".resource-pattern", "is no regular expression: %v", err)
+		}
+	}
 	v.score(p+".score", l.Score)
 	v.role(p+".role", l.Role, l.Resource)
 	v.oneOf(p+".resource-discovery", l.Discovery, "always", "never", "exclusive")
@@ -389,7 +400,7 @@ func (v *validator) location(p string, l *Location) {
 	if l.Rule == nil {
 		return
 	}
-	v.rule(p+".rule", l.Rule, 0)
+	v.rule(p+".rule", l.Rule, ofLocation, 0)
 }
 
 func (v *validator) expression(p string, e *Expression) {

@@ -6,9 +6,48 @@ import (
 	"time"
 )
 
+// rulePlace says where a rule stands, and so what it may look at.
+type rulePlace uint8
+
+const (
+	ofLocation rulePlace = iota
+	ofResourceDefault
+	ofOpDefault
+)
+
+// defaultRules checks the defaults that hold for some only.
+func (v *validator) defaultRules(cl *Cluster) {
+	for i := range cl.ResourceDefaultRules {
+		x, p := &cl.ResourceDefaultRules[i], fmt.Sprintf("cluster.resource-default-rules[%d]", i)
+		v.rule(p+".rule", &x.Rule, ofResourceDefault, 0)
+		v.meta(p+".meta", &x.Meta)
+		v.notForAll(p+".meta", &x.Meta)
+	}
+	for i := range cl.OpDefaultRules {
+		x, p := &cl.OpDefaultRules[i], fmt.Sprintf("cluster.op-default-rules[%d]", i)
+		v.rule(p+".rule", &x.Rule, ofOpDefault, 0)
+		v.zeroOr(p+".defaults.timeout", x.Defaults.Timeout, time.Millisecond, day)
+		enum(v, p+".defaults.on-fail", OnFails, x.Defaults.OnFail)
+	}
+}
+
 // rule checks a rule and what is in it.
-func (v *validator) rule(p string, r *Rule, depth int) {
-	if len(r.Expressions)+len(r.Dates)+len(r.Rules) == 0 {
+func (v *validator) rule(p string, r *Rule, where rulePlace, depth int) {
+	if len(r.Expressions) > 0 && where != ofLocation {
+		v.fault(p+".expressions", "the rule of a default is about no node, so that it can't look at attributes")
+	}
+	if len(r.Agents) > 0 && where == ofLocation {
+		v.fault(p+".agents", "fits the rules of defaults only")
+	}
+	if len(r.Operations) > 0 && where != ofOpDefault {
+		v.fault(p+".operations", "fits the rules of op-default-rules only")
+	}
+	for i, m := range r.Operations {
+		if m.Name == "" {
+			v.fault(fmt.Sprintf("%s.operations[%d].name", p, i), "names no operation")
+		}
+	}
+	if r.empty() {
 		v.fault(p, "a rule needs at least one expression, date or rule")
 	}
 	if depth >= RuleDepthMax {
@@ -22,7 +61,7 @@ func (v *validator) rule(p string, r *Rule, depth int) {
 		v.date(fmt.Sprintf("%s.dates[%d]", p, i), &r.Dates[i])
 	}
 	for i := range r.Rules {
-		v.rule(fmt.Sprintf("%s.rules[%d]", p, i), &r.Rules[i], depth+1)
+		v.rule(fmt.Sprintf("%s.rules[%d]", p, i), &r.Rules[i], where, depth+1)
 	}
 }
 

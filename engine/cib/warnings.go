@@ -156,7 +156,11 @@ func (v *validator) warnConstraint(p string, c *Constraint) {
 	if c.Location != nil && c.Location.Score == 0 && c.Location.Rule == nil {
 		v.fault(p+".location.score", "0 has no effect where resources may run anywhere")
 	}
-	if c.Location != nil {
+	if c.Location != nil && c.Location.Pattern != "" {
+		if len(c.Location.Targets(v.c, v.parent)) == 0 {
+			v.fault(p+".location.resource-pattern", "fits no resource; one in a group, clone or bundle does not count")
+		}
+	} else if c.Location != nil {
 		v.warnMember(p+".location.resource", c.Location.Resource)
 	}
 	if c.Colocation != nil {

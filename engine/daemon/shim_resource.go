@@ -88,7 +88,7 @@ func (c *resourceCall) value(ctx context.Context) (reply shim.ResourceReply, err
 	reply.Value, reply.Found = own[c.Parameter]
 	if c.Verb == shim.VerbGet {
 		if c.Table == shim.TableMeta {
-			m := c.s.Config.MetaOf(c.id, c.s.Config.Parents())
+			m := c.s.Config.MetaOf(c.id, c.s.Config.Parents(), time.Now())
 			reply.Value, reply.Found = fields(&m)[c.Parameter]
 		}
 		if cib.Sealed(reply.Value) {

@@ -16,7 +16,6 @@ var launchers = []string{"docker", "podman", "rkt"}
 func (im *importer) importBundle(e *element, r *cib.Resource, up inherited) {
 	id := e.attr("id")
 	v := im.metaOf(e, r)
-	up = up.with(&v)
 	var c *element
 	for _, name := range launchers {
 		if c = e.child(name); c != nil {

@@ -77,6 +77,8 @@ func Configuration(im *Imported) (*cib.Config, []Note) {
 // namesOf lists the resources that a constraint names.
 func namesOf(c *cib.Constraint) []string {
 	switch {
+	case c.Location != nil && c.Location.Pattern != "":
+		return nil
 	case c.Location != nil:
 		return []string{c.Location.Resource}
 	case c.Colocation != nil:

@@ -3,7 +3,6 @@ package pacemaker
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -77,18 +76,18 @@ func (im *importer) location(e *element) {
 	role := e.first("role", "rsc-role")
 	switch pattern := e.attr("rsc-pattern"); {
 	case pattern != "":
-		invert := strings.HasPrefix(pattern, "!")
-		re, err := regexp.Compile(strings.TrimPrefix(pattern, "!"))
-		if err != nil {
+		if _, err := regexp.Compile(strings.TrimPrefix(pattern, "!")); err != nil {
 			im.noteName(e, e.attr("id"), "rsc-pattern", "the pattern is not understood: %v", err)
 			return
 		}
-		for _, id := range slices.Sorted(maps.Keys(im.Snapshot.Config.Resources)) {
-			if re.MatchString(id) != invert {
-				targets = append(targets, target{id, role})
-			}
+		if im.staysPattern(e, pattern) {
+			im.locate(e, e.attr("id"), about{pattern: pattern}, parseRole(role))
+			return
 		}
-		im.noteName(e, e.attr("id"), "rsc-pattern", "it is spread to the resources that match now: %d", len(targets))
+		for _, t := range (&cib.Location{Pattern: pattern}).Targets(im.Snapshot.Config, im.Snapshot.Config.Parents()) {
+			targets = append(targets, target{t.Resource, role})
+		}
+		im.noteName(e, e.attr("id"), "rsc-pattern", "its rule is not carried over as it stands, so that it is spread to the resources that match now: %d", len(targets))
 	case e.attr("rsc") != "":
 		for _, id := range im.resources(e.attr("rsc")) {
 			targets = append(targets, target{id, role})
@@ -108,12 +107,24 @@ func (im *importer) location(e *element) {
 		if len(targets) > 1 {
 			id += "-" + strconv.Itoa(i+1)
 		}
-		im.locate(e, id, t.id, parseRole(t.role))
+		im.locate(e, id, about{resource: t.id}, parseRole(t.role))
 	}
 }
 
-// locate makes the locations of one resource: of a node, or of rules.
-func (im *importer) locate(e *element, id, rsc string, role cib.Role) {
+// staysPattern reports whether all rules of a location with a pattern can be carried
+// over for whatever the pattern fits.
+func (im *importer) staysPattern(e *element, pattern string) bool {
+	return !slices.ContainsFunc(e.all("rule"), func(r *element) bool {
+		rule, ok := im.plain(r)
+		return !ok || asksFor(rule) && im.differs(about{pattern: pattern}) || strings.HasPrefix(r.first("score-attribute", "score_attribute"), "#")
+	})
+}
+
+// about is what a location is about: one resource, or those that fit a pattern.
+type about struct{ resource, pattern string }
+
+// locate makes the locations of a node, or of rules.
+func (im *importer) locate(e *element, id string, what about, role cib.Role) {
 	discovery := e.attr("resource-discovery")
 	if discovery == "always" {
 		discovery = ""
@@ -129,7 +140,7 @@ func (im *importer) locate(e *element, id, rsc string, role cib.Role) {
 			im.noteName(e, e.attr("id"), "node", "there is no node %q; the constraint has no effect", shorten(node))
 			return
 		}
-		im.add(id, &cib.Constraint{Location: &cib.Location{Resource: rsc, Node: node, Score: score, Role: role, Discovery: discovery}})
+		im.add(id, &cib.Constraint{Location: &cib.Location{Resource: what.resource, Pattern: what.pattern, Node: node, Score: score, Role: role, Discovery: discovery}})
 		return
 	}
 	for i, r := range e.all("rule") {
@@ -137,11 +148,11 @@ func (im *importer) locate(e *element, id, rsc string, role cib.Role) {
 		if i > 0 {
 			part = fmt.Sprintf("%s-rule-%d", id, i+1)
 		}
-		im.locateByRule(e, r, part, rsc, role, discovery)
+		im.locateByRule(e, r, part, what, role, discovery)
 	}
 }
 
-func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, discovery string) {
+func (im *importer) locateByRule(e, r *element, id string, what about, role cib.Role, discovery string) {
 	if r = im.follow(r); r == nil {
 		return
 	}
@@ -154,13 +165,14 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 		im.noteName(r, r.attr("id"), "score", "%q is no score; the rule has no effect", shorten(r.attr("score")))
 		return
 	}
-	if rule, ok := im.plain(r); ok && !(asksFor(rule) && im.differs(rsc)) && !strings.HasPrefix(by, "#") {
+	if rule, ok := im.plain(r); ok && !(asksFor(rule) && im.differs(what)) && !strings.HasPrefix(by, "#") {
 		if by != "" {
 			score = 0
 		}
-		im.add(id, &cib.Constraint{Location: &cib.Location{Resource: rsc, Rule: rule, Score: score, ScoreAttribute: by, Role: role, Discovery: discovery}})
+		im.add(id, &cib.Constraint{Location: &cib.Location{Resource: what.resource, Pattern: what.pattern, Rule: rule, Score: score, ScoreAttribute: by, Role: role, Discovery: discovery}})
 		return
 	}
+	rsc := what.resource
 	about := &subject{}
 	if p := im.prims[rsc]; p != nil {
 		about.agent, about.resource = [3]string{p.e.attr("class"), p.e.attr("provider"), p.e.attr("type")}, true
@@ -191,9 +203,13 @@ func (im *importer) locateByRule(e, r *element, id, rsc string, role cib.Role, d
 }
 
 // differs reports whether the parameters of a resource are not the same on every
-// node.
-func (im *importer) differs(rsc string) bool {
-	p := im.prims[rsc]
+// node; of a pattern, those of any that fits.
+func (im *importer) differs(what about) bool {
+	if what.pattern != "" {
+		c := im.Snapshot.Config
+		return slices.ContainsFunc((&cib.Location{Pattern: what.pattern}).Targets(c, c.Parents()), func(t cib.LocationTarget) bool { return im.differs(about{resource: t.Resource}) })
+	}
+	p := im.prims[what.resource]
 	return p != nil && slices.ContainsFunc(p.e.all("instance_attributes"), func(e *element) bool { return e.child("rule") != nil })
 }
 

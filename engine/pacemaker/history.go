@@ -43,7 +43,7 @@ func (im *importer) judgeAbsent() {
 		}
 		for _, key := range slices.Sorted(maps.Keys(st.Histories[h.name])) {
 			x := st.Histories[h.name][key]
-			if meta := c.MetaOf(x.Resource, parents); x.Role().Active() && meta.IsManaged() && !meta.InMaintenance() {
+			if meta := c.MetaOf(x.Resource, parents, im.Now); x.Role().Active() && meta.IsManaged() && !meta.InMaintenance() {
 				s.State, s.Reason = cib.NodeUnclean, x.Instance+" is thought to be active there"
 				break
 			}

@@ -73,7 +73,7 @@ type importer struct {
 	tags      map[string][]string
 	position  int             // of the last resource
 	unfencers map[string]bool // fence devices that nodes are unfenced with
-	defaults  values          // rsc_defaults that hold for all
+	defaults  *values         // rsc_defaults that hold for all
 	feature   string          // crm_feature_set
 }
 
@@ -83,7 +83,7 @@ func Import(d *Document, now time.Time) *Imported {
 		Imported: &Imported{Snapshot: cib.Empty(), Now: now},
 		root:     d.root, config: d.root.child("configuration"), byID: map[string]*element{},
 		hostByID: map[string]*host{}, hostBy: map[string]*host{}, templates: map[string]*element{},
-		prims: map[string]*primitive{}, tags: map[string][]string{}, unfencers: map[string]bool{},
+		prims: map[string]*primitive{}, tags: map[string][]string{}, unfencers: map[string]bool{}, defaults: &values{},
 	}
 	im.index(d.root)
 	im.importOptions()

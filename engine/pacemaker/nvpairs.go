@@ -88,14 +88,19 @@ func (im *importer) pairs(out *values, e *element, kind, before string, about *s
 		if r := b.e.child("rule"); r != nil && !im.holds(r, about) {
 			continue
 		}
-		for _, c := range b.e.children {
-			switch c.name {
-			case "nvpair":
-				im.pair(out, c)
-			case "attributes":
-				for _, p := range c.all("nvpair") {
-					im.pair(out, p)
-				}
+		im.pairsOf(out, b.e)
+	}
+}
+
+// pairsOf adds the names and values of one set, whatever its rule says.
+func (im *importer) pairsOf(out *values, set *element) {
+	for _, c := range set.children {
+		switch c.name {
+		case "nvpair":
+			im.pair(out, c)
+		case "attributes":
+			for _, p := range c.all("nvpair") {
+				im.pair(out, p)
 			}
 		}
 	}

@@ -168,30 +168,71 @@ func (im *importer) option(o *cib.Options, name, value string) bool {
 	return true
 }
 
-// importDefaults reads rsc_defaults and op_defaults, as far as they hold for
-// everything.
+// importDefaults reads rsc_defaults and op_defaults: what holds for everything, and
+// with its rule what does not.
 func (im *importer) importDefaults() {
 	d := &im.Snapshot.Config.Cluster
 	if e := im.config.child("rsc_defaults"); e != nil {
-		im.pairs(&im.defaults, e, "meta_attributes", "", nil)
-		im.meta(&d.ResourceDefaults, e, &im.defaults)
+		im.defaults = im.defaultsIn(e, func(r cib.Rule, v *values) {
+			x := cib.ResourceDefaultRule{Rule: r}
+			if im.meta(&x.Meta, e, v); x.Meta != (cib.Meta{}) {
+				d.ResourceDefaultRules = append(d.ResourceDefaultRules, x)
+			}
+		})
+		im.meta(&d.ResourceDefaults, e, im.defaults)
 	}
 	if e := im.config.child("op_defaults"); e != nil {
-		var v values
-		im.pairs(&v, e, "meta_attributes", "", nil)
-		for _, name := range v.names {
-			value := v.of[name]
-			switch normalize(name) {
-			case "timeout":
-				if t, ok := parseDuration(value); ok {
-					d.OpDefaults.Timeout = t
-				}
-			case "on-fail":
-				d.OpDefaults.OnFail = parseOnFail(value)
-			case "record-pending":
-			default:
-				im.noteName(e, "", name, "operations have no default of that name")
+		all := im.defaultsIn(e, func(r cib.Rule, v *values) {
+			x := cib.OpDefaultRule{Rule: r}
+			if im.opDefaults(&x.Defaults, e, v); x.Defaults != (cib.OpDefaults{}) {
+				d.OpDefaultRules = append(d.OpDefaultRules, x)
 			}
+		})
+		im.opDefaults(&d.OpDefaults, e, all)
+	}
+}
+
+// defaultsIn reads a section of defaults, and returns those that hold for everything.
+// It calls ruled for each set that has a rule, without what an earlier one says for
+// everything: the first of a name counts.
+func (im *importer) defaultsIn(e *element, ruled func(cib.Rule, *values)) *values {
+	all := &values{}
+	for _, b := range im.blocks(e, "meta_attributes", "") {
+		r := b.e.child("rule")
+		if r == nil {
+			im.pairsOf(all, b.e)
+			continue
+		}
+		rule, never := im.defaultRule(r, 0)
+		if never {
+			im.noteName(b.e, b.e.attr("id"), "rule", "it can't be true, since a default is about no node; the set has no effect")
+			continue
+		}
+		var own, left values
+		im.pairsOf(&own, b.e)
+		for _, name := range own.names {
+			if _, fixed := all.of[name]; !fixed {
+				left.set(name, own.of[name])
+			}
+		}
+		ruled(rule, &left)
+	}
+	return all
+}
+
+func (im *importer) opDefaults(d *cib.OpDefaults, e *element, v *values) {
+	for _, name := range v.names {
+		value := v.of[name]
+		switch normalize(name) {
+		case "timeout":
+			if t, ok := parseDuration(value); ok {
+				d.Timeout = t
+			}
+		case "on-fail":
+			d.OnFail = parseOnFail(value)
+		case "record-pending":
+		default:
+			im.noteName(e, "", name, "operations have no default of that name")
 		}
 	}
 }

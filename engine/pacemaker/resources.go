@@ -21,8 +21,7 @@ type primitive struct {
 type inherited struct {
 	clone  string
 	unique bool
-	names  map[string]bool // meta attributes that an element around it sets
-	params []*element      // elements around it, innermost first: their parameters are its, too
+	params []*element // elements around it, innermost first: their parameters are its, too
 }
 
 // importResources makes the resources.
@@ -35,7 +34,7 @@ func (im *importer) importResources() {
 		im.templates[t.attr("id")] = t
 	}
 	for _, e := range list.children {
-		im.importResource(e, inherited{names: map[string]bool{}})
+		im.importResource(e, inherited{})
 	}
 }
 
@@ -93,18 +92,6 @@ func (im *importer) metaOf(e *element, r *cib.Resource) values {
 	return v
 }
 
-func (u inherited) with(v *values) inherited {
-	names := make(map[string]bool, len(u.names)+len(v.names))
-	for n := range u.names {
-		names[n] = true
-	}
-	for _, n := range v.names {
-		names[normalize(n)] = true
-	}
-	u.names = names
-	return u
-}
-
 // merged is a primitive with what its template adds.
 func (im *importer) merged(e *element) *element {
 	ref := e.attr("template")
@@ -142,7 +129,6 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	}
 	about := &subject{agent: [3]string{class, provider, kind}, resource: true}
 	own := im.metaOf(m, r)
-	im.defaultsFor(e, r, up.with(&own), about)
 	var params, capacity values
 	im.pairs(&params, m, "instance_attributes", "", about)
 	for _, outer := range up.params {
@@ -156,23 +142,6 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	if class == "stonith" && strings.EqualFold(own.of["provides"], "unfencing") {
 		im.unfencers[id] = true
 	}
-}
-
-// defaultsFor applies those rsc_defaults whose rules name agents. The others are
-// the cluster's defaults.
-func (im *importer) defaultsFor(e *element, r *cib.Resource, up inherited, about *subject) {
-	d := im.config.child("rsc_defaults")
-	if d == nil {
-		return
-	}
-	var v, extra values
-	im.pairs(&v, d, "meta_attributes", "", about)
-	for _, name := range v.names {
-		if !up.names[normalize(name)] && v.of[name] != im.defaults.of[name] {
-			extra.set(name, v.of[name])
-		}
-	}
-	im.meta(&r.Meta, e, &extra)
 }
 
 // operations reads the operations of a primitive.
@@ -217,30 +186,15 @@ func (im *importer) operation(e *element, about *subject) (cib.Operation, bool) 
 		}
 		o.Interval = d
 	}
-	where := *about
-	where.op, where.interval = o.Name, o.Interval
-	v.names = slices.Clone(v.names)
-	own := len(v.names)
-	if d := im.config.child("op_defaults"); d != nil {
-		var general values
-		im.pairs(&general, d, "meta_attributes", "", nil)
-		var all values
-		im.pairs(&all, d, "meta_attributes", "", &where)
-		for _, name := range all.names {
-			if all.of[name] != general.of[name] {
-				v.set(name, all.of[name])
-			}
-		}
-	}
-	for i, raw := range v.names {
-		im.operationValue(e, &o, raw, v.of[raw], i < own)
+	for _, raw := range v.names {
+		im.operationValue(e, &o, raw, v.of[raw])
 	}
 	im.pairs(&params, e, "instance_attributes", "", about)
 	o.Parameters = params.of
 	return o, true
 }
 
-func (im *importer) operationValue(e *element, o *cib.Operation, raw, text string, own bool) {
+func (im *importer) operationValue(e *element, o *cib.Operation, raw, text string) {
 	ok := true
 	switch normalize(raw) {
 	case "timeout":
@@ -261,9 +215,7 @@ func (im *importer) operationValue(e *element, o *cib.Operation, raw, text strin
 		o.StartDelay, ok = parseDuration(text)
 	case "id", "name", "interval", "description", "prereq", "requires", "record-pending":
 	default:
-		if own {
-			im.noteName(e, e.attr("id"), raw, "operations have no setting of that name here")
-		}
+		im.noteName(e, e.attr("id"), raw, "operations have no setting of that name here")
 	}
 	if !ok {
 		im.noteName(e, e.attr("id"), raw, "the value %q is not understood; the default holds", shorten(text))
@@ -272,7 +224,6 @@ func (im *importer) operationValue(e *element, o *cib.Operation, raw, text strin
 
 func (im *importer) importGroup(e *element, r *cib.Resource, up inherited) {
 	v := im.metaOf(e, r)
-	up = up.with(&v)
 	for _, name := range []string{"ordered", "collocated"} {
 		text := v.of[name]
 		if text == "" {
@@ -373,7 +324,6 @@ func (im *importer) importClone(e *element, r *cib.Resource, up inherited) {
 	c.Min, _ = number("clone-min")
 	c.PromotedNodeMax, _ = number("promoted-node-max")
 	up = up.around(e)
-	up = up.with(&v)
 	up.clone, up.unique = id, c.GloballyUnique
 	if c.Resource = im.importResource(inner, up); c.Resource != "" {
 		r.Clone = c

@@ -206,6 +206,52 @@ func date(e *element) (*cib.Date, bool) {
 	return d, false
 }
 
+// defaultRule turns the rule of a default into ours. What looks at a node, or names a
+// time that is none, can't be true there: or goes on without it, and can never be
+// true either.
+func (im *importer) defaultRule(r *element, depth int) (rule cib.Rule, never bool) {
+	if r = im.follow(r); r == nil || depth >= cib.RuleDepthMax {
+		return cib.Rule{}, true
+	}
+	out := cib.Rule{Any: strings.EqualFold(r.attr("boolean-op"), "or")}
+	falses := 0
+	for _, c := range r.children {
+		ok := true
+		switch c.name {
+		case "rsc_expression":
+			out.Agents = append(out.Agents, cib.AgentMatch{Class: c.attr("class"), Provider: c.attr("provider"), Type: c.attr("type")})
+		case "op_expression":
+			m := cib.OperationMatch{Name: c.attr("name")}
+			if text := c.attr("interval"); text != "" {
+				var d cib.Duration
+				d, ok = parseDuration(text)
+				m.Interval = &d
+			}
+			if ok {
+				out.Operations = append(out.Operations, m)
+			}
+		case "date_expression":
+			var d *cib.Date
+			if d, ok = date(c); ok {
+				out.Dates = append(out.Dates, *d)
+			}
+		case "rule":
+			var inner cib.Rule
+			if inner, never = im.defaultRule(c, depth+1); !never {
+				out.Rules = append(out.Rules, inner)
+			}
+			ok = !never
+		case "expression":
+			ok = false
+		}
+		if !ok {
+			falses++
+		}
+	}
+	some := len(out.Agents)+len(out.Operations)+len(out.Dates)+len(out.Rules) > 0
+	return out, falses > 0 && (!out.Any || !some)
+}
+
 // plain turns a rule into ours, where ours can say the same.
 func (im *importer) plain(r *element) (*cib.Rule, bool) { return im.plainAt(r, 0) }
 

@@ -83,7 +83,7 @@ func (b *planner) timeout(r *rsc, s *step, op *cib.Operation) cib.Duration {
 			return shortest.Timeout
 		}
 	}
-	if t := b.s.Config.Cluster.OpDefaults.Timeout; t > 0 {
+	if t := b.opDefaults(r, s.op, s.interval).Timeout; t > 0 {
 		return t
 	}
 	return cib.Duration(cib.DefaultOpTimeout)

@@ -76,7 +76,7 @@ func BenchmarkPolicy(b *testing.B) {
 				g := policy.Plan(w.Snapshot, p, w.now)
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := policy.Check(w.Snapshot, p, g); err != nil {
+					if err := policy.Check(w.Snapshot, w.now, p, g); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -30,9 +30,10 @@ import (
 //     afterwards waits for what it tells;
 //   - mandatory orders and colocations hold whatever the pace of the nodes.
 //
-// What it says about times does not matter, so that it takes none.
-func Check(s *cib.Snapshot, p *graph.Placement, g *graph.Graph) error {
-	c := newChecker(s, g)
+// The time of the decision tells which defaults hold. Failures count whether they
+// have expired or not.
+func Check(s *cib.Snapshot, now time.Time, p *graph.Placement, g *graph.Graph) error {
+	c := newChecker(s, now, g)
 	for i := range g.Actions {
 		if err := c.shape(i); err != nil {
 			return err
@@ -88,12 +89,12 @@ type checker struct {
 	unfences map[string]int
 }
 
-func newChecker(s *cib.Snapshot, g *graph.Graph) *checker {
+func newChecker(s *cib.Snapshot, now time.Time, g *graph.Graph) *checker {
 	c := &checker{
-		u: unpack(s, time.Time{}), g: g, seen: make([]int32, len(g.Actions)), marked: -1,
+		u: unpackWith(s, time.Time{}, now), g: g, seen: make([]int32, len(g.Actions)), marked: -1,
 		steps: make(map[string][]int, len(g.Actions)), fences: map[string]int{}, unfences: map[string]int{},
 	}
-	c.later = unpack(s, endOfTime)
+	c.later = unpackWith(s, endOfTime, now)
 	for i := range g.Actions {
 		if a := &g.Actions[i]; a.Op == cib.OpFence {
 			c.fences[a.Node] = i
@@ -346,6 +347,7 @@ func (c *checker) promotable(i int, l *ledger, at int32) error {
 		switch {
 		case f.dead || f.role != cib.RolePromoted || f.node == at:
 		case c.isLost(n) && (c.proven(i, n) || c.mayBack(n)):
+		case n.remote != nil && n.remote.former && c.proven(i, n):
 		case c.waitsFor(i, a.Instance, n.name, cib.OpDemote), c.waitsFor(i, a.Instance, n.name, cib.OpStop):
 		default:
 			promoted++

@@ -31,7 +31,7 @@ func FuzzSnapshot(f *testing.F) {
 			return
 		}
 		p, g, _ := policy.Decide(s, noon)
-		_ = policy.Check(s, p, g)
+		_ = policy.Check(s, noon, p, g)
 		_ = policy.ExplainAll(s, noon)
 		_ = policy.Ask(s, noon)
 		var planner policy.Planner

@@ -418,7 +418,7 @@ func (u *state) blocks(r *rsc, op *cib.OpResult) bool {
 			return o.OnFail == cib.OnFailBlock
 		}
 	}
-	return u.s.Config.Cluster.OpDefaults.OnFail == cib.OnFailBlock
+	return u.opDefaults(r, op.Op, op.Interval).OnFail == cib.OnFailBlock
 }
 
 // banAfter bans the node after an error that a repetition would not mend.
@@ -521,7 +521,7 @@ func (l *ledger) primitive() *rsc { return l.rsc }
 
 // onFail resolves what a failure of op leads to.
 func (u *state) onFail(r *rsc, op *cib.OpResult) cib.OnFail {
-	v := u.s.Config.Cluster.OpDefaults.OnFail
+	v := u.opDefaults(r, op.Op, op.Interval).OnFail
 	for i := range r.cfg.Operations {
 		o := &r.cfg.Operations[i]
 		if o.Name == op.Op && o.Interval == op.Interval && o.OnFail != 0 {

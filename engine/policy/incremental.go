@@ -86,7 +86,7 @@ func placeTraced(s *cib.Snapshot, now time.Time, others []added) traced {
 // finish plans what was placed.
 func (t *traced) finish() Decision {
 	g := newPlanner(t.state, t.placement).plan()
-	return Decision{Placement: t.placement, Graph: g, Next: t.next, Fault: Check(t.s, t.placement, g)}
+	return Decision{Placement: t.placement, Graph: g, Next: t.next, Fault: Check(t.s, t.now, t.placement, g)}
 }
 
 // changeMax is which share of the parts may be decided anew before that is done

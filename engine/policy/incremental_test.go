@@ -230,7 +230,7 @@ func TestPlannerSeesEverything(t *testing.T) {
 		{cib.Resource{}, "Description Agent Group Clone Parameters Operations Meta Utilization Position Number Bundle"},
 		{cib.Clone{}, "Resource Max NodeMax Min GloballyUnique Interleave Ordered Notify Promotable PromotedMax PromotedNodeMax"},
 		{cib.Constraint{}, "Location Colocation Order Ticket"},
-		{cib.Location{}, "Resource Node Score Role Rule ScoreAttribute Discovery UntilReached"},
+		{cib.Location{}, "Resource Pattern Node Score Role Rule ScoreAttribute Discovery UntilReached"},
 		{cib.Colocation{}, "Resource With Score Role WithRole NodeAttribute Influence"},
 		{cib.Order{}, "First FirstAction Then ThenAction Kind Symmetrical RequireAll Alternative"},
 		{cib.TicketConstraint{}, "Resource Ticket Role LossPolicy"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -11,8 +12,8 @@ import (
 // location is a location constraint bound to its resource.
 type location struct {
 	id   string
-	cfg  *cib.Location
-	rule *rule // of cfg.Rule
+	cfg  *cib.Location // as it is for that resource
+	rule *rule         // of cfg.Rule
 }
 
 // unpackConstraints binds the constraints to the resources they name. One that
@@ -27,7 +28,9 @@ func (u *state) unpackConstraints() {
 		switch {
 		case c == nil:
 		case c.Location != nil:
-			u.locations[c.Location.Resource] = append(u.locations[c.Location.Resource], u.newLocation(id, c.Location))
+			for _, t := range c.Location.Targets(u.s.Config, u.parents) {
+				u.locations[t.Resource] = append(u.locations[t.Resource], u.newLocation(id, c.Location, t))
+			}
 		case c.Colocation != nil:
 			u.unpackColocation(id, c.Colocation)
 		case c.Order != nil:
@@ -48,17 +51,57 @@ func (l *location) applies(n *node) bool {
 	return l.cfg.Node == n.name
 }
 
-// newLocation makes a location ready.
-func (u *state) newLocation(id string, cfg *cib.Location) *location {
+// newLocation makes a location ready for one of the resources that it is about.
+func (u *state) newLocation(id string, cfg *cib.Location, t cib.LocationTarget) *location {
 	l := &location{id: id, cfg: cfg}
-	if cfg.Rule != nil {
-		var params map[string]string
-		if r := u.s.Config.Resources[cfg.Resource]; r != nil {
-			params = r.Parameters
-		}
-		l.rule = new(compile(cfg.Rule, u.now, params, u.changesAt, 0))
+	if cfg.Rule == nil {
+		return l
 	}
+	if len(t.Parts) > 1 {
+		own := *cfg
+		own.ScoreAttribute, own.Rule = fillIn(cfg.ScoreAttribute, t.Parts), fillRule(cfg.Rule, t.Parts, 0)
+		l.cfg = &own
+	}
+	var params map[string]string
+	if r := u.s.Config.Resources[t.Resource]; r != nil {
+		params = r.Parameters
+	}
+	l.rule = new(compile(l.cfg.Rule, u.now, params, u.changesAt, 0))
 	return l
+}
+
+// fillIn puts what the groups of a pattern matched for %1 to %9.
+func fillIn(text string, parts []string) string {
+	if !strings.Contains(text, "%") {
+		return text
+	}
+	var out strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+1 < len(text) && text[i+1] >= '1' && text[i+1] <= '9' {
+			if n := int(text[i+1] - '0'); n < len(parts) {
+				out.WriteString(parts[n])
+			}
+			i++
+			continue
+		}
+		out.WriteByte(text[i])
+	}
+	return out.String()
+}
+
+// fillRule does the same with the attributes that a rule looks at.
+func fillRule(r *cib.Rule, parts []string, depth int) *cib.Rule {
+	out := *r
+	out.Expressions, out.Rules = slices.Clone(r.Expressions), slices.Clone(r.Rules)
+	for i := range out.Expressions {
+		out.Expressions[i].Attribute = fillIn(out.Expressions[i].Attribute, parts)
+	}
+	for i := range out.Rules {
+		if depth < cib.RuleDepthMax {
+			out.Rules[i] = *fillRule(&out.Rules[i], parts, depth+1)
+		}
+	}
+	return &out
 }
 
 // score is what the constraint is worth on a node. One that takes it from an

@@ -17,7 +17,7 @@ func TestOddInput(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := drawNonsense(t)
 		p, g, _ := policy.Decide(s, noon)
-		if err := policy.Check(s, p, g); err != nil {
+		if err := policy.Check(s, noon, p, g); err != nil {
 			t.Fatal(err)
 		}
 		for _, id := range []string{"a", "b", "c", "d", "nothing"} {

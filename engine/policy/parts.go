@@ -18,6 +18,7 @@ type parts struct {
 	of          map[string]int32  // by name of a resource, even of one that does not exist
 	names       [][]string        // by part; none of one that is no more
 	constraints [][]string        // by part: ids
+	patterns    []string          // ids of the constraints that are about whatever fits; they are in all parts
 	held        map[string][]held // by name: the histories and pending actions
 }
 
@@ -39,6 +40,11 @@ func newParts(s *cib.Snapshot) *parts {
 				name := holder(s, key, nil, a)
 				p.held[name] = append(p.held[name], held{node, key})
 			}
+		}
+	}
+	for id, c := range s.Config.Constraints {
+		if hasPattern(c) {
+			p.patterns = append(p.patterns, id)
 		}
 	}
 	names := slices.AppendSeq(slices.Collect(maps.Keys(p.held)), maps.Keys(s.Config.Resources))
@@ -114,11 +120,18 @@ func (p *parts) join(c *cib.Config, names, constraints []string) {
 	}
 }
 
+// hasPattern reports whether a constraint is about whatever fits.
+func hasPattern(c *cib.Constraint) bool {
+	return c != nil && c.Location != nil && c.Location.Pattern != ""
+}
+
 // constrained returns the resources that a constraint names, and how many these
 // are.
 func constrained(c *cib.Constraint) (names [2]string, n int) {
 	switch {
 	case c == nil:
+	case c.Location != nil && c.Location.Pattern != "":
+		// about whatever fits: see patterns
 	case c.Location != nil:
 		names[0], n = c.Location.Resource, 1
 	case c.Colocation != nil:
@@ -161,6 +174,9 @@ func (p *parts) cut(s *cib.Snapshot, chosen map[int32]bool) *cib.Snapshot {
 		for _, id := range p.constraints[n] {
 			c.Constraints[id] = s.Config.Constraints[id]
 		}
+	}
+	for _, id := range p.patterns {
+		c.Constraints[id] = s.Config.Constraints[id]
 	}
 	return &out
 }
@@ -237,7 +253,9 @@ func (p *parts) followConfig(before, after *cib.Snapshot, dirty map[string]bool)
 			dirty[child] = true
 		}
 	})
+	single := true
 	eachDifferent(a.Constraints, b.Constraints, func(id string, was, is *cib.Constraint) {
+		single = single && !hasPattern(was) && !hasPattern(is)
 		x, n := constrained(was)
 		y, m := constrained(is)
 		for _, name := range slices.Concat(x[:n], y[:m]) {
@@ -247,8 +265,8 @@ func (p *parts) followConfig(before, after *cib.Snapshot, dirty map[string]bool)
 			renew, constraints = true, append(constraints, id)
 		}
 	})
-	if !renew {
-		return true
+	if !renew || !single {
+		return single
 	}
 	// Whatever belonged together with what has changed, or does now, has changed.
 	touched := map[int32]bool{}

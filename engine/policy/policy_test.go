@@ -44,7 +44,7 @@ func decide(t *testing.T, w *world) string {
 	t.Helper()
 	p := policy.Place(w.Snapshot, w.now)
 	g := policy.Plan(w.Snapshot, p, w.now)
-	if err := policy.Check(w.Snapshot, p, g); err != nil {
+	if err := policy.Check(w.Snapshot, w.now, p, g); err != nil {
 		t.Errorf("the plan is not correct: %v", err)
 	}
 	var b strings.Builder
@@ -118,7 +118,7 @@ func run(t *testing.T, w *world) string {
 	for range 200 {
 		p := policy.Place(w.Snapshot, w.now)
 		g := policy.Plan(w.Snapshot, p, w.now)
-		if err := policy.Check(w.Snapshot, p, g); err != nil {
+		if err := policy.Check(w.Snapshot, w.now, p, g); err != nil {
 			t.Errorf("the plan is not correct: %v", err)
 		}
 		w.end(g)

@@ -298,7 +298,7 @@ func TestConverges(t *testing.T) {
 
 func decideAll(t *rapid.T, w *world, log []string) (*graph.Placement, *graph.Graph) {
 	p, g, _ := policy.Decide(w.Snapshot, w.now)
-	if err := policy.Check(w.Snapshot, p, g); err != nil {
+	if err := policy.Check(w.Snapshot, w.now, p, g); err != nil {
 		for i := range g.Actions {
 			log = append(log, actionText(g, i))
 		}

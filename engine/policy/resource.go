@@ -90,9 +90,9 @@ func pick[T any](def T, values ...*T) T {
 
 // resolve applies inheritance: the resource's own value, its group's, its
 // clone's, the cluster's default, the built-in default.
-func (u *state) resolve(own, group, clone *cib.Meta) settings {
+func (u *state) resolve(agent string, own, group, clone *cib.Meta) settings {
 	var none cib.Meta
-	chain := [4]*cib.Meta{own, &none, &none, &u.s.Config.Cluster.ResourceDefaults}
+	chain := [4]*cib.Meta{own, &none, &none, u.defaults(agent)}
 	if group != nil {
 		chain[1] = group
 	}
@@ -141,6 +141,32 @@ func (u *state) resolve(own, group, clone *cib.Meta) settings {
 		}
 	}
 	return out
+}
+
+// defaults are the defaults of the resources of an agent, as they hold now.
+func (u *state) defaults(agent string) *cib.Meta {
+	c := &u.s.Config.Cluster
+	if len(c.ResourceDefaultRules) == 0 {
+		return &c.ResourceDefaults
+	}
+	d := u.defaultsOf[agent]
+	if d == nil {
+		if u.defaultsOf == nil {
+			u.defaultsOf = make(map[string]*cib.Meta)
+		}
+		d = new(c.DefaultsFor(agent, u.defaultsAt))
+		u.defaultsOf[agent] = d
+	}
+	return d
+}
+
+// opDefaults are the defaults of an operation, as they hold now.
+func (u *state) opDefaults(r *rsc, op string, interval cib.Duration) cib.OpDefaults {
+	c := &u.s.Config.Cluster
+	if len(c.OpDefaultRules) == 0 {
+		return c.OpDefaults
+	}
+	return c.OpDefaultsFor(cib.Subject{Agent: r.agent, Op: op, Interval: interval}, u.defaultsAt)
 }
 
 // unpackResources builds the tree from the configuration.
@@ -228,7 +254,7 @@ func (u *state) newRsc(id, base string, cfg *cib.Resource, parent *rsc, number i
 		case cib.KindPrimitive:
 		}
 	}
-	r.settings = u.resolve(&cfg.Meta, group, clone)
+	r.settings = u.resolve(cfg.Agent, &cfg.Meta, group, clone)
 	if cfg.Agent == cib.AgentRemote && cfg.Meta.AllowMigrate == nil {
 		r.settings.migrates = true // a connection moves without anybody noticing
 	}

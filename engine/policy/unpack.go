@@ -29,15 +29,20 @@ type state struct {
 	locations  map[string][]*location
 	colocs     []*colocation
 	orders     []*order
-	ordersThen [][]*order         // by resource: those that put something before it
-	quorumLost cib.NoQuorumPolicy // what is done without quorum; 0 where there is quorum
-	unfences   bool               // a fence device unfences nodes
-	next       time.Time          // when the decision changes by time alone; zero: never
+	ordersThen [][]*order           // by resource: those that put something before it
+	quorumLost cib.NoQuorumPolicy   // what is done without quorum; 0 where there is quorum
+	defaultsAt time.Time            // when defaults are looked at
+	defaultsOf map[string]*cib.Meta // by agent; nil where they are the same for all
+	unfences   bool                 // a fence device unfences nodes
+	next       time.Time            // when the decision changes by time alone; zero: never
 }
 
 // unpack reads a snapshot.
-func unpack(s *cib.Snapshot, now time.Time) *state {
-	u := &state{s: s, now: now, opt: &s.Config.Cluster.Options}
+func unpack(s *cib.Snapshot, now time.Time) *state { return unpackWith(s, now, now) }
+
+// unpackWith reads a snapshot with the defaults of another time.
+func unpackWith(s *cib.Snapshot, now, defaultsAt time.Time) *state {
+	u := &state{s: s, now: now, defaultsAt: defaultsAt, opt: &s.Config.Cluster.Options}
 	if s.Status.View == nil {
 		return u
 	}
@@ -50,6 +55,7 @@ func unpack(s *cib.Snapshot, now time.Time) *state {
 	u.unpackNodes()
 	u.unpackRemotes()
 	u.fenceWithoutQuorum()
+	u.changesAt(s.Config.Cluster.DefaultsChange(now))
 	u.unpackResources()
 	u.bindRemotes()
 	u.unpackHistories()

@@ -296,6 +296,24 @@ func (w *world) line(word string, f []string) error {
 		return each(f, w.parseOption)
 	case "defaults":
 		return each(f, func(k, v string) error { return parseMeta(&w.Config.Cluster.ResourceDefaults, k, v) })
+	case "defaults-for": // AGENT META...; AGENT may be hours=RANGE
+		x := cib.ResourceDefaultRule{}
+		if spec, ok := strings.CutPrefix(f[0], "hours="); ok {
+			x.Rule.Dates = []cib.Date{{Operation: "date-spec", Spec: &cib.DateSpec{Hours: spec}}}
+		} else {
+			class, rest, _ := strings.Cut(f[0], ":")
+			provider, kind, _ := strings.Cut(rest, ":")
+			x.Rule.Agents = []cib.AgentMatch{{Class: class, Provider: provider, Type: kind}}
+		}
+		err := each(f[1:], func(k, v string) error { return parseMeta(&x.Meta, k, v) })
+		w.Config.Cluster.ResourceDefaultRules = append(w.Config.Cluster.ResourceDefaultRules, x)
+		return err
+	case "operations-for": // OPERATION ON-FAIL
+		v, err := cib.OnFails.Parse(f[1])
+		w.Config.Cluster.OpDefaultRules = append(w.Config.Cluster.OpDefaultRules, cib.OpDefaultRule{
+			Rule: cib.Rule{Operations: []cib.OperationMatch{{Name: f[0]}}}, Defaults: cib.OpDefaults{OnFail: v},
+		})
+		return err
 	case "primitive", "group", "clone":
 		return w.parseResource(word, f)
 	case "unconfigure":
@@ -575,7 +593,11 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 		// ID RESOURCE NODE SCORE, or ID RESOURCE SCORE and one of
 		// if ATTRIBUTE OPERATION [VALUE], from START END, hours RANGE: the last two on
 		// all nodes but n1. A score of @NAME is in that attribute.
+		// A resource of ~REGEXP is a pattern.
 		l := &cib.Location{Resource: f[1]}
+		if pattern, ok := strings.CutPrefix(f[1], "~"); ok {
+			l.Resource, l.Pattern = "", pattern
+		}
 		rest := f[4:]
 		var err error
 		score := func(text string) {

@@ -30,7 +30,7 @@ func (b *builder) settingsOf(id string) *settings {
 		s.cfg, s.wanted = &cib.Resource{}, cib.RoleStopped // an orphan
 		return s
 	}
-	s.meta = b.c.MetaOf(id, b.parents)
+	s.meta = b.c.MetaOf(id, b.parents, b.now)
 	promotable := false
 	for at := id; at != ""; at = b.parents[at] {
 		r := b.c.Resources[at]
@@ -55,7 +55,7 @@ func (b *builder) settingsOf(id string) *settings {
 
 // onFail is what a failure of an operation leads to.
 func (b *builder) onFail(s *settings, op *cib.OpResult) cib.OnFail {
-	v := b.c.Cluster.OpDefaults.OnFail
+	v := b.c.Cluster.OpDefaultsFor(cib.Subject{Agent: s.cfg.Agent, Op: op.Op, Interval: op.Interval}, b.now).OnFail
 	for i := range s.cfg.Operations {
 		if o := &s.cfg.Operations[i]; o.Name == op.Op && o.Interval == op.Interval && o.OnFail != 0 {
 			v = o.OnFail

@@ -103,6 +103,8 @@ func constrained(c *cib.Constraint) []string {
 	switch {
 	case c == nil:
 		return nil
+	case c.Location != nil && c.Location.Pattern != "":
+		return []string{"*"} // whatever it fits, now or later
 	case c.Location != nil:
 		return []string{c.Location.Resource}
 	case c.Colocation != nil:

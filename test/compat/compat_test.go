@@ -105,7 +105,7 @@ var errPlan = errors.New("the plan is not correct")
 // decideOn decides on a snapshot. A plan that the linter refuses is an error.
 func decideOn(s *cib.Snapshot, now time.Time) (*Decision, error) {
 	p, g, _ := policy.Decide(s, now)
-	if err := policy.Check(s, p, g); err != nil {
+	if err := policy.Check(s, now, p, g); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPlan, err)
 	}
 	b, err := json.Marshal(pacemaker.Describe(s, policy.Active(s, now), p, g))

@@ -92,7 +92,7 @@ func TestPlanner(t *testing.T) {
 				t.Errorf("%s, seed %d, change %d: decided in part:\n%s\nas a whole:\n%s", c.name, i, n, got, want)
 				break
 			}
-			if fault := policy.Check(s, place, plan); (fault == nil) != (d.Fault == nil) {
+			if fault := policy.Check(s, im.Now, place, plan); (fault == nil) != (d.Fault == nil) {
 				t.Errorf("%s, seed %d, change %d: the plan is checked as %v, and in part as %v", c.name, i, n, fault, d.Fault)
 				break
 			}

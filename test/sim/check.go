@@ -564,7 +564,7 @@ func (c *checks) managed(w *World, id string) bool {
 	if r == nil {
 		return false
 	}
-	meta := cfg.MetaOf(resource, cfg.Parents())
+	meta := cfg.MetaOf(resource, cfg.Parents(), time.Time{})
 	return meta.IsManaged() && !meta.InMaintenance() && !cfg.Cluster.Options.MaintenanceMode
 }
 

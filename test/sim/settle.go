@@ -228,7 +228,7 @@ func (w *World) allWanted(s *cib.Snapshot) bool {
 	}
 	parents := s.Config.Parents()
 	for id := range s.Config.Resources {
-		if m := s.Config.MetaOf(id, parents); m.TargetRole == cib.RoleStopped || !m.IsManaged() {
+		if m := s.Config.MetaOf(id, parents, time.Time{}); m.TargetRole == cib.RoleStopped || !m.IsManaged() {
 			return false // what depends on it does not run either
 		}
 	}

@@ -19,7 +19,7 @@ export function row(id: string, document: Document): Row {
   const out = { id, kind, document, score: text(c.score), says: '' };
   switch (kind) {
     case 'location':
-      out.says = [c.rule ? t.says.rule(withRole(c.resource, c.role)) : t.says.on(withRole(c.resource, c.role), text(c.node)), c['until-reached'] && t.says.until].filter(Boolean).join(', ');
+      out.says = [c.rule ? t.says.rule(withRole(c.resource ?? c['resource-pattern'], c.role)) : t.says.on(withRole(c.resource ?? c['resource-pattern'], c.role), text(c.node)), c['until-reached'] && t.says.until].filter(Boolean).join(', ');
       out.score = text(c.score) || text(c['score-attribute']);
       break;
     case 'colocation':
