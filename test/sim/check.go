@@ -811,6 +811,9 @@ func (c *checks) deadline(w *World, m *machine) {
 	if policy != cib.NoQuorumStop && policy != cib.NoQuorumFence {
 		return
 	}
+	if n := w.store.snap.Config.Nodes[m.name]; n != nil && n.Maintenance {
+		return // what runs there is an administrator's for now
+	}
 	since := max(m.engine.born, m.truth.wokeAt)
 	if m.truth.majority {
 		since = max(since, m.truth.excludedNow)
