@@ -14,17 +14,20 @@ type shape struct {
 	listed     bool
 	list       []string
 	only       *object.Class // without DeepInheritance: the class whose properties are shown
+	local      bool          // only what base, or a class below it, declares or overrides
+	base       *object.Class // nil: the class of the instance
 	views      map[*object.Class]cimxml.View
 }
 
-// shape reads the parameters. LocalOnly says nothing about instances: DSP0200 1.4 has
-// deprecated it, because it left out what superclasses declare.
+// shape reads the parameters. LocalOnly is deprecated for instances, because a client
+// that does not give it would not get what superclasses declare (DSP0200 1.4, 5.3.2.2):
+// so it holds for who gives it.
 func (c *call) shape() (*shape, error) {
 	s := &shape{views: map[*object.Class]cimxml.View{}}
-	if _, err := c.flag("LocalOnly", true); err != nil {
+	var err error
+	if s.local, err = c.flag("LocalOnly", false); err != nil {
 		return nil, err
 	}
-	var err error
 	if s.qualifiers, err = c.flag("IncludeQualifiers", false); err != nil {
 		return nil, err
 	}
@@ -44,13 +47,28 @@ func (s *shape) view(class *object.Class) cimxml.View {
 	v := cimxml.View{Origin: s.origin, Qualifiers: s.qualifiers, Properties: []int{}}
 	for n, p := range class.Properties {
 		if s.listed && !slices.ContainsFunc(s.list, func(name string) bool { return object.Same(name, p.Name) }) ||
-			s.only != nil && s.only.Property(p.Name) == nil {
+			s.only != nil && s.only.Property(p.Name) == nil ||
+			s.local && !declares(class, s.base, p.Name) {
 			continue
 		}
 		v.Properties = append(v.Properties, n)
 	}
 	s.views[class] = v
 	return v
+}
+
+// declares reports whether a class, or one between it and base, declares a property
+// itself. Without a base it is the class alone.
+func declares(class, base *object.Class, property string) bool {
+	for c := class; c != nil; c = c.Super {
+		if p := c.Property(property); p != nil && !p.Propagated {
+			return true
+		}
+		if base == nil || c == base {
+			break
+		}
+	}
+	return false
 }
 
 func (c *call) getInstance() error {
@@ -94,6 +112,7 @@ func (c *call) enumeration() (*object.Class, *shape, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	s.base = class
 	deep, err := c.flag("DeepInheritance", true)
 	if !deep {
 		s.only = class

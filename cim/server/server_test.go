@@ -20,6 +20,7 @@ func TestOperations(t *testing.T) {
 	l := newLab(t)
 	inst := param("InstanceName", system("a"))
 	object := func(s string) string { return param("ObjectName", s) }
+	local := "Name,State,Epoch,Tags,Since,Up,Score,Load,Setting"
 	all := "Caption,Name,State,Epoch,Tags,Since,Up,Score,Load,Setting"
 	for _, c := range []struct{ op, params, want string }{
 		{"GetClass", class("t_system") + value("LocalOnly", "false"), "T_System"},
@@ -49,7 +50,12 @@ func TestOperations(t *testing.T) {
 		{"EnumerateInstanceNames", class("T_Secret"), "error 2"},
 		{"EnumerateInstanceNames", class("Nothing"), "error 5"},
 		{"EnumerateInstances", class("T_Special"), "T_Special.c=T_Special{" + all + ",Extra}"},
-		{"EnumerateInstances", class("T_Special") + value("LocalOnly", "TRUE"), "T_Special.c=T_Special{" + all + ",Extra}"},
+		{"EnumerateInstances", class("T_Special") + value("LocalOnly", "TRUE"), "T_Special.c=T_Special{Extra}"},
+		{"EnumerateInstances", class("T_System") + value("LocalOnly", "TRUE"), strings.ReplaceAll("T_System.a=T_System{L} T_System.b\"\\<&>=T_System{L} T_Special.c=T_Special{L,Extra}", "L", local)},
+		{"EnumerateInstances", class("T_System") + value("LocalOnly", "TRUE") + value("DeepInheritance", "FALSE"), strings.ReplaceAll("T_System.a=T_System{L} T_System.b\"\\<&>=T_System{L} T_Special.c=T_Special{L}", "L", local)},
+		{"GetInstance", inst + value("LocalOnly", "TRUE"), "T_System{" + local + "}"},
+		{"GetInstance", inst + value("LocalOnly", "FALSE"), "T_System{" + all + "}"},
+		{"GetInstance", inst + value("LocalOnly", "TRUE") + array("PropertyList", "Caption", "State"), "T_System{State}"},
 		{"EnumerateInstances", class("T_Element") + value("DeepInheritance", "FALSE"), "T_System.a=T_System{Caption} T_System.b\"\\<&>=T_System{Caption} T_Special.c=T_Special{Caption}"},
 		{"EnumerateInstances", class("T_Special") + array("PropertyList", "extra", "Name", "Nothing"), "T_Special.c=T_Special{Name,Extra}"},
 		{"EnumerateInstances", class("T_Special") + array("PropertyList"), "T_Special.c=T_Special{}"},
