@@ -24,7 +24,7 @@ func (s *State) clusterInstance() *object.Instance {
 	i.Set("Dedicated", []int{0})
 	i.Set("ResetCapability", 5)
 	i.Set("MaxNumberOfNodes", 0)
-	cond := clusterConditions[c.State]
+	cond := clusterStates[c.State]
 	switch {
 	case o.StopAllResources:
 		cond.enabled = disabled
@@ -41,7 +41,7 @@ func (s *State) clusterInstance() *object.Instance {
 	}
 	i.Set("RequestedState", requested)
 	i.Set("AvailableRequestedStates", []int{requestEnabled, requestDisabled, requestQuiesce})
-	i.Set("ClusterState", clusterStates[c.State])
+	i.Set("ClusterState", cond.standard)
 	number(i, "OverallState", c.State)
 	i.Set("StateReason", c.Reason)
 	number(i, "QuorumState", q.State)
@@ -186,10 +186,10 @@ func (s *Source) quorumDevices(y yield) {
 		i.Set("DeviceID", d.ID)
 		i.Set("Name", d.ID)
 		i.Set("ElementName", d.ID)
-		cond := condition{opOK, healthOK, enabled}
+		cond := running
 		state := "ready"
 		if d.Failed != "" {
-			cond, state = condition{opError, healthMajor, enabled}, "failed"
+			cond, state = failed, "failed"
 		}
 		cond.set(i, state, d.Failed)
 		i.Set("RequestedState", 12)
@@ -223,9 +223,9 @@ func (s *Source) tickets(y yield) {
 		cond, state := condition{opDormant, healthOK, disabled}, "not granted"
 		switch {
 		case t.Granted && t.Standby:
-			cond, state = condition{opStopping, healthOK, shuttingDown}, "standby"
+			cond, state = stopping, "standby"
 		case t.Granted:
-			cond, state = condition{opOK, healthOK, enabled}, "granted"
+			cond, state = running, "granted"
 		}
 		cond.set(i, state, "")
 		i.Set("RequestedState", 12)
@@ -328,7 +328,7 @@ func (s *Source) clusteringService(y yield) {
 	i := s.new(serviceClass)
 	hosted(i, clusterClass, s.name, serviceName)
 	i.Set("ElementName", "Belay clustering service")
-	condition{opOK, healthOK, enabled}.set(i, "running", "")
+	running.set(i, "running", "")
 	i.Set("RequestedState", 12)
 	i.Set("StartMode", "Automatic")
 	i.Set("Started", true)
@@ -338,7 +338,7 @@ func (s *Source) clusteringService(y yield) {
 func (s *Source) authorizationService(y yield) {
 	i := s.new("CIM_RoleBasedAuthorizationService")
 	hosted(i, clusterClass, s.name, "belay-roles")
-	condition{opOK, healthOK, enabled}.set(i, "running", "")
+	running.set(i, "running", "")
 	i.Set("RequestedState", 12)
 	i.Set("StartMode", "Automatic")
 	i.Set("Started", true)

@@ -34,7 +34,7 @@ func (s *Source) indicationService(y yield) {
 	i := s.in(Interop, "CIM_IndicationService")
 	hosted(i, clusterClass, s.name, indicationService)
 	i.Set("ElementName", "Belay indication service")
-	condition{opOK, healthOK, enabled}.set(i, "running", "")
+	running.set(i, "running", "")
 	i.Set("RequestedState", 12)
 	i.Set("StartMode", "Automatic")
 	i.Set("Started", true)

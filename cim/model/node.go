@@ -39,7 +39,7 @@ func (s *State) node(n *status.Node) *object.Instance {
 	i.Set("Caption", "Node of Belay cluster "+s.name)
 	i.Set("Dedicated", []int{0})
 	i.Set("ResetCapability", 4)
-	cond := nodeConditions[n.State]
+	cond := nodeStates[n.State]
 	if n.State == status.NodeOnline {
 		switch n.Health {
 		case status.HealthYellow:
@@ -90,7 +90,7 @@ func (s *State) node(n *status.Node) *object.Instance {
 func (s *Source) participating(near *object.Path, y yield) error {
 	s.eachNode(near, func(n *status.Node) bool {
 		i := s.link(Root, "Belay_ParticipatingNode", "Antecedent", s.nodePath(n.Name), "Dependent", s.clusterPath())
-		i.Set("StateOfNode", participation[n.State])
+		i.Set("StateOfNode", nodeStates[n.State].standard)
 		role := 2
 		switch {
 		case n.Name == s.Summary.Cluster.DC:
@@ -128,7 +128,7 @@ func (s *Source) links(near *object.Path, y yield) error {
 	s.eachLink(near, func(l *status.Link) bool {
 		i := s.new(linkClass)
 		hosted(i, nodeClass, l.Node, linkName(l))
-		linkConditions[l.State].set(i, l.State.String(), "")
+		linkStates[l.State].set(i, l.State.String(), "")
 		i.Set("RequestedState", 12)
 		at(i, "TimeOfLastStateChange", l.Since)
 		i.Set("NameFormat", "node:link")

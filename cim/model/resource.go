@@ -48,7 +48,7 @@ func (s *State) resource(r *status.Resource) *object.Instance {
 	hosted(i, clusterClass, s.name, r.ID)
 	text(i, "Description", r.Description)
 	i.Set("Caption", r.Kind.String())
-	resourceConditions[r.State].set(i, r.State.String(), r.Reason)
+	resourceStates[r.State].set(i, r.State.String(), r.Reason)
 	requested := requestEnabled
 	switch {
 	case r.Wanted == cib.RoleStopped:
@@ -202,7 +202,7 @@ func (s *Source) endpoints(near *object.Path, y yield) error {
 		r, c := s.resources[id], s.config.Resources[id]
 		i := s.new(endpointClass)
 		hosted(i, clusterClass, s.name, id)
-		resourceConditions[r.State].set(i, r.State.String(), r.Reason)
+		resourceStates[r.State].set(i, r.State.String(), r.Reason)
 		i.Set("RequestedState", 12)
 		i.Set("NameFormat", "resource")
 		i.Set("AddressOrigin", 3)

@@ -183,7 +183,7 @@ func (s *Source) fenceDevices(y yield) {
 func (s *State) fenceDevice(d *status.FenceDevice) *object.Instance {
 	i := s.new(fenceDeviceClass)
 	hosted(i, clusterClass, s.name, d.ID)
-	fenceDeviceConditions[d.State].set(i, d.State.String(), d.Reason)
+	fenceDeviceStates[d.State].set(i, d.State.String(), d.Reason)
 	i.Set("RequestedState", 12)
 	i.Set("StartMode", "Automatic")
 	i.Set("Started", d.State == status.FenceDeviceAvailable)

@@ -56,66 +56,78 @@ const (
 // condition is what the states of CIM are for one state of Belay.
 type condition struct{ operational, health, enabled int }
 
-var clusterConditions = map[status.ClusterState]condition{
-	status.ClusterUnknown:     {opUnknown, healthUnknown, enabledUnknown},
-	status.ClusterNormal:      {opOK, healthOK, enabled},
-	status.ClusterDegraded:    {opDegraded, healthDegraded, enabled},
-	status.ClusterFailed:      {opError, healthMajor, enabled},
-	status.ClusterMaintenance: {opService, healthOK, enabledQuiesced},
-	status.ClusterNoQuorum:    {opError, healthCritical, enabled},
+// What things can be, whatever they are.
+var (
+	unknown  = condition{opUnknown, healthUnknown, enabledUnknown}
+	running  = condition{opOK, healthOK, enabled}
+	degraded = condition{opDegraded, healthDegraded, enabled}
+	failed   = condition{opError, healthMajor, enabled}
+	serviced = condition{opService, healthOK, enabledQuiesced}
+	starting = condition{opStarting, healthOK, enabledStarting}
+	stopping = condition{opStopping, healthOK, shuttingDown}
+	stopped  = condition{opStopped, healthOK, disabled}
+	off      = condition{opStopped, healthUnknown, disabled}
+)
+
+// states is a table of the states of one kind of thing.
+type states[S comparable] map[S]row
+
+// row is one state. Standard is the value of the property that the standard has for this
+// kind of thing alone: CIM_Cluster.ClusterState, CIM_ParticipatingCS.StateOfNode.
+type row struct {
+	condition
+	standard int
 }
 
-// clusterStates are the values of CIM_Cluster.ClusterState.
-var clusterStates = map[status.ClusterState]int{
-	status.ClusterUnknown: 0, status.ClusterNormal: 2, status.ClusterDegraded: 4, status.ClusterFailed: 4, status.ClusterMaintenance: 2, status.ClusterNoQuorum: 5,
+var clusterStates = states[status.ClusterState]{
+	status.ClusterUnknown:     {unknown, 0},
+	status.ClusterNormal:      {running, 2},
+	status.ClusterDegraded:    {degraded, 4},
+	status.ClusterFailed:      {failed, 4},
+	status.ClusterMaintenance: {serviced, 2},
+	status.ClusterNoQuorum:    {condition{opError, healthCritical, enabled}, 5},
 }
 
-var nodeConditions = map[status.NodeState]condition{
-	status.NodeUnknown:     {opUnknown, healthUnknown, enabledUnknown},
-	status.NodeOnline:      {opOK, healthOK, enabled},
-	status.NodeOffline:     {opStopped, healthUnknown, disabled},
-	status.NodeJoining:     {opStarting, healthOK, enabledStarting},
-	status.NodeLeaving:     {opStopping, healthOK, shuttingDown},
-	status.NodeStandby:     {opDormant, healthOK, enabledOffline},
-	status.NodeMaintenance: {opService, healthOK, enabledQuiesced},
-	status.NodeUnclean:     {opLost, healthCritical, enabledOther},
-	status.NodeFencing:     {opContact, healthCritical, enabledOther},
-	status.NodeFenced:      {opStopped, healthMajor, disabled},
-	status.NodeRestarting:  {opStarting, healthOK, enabledStarting},
+var nodeStates = states[status.NodeState]{
+	status.NodeUnknown:     {unknown, 0},
+	status.NodeOnline:      {running, 4},
+	status.NodeOffline:     {off, 5},
+	status.NodeJoining:     {starting, 2},
+	status.NodeLeaving:     {stopping, 3},
+	status.NodeStandby:     {condition{opDormant, healthOK, enabledOffline}, 3},
+	status.NodeMaintenance: {serviced, 3},
+	status.NodeUnclean:     {condition{opLost, healthCritical, enabledOther}, 5},
+	status.NodeFencing:     {condition{opContact, healthCritical, enabledOther}, 5},
+	status.NodeFenced:      {condition{opStopped, healthMajor, disabled}, 5},
+	status.NodeRestarting:  {starting, 2},
 }
 
-// participation are the values of CIM_ParticipatingCS.StateOfNode.
-var participation = map[status.NodeState]int{
-	status.NodeUnknown: 0, status.NodeOnline: 4, status.NodeOffline: 5, status.NodeJoining: 2, status.NodeLeaving: 3, status.NodeStandby: 3,
-	status.NodeMaintenance: 3, status.NodeUnclean: 5, status.NodeFencing: 5, status.NodeFenced: 5, status.NodeRestarting: 2,
+var resourceStates = states[status.ResourceState]{
+	status.ResourceUnknown:   {condition: unknown},
+	status.ResourceStopped:   {condition: stopped},
+	status.ResourceStarting:  {condition: starting},
+	status.ResourceRunning:   {condition: running},
+	status.ResourceStopping:  {condition: stopping},
+	status.ResourceMigrating: {condition: condition{opMoving, healthOK, enabledStarting}},
+	status.ResourceFailed:    {condition: condition{opError, healthMajor, enabledOther}},
+	status.ResourceBlocked:   {condition: condition{opError, healthCritical, enabledOther}},
+	status.ResourceUnmanaged: {condition: serviced},
+	status.ResourcePromoted:  {condition: running},
 }
 
-var resourceConditions = map[status.ResourceState]condition{
-	status.ResourceUnknown:   {opUnknown, healthUnknown, enabledUnknown},
-	status.ResourceStopped:   {opStopped, healthOK, disabled},
-	status.ResourceStarting:  {opStarting, healthOK, enabledStarting},
-	status.ResourceRunning:   {opOK, healthOK, enabled},
-	status.ResourceStopping:  {opStopping, healthOK, shuttingDown},
-	status.ResourceMigrating: {opMoving, healthOK, enabledStarting},
-	status.ResourceFailed:    {opError, healthMajor, enabledOther},
-	status.ResourceBlocked:   {opError, healthCritical, enabledOther},
-	status.ResourceUnmanaged: {opService, healthOK, enabledQuiesced},
-	status.ResourcePromoted:  {opOK, healthOK, enabled},
+var fenceDeviceStates = states[status.FenceDeviceState]{
+	status.FenceDeviceUnknown:   {condition: condition{opUnknown, healthUnknown, enabled}},
+	status.FenceDeviceAvailable: {condition: running},
+	status.FenceDeviceFailed:    {condition: failed},
+	status.FenceDeviceDisabled:  {condition: off},
 }
 
-var fenceDeviceConditions = map[status.FenceDeviceState]condition{
-	status.FenceDeviceUnknown:   {opUnknown, healthUnknown, enabled},
-	status.FenceDeviceAvailable: {opOK, healthOK, enabled},
-	status.FenceDeviceFailed:    {opError, healthMajor, enabled},
-	status.FenceDeviceDisabled:  {opStopped, healthUnknown, disabled},
-}
-
-var linkConditions = map[status.LinkState]condition{
-	status.LinkUnknown:  {opUnknown, healthUnknown, enabledUnknown},
-	status.LinkUp:       {opOK, healthOK, enabled},
-	status.LinkDown:     {opLost, healthMinor, enabled},
-	status.LinkDegraded: {opDegraded, healthDegraded, enabled},
-	status.LinkDisabled: {opStopped, healthUnknown, disabled},
+var linkStates = states[status.LinkState]{
+	status.LinkUnknown:  {condition: unknown},
+	status.LinkUp:       {condition: running},
+	status.LinkDown:     {condition: condition{opLost, healthMinor, enabled}},
+	status.LinkDegraded: {condition: degraded},
+	status.LinkDisabled: {condition: off},
 }
 
 // perceived are the values of CIM_Indication.PerceivedSeverity.
