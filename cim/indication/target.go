@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/belay-ha/belay/cim/model"
 	"github.com/belay-ha/belay/cim/object"
 	"github.com/belay-ha/belay/cim/query"
 	"github.com/belay-ha/belay/engine/cib"
@@ -40,7 +41,7 @@ func NewTarget(id, filterName string, f *cib.CIMFilter, d *cib.CIMDestination, s
 		return nil, fmt.Errorf("destination of subscription %s: no URL", id)
 	}
 	var err error
-	if t.query, t.class, err = Compile(f.Language, f.Query, schema); err != nil {
+	if t.query, t.class, err = model.CompileFilter(f.Language, f.Query, schema); err != nil {
 		return nil, fmt.Errorf("filter %s: %w", filterName, err)
 	}
 	event := schema.Class("Belay_ClusterEvent")
@@ -58,20 +59,6 @@ func NewTarget(id, filterName string, f *cib.CIMFilter, d *cib.CIMDestination, s
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("a listener does not redirect") },
 	}
 	return t, nil
-}
-
-// Compile reads the query of a filter and checks it against the schema: it must be about
-// a class of indications.
-func Compile(language, text string, schema *object.Schema) (*query.Query, *object.Class, error) {
-	q, err := query.Parse(language, text)
-	if err != nil {
-		return nil, nil, err
-	}
-	c := schema.Class(q.Class)
-	if c == nil || !c.IsA("CIM_Indication") {
-		return nil, nil, object.Errorf(object.InvalidQuery, "%.60s is no class of indications", q.Class)
-	}
-	return q, c, q.Check(c)
 }
 
 // takes reports whether an indication is for the target.

@@ -15,10 +15,12 @@ import (
 // Order is what a request of CIM means: a change for the engine, or an answer that
 // needs none.
 type Order struct {
-	Change *api.Change  // nil: nothing is to be changed
-	Path   *object.Path // of what is made
-	Return int          // of a method that needs no change
-	Out    []any        // output parameters besides Job, once the change is made: names and values
+	Change *api.Change       // nil: nothing is to be changed
+	Then   []*api.Change     // made after it, in order
+	Token  *api.TokenRequest // instead of a change: what lets a machine join
+	Path   *object.Path      // of what is made
+	Return int               // of a method that needs no change
+	Out    []any             // output parameters besides Job, once the change is made: names and values
 }
 
 // Create says what making an instance means. Properties that the client gave are set;

@@ -141,6 +141,10 @@ func TestCreateRefused(t *testing.T) {
 		{make1(s, Root, clusterClass, "Name", "other"), object.NotSupported},
 		{make1(s, Interop, FilterClass, "Name", "f", "Query", "x", "QueryLanguage", "WQL"), object.AlreadyExists},
 		{make1(s, Interop, FilterClass, "Name", "g", "Query", "x", "QueryLanguage", "SQL"), object.QueryLanguage},
+		{make1(s, Interop, FilterClass, "Name", "g", "Query", "SELECT FROM", "QueryLanguage", "WQL"), object.InvalidQuery},
+		{make1(s, Interop, FilterClass, "Name", "g", "Query", "SELECT * FROM Belay_Node", "QueryLanguage", "DMTF:CQL"), object.InvalidQuery},
+		{make1(s, Interop, FilterClass, "Name", "g", "Query", "SELECT * FROM Belay_ClusterEvent WHERE None = 1", "QueryLanguage", "DMTF:CQL"), object.InvalidQuery},
+		{make1(s, Interop, FilterClass, "Name", "g", "QueryLanguage", "WQL"), object.InvalidQuery},
 		{make1(s, Interop, ListenerClass, "Name", "My listener", "Destination", "https://x"), object.AlreadyExists},
 		{make1(s, Interop, SubscriptionClass, "Filter", s.filterPath("f"), "Handler", s.destinationPath("l")), object.AlreadyExists},
 		{make1(s, Interop, SubscriptionClass, "Filter", s.filterPath("none"), "Handler", s.destinationPath("l")), object.InvalidParameter},
@@ -233,6 +237,7 @@ func TestModify(t *testing.T) {
 	for _, i := range []*object.Instance{
 		edit(db, "ResourceName", "other"), edit(db, "ResourceType", 2), edit(byID(constraintClass, constraintID+"first"), "ConstraintType", 1),
 		edit(s.ResourcePath("web"), "TargetState", 1), edit(db, "ParameterNames", []string{"a"}), edit(s.filterPath("belay-events"), "Query", "x"),
+		edit(s.filterPath("f"), "Query", "x"), edit(s.filterPath("f"), "Query", "SELECT * FROM Belay_Node"),
 		make1(s, Root, settingClass, "InstanceID", "Belay:Resource:none", "Priority", 1),
 	} {
 		if o, err := s.Modify(i); err == nil {
@@ -305,6 +310,11 @@ func TestMethods(t *testing.T) {
 		{s.servicePath(fenceDeviceClass, "pdu"), "RequestPowerStateChange", []any{"PowerState", 8, "ManagedElement", s.nodePath("n3")}, "5"},
 		{s.servicePath(fenceDeviceClass, "pdu"), "RequestPowerStateChange", []any{"PowerState", 99, "ManagedElement", s.nodePath("n2")}, "5"},
 		{byID("Belay_NodeRedundancySet", setID), "Failover", []any{"FailoverFrom", s.nodePath("n1")}, `node/n1 {"id":1,"addresses":["10.0.0.1"],"voter":true,"standby":true,"attributes":{"rack":"n1"}}`},
+		{byID("Belay_NodeRedundancySet", setID), "Failover", []any{"FailoverFrom", s.nodePath("n1"), "FailoverTo", s.nodePath("n2")}, `constraint/move-vip {"location":{"resource":"vip","node":"n2","score":"INFINITY","until-reached":true}}`},
+		{byID("Belay_NodeRedundancySet", setID), "Failover", []any{"FailoverFrom", s.nodePath("n1"), "FailoverTo", s.nodePath("n1")}, "5"},
+		{byID("Belay_NodeRedundancySet", setID), "Failover", []any{"FailoverFrom", s.nodePath("n3"), "FailoverTo", s.nodePath("n1")}, "0"},
+		{s.servicePath(fenceDeviceClass, "pdu"), "Test", nil, "0 [Results [n1: ok n2: no answer] Checked 2026-11-22 12:30:15 +0000 UTC]"},
+		{s.ServicePath(), "CreateJoinToken", []any{"NodeName", "n4", "Lifetime", 60, "Voter", false}, "token 1m0s n4 false"},
 		{s.ServicePath(), "CreateResource", []any{"Setting", setting}, `resource/new {"agent":"belay:dummy"}`},
 		{s.ServicePath(), "ModifyResource", []any{"Resource", s.ResourcePath("app"), "Setting", make1(s, Root, settingClass, "Priority", 4)}, `resource/app {"agent":"systemd:app","meta":{"priority":4}}`},
 		{s.ServicePath(), "ModifyResource", []any{"Resource", s.ResourcePath("none"), "Setting", setting}, "5"},
@@ -339,8 +349,13 @@ func TestMethods(t *testing.T) {
 		}
 		called[class.Name+"."+x.method] = true
 		got := fmt.Sprint(o.Return)
-		if o.Change != nil {
+		switch {
+		case o.Change != nil:
 			got = edited(t, o.Change)
+		case o.Token != nil:
+			got = fmt.Sprint("token ", o.Token.TTL.D(), " ", o.Token.Node, " ", *o.Token.Voter)
+		case len(o.Out) > 0:
+			got = fmt.Sprint(o.Return, " ", o.Out)
 		}
 		if got != x.want {
 			t.Errorf("%s %s %v\n%s, want\n%s", x.path, x.method, x.in, got, x.want)

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/belay-ha/belay/cim/object"
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/status"
 )
 
 // Return codes of methods.
@@ -43,8 +45,10 @@ var methods = map[string]func(s *State, c *object.Call) (*Order, error){
 	"Belay_Resource.Move":                        (*State).move,
 	"Belay_Resource.ClearMove":                   (*State).clearMove,
 	"Belay_FenceDevice.RequestPowerStateChange":  (*State).requestPower,
+	"Belay_FenceDevice.Test":                     (*State).testDevice,
 	"Belay_NodeRedundancySet.Failover":           (*State).failover,
 	"Belay_ClusteringService.EvictNode":          (*State).evictNode,
+	"Belay_ClusteringService.CreateJoinToken":    (*State).joinToken,
 	"Belay_ClusteringService.CreateResource":     creates("Setting", "Resource"),
 	"Belay_ClusteringService.AddConstraint":      creates("Constraint", "Result"),
 	"Belay_ClusteringService.AddFenceDevice":     creates("Device", "Result"),
@@ -268,16 +272,69 @@ func (s *State) requestPower(c *object.Call) (*Order, error) {
 	return change(api.ActionFence, "node/"+name, map[string]string{"op": op.String()})
 }
 
-// failover empties a node. Who takes over is for the placement to say.
-func (s *State) failover(c *object.Call) (*Order, error) {
-	if c.In.Get("FailoverTo") != nil {
-		return answer(ReturnNotSupported)
+// testDevice tells what the nodes heard of a device last: they ask it all the time.
+func (s *State) testDevice(c *object.Call) (*Order, error) {
+	const answers, unasked, silent = 0, 2, 4
+	for i := range s.Summary.FenceDevices {
+		d := &s.Summary.FenceDevices[i]
+		if d.ID != c.Path.Text("Name") {
+			continue
+		}
+		results := []string{}
+		for _, k := range d.Checks {
+			said := "ok"
+			if !k.OK {
+				said = k.Error
+			}
+			results = append(results, k.Node+": "+said)
+		}
+		o := &Order{Return: silent, Out: []any{"Results", results}}
+		switch {
+		case len(d.Checks) == 0:
+			o.Return = unasked
+			return o, nil
+		case d.State == status.FenceDeviceAvailable:
+			o.Return = answers
+		}
+		if !d.Checked.IsZero() {
+			o.Out = append(o.Out, "Checked", d.Checked.UTC())
+		}
+		return o, nil
 	}
-	node := s.reference(c, "FailoverFrom", nodeClass)
-	if node == nil {
+	return nil, object.Errorf(object.NotFound, "there is no fence device %q", c.Path.Text("Name"))
+}
+
+// failover empties a node. Who takes over is for the placement to say, or for the caller:
+// then each resource that is active on the one alone is moved to the other, as a whole.
+func (s *State) failover(c *object.Call) (*Order, error) {
+	from := s.reference(c, "FailoverFrom", nodeClass)
+	if from == nil {
 		return answer(ReturnInvalidParameter)
 	}
-	return change(api.ActionStandby, "node/"+node.Text("Name"), nil)
+	if c.In.Get("FailoverTo") == nil {
+		return change(api.ActionStandby, "node/"+from.Text("Name"), nil)
+	}
+	to := s.reference(c, "FailoverTo", nodeClass)
+	if to == nil || to.Text("Name") == from.Text("Name") {
+		return answer(ReturnInvalidParameter)
+	}
+	first := &Order{}
+	for i := range s.Summary.Resources {
+		r := &s.Summary.Resources[i]
+		if s.parents[r.ID] != "" || len(r.Nodes) != 1 || r.Nodes[0] != from.Text("Name") || r.Kind == cib.KindClone || r.Kind == cib.KindPromotable {
+			continue
+		}
+		o, err := change(api.ActionMove, "resource/"+r.ID, map[string]string{"node": to.Text("Name")})
+		if err != nil {
+			return nil, err
+		}
+		if first.Change == nil {
+			first.Change = o.Change
+		} else {
+			first.Then = append(first.Then, o.Change)
+		}
+	}
+	return first, nil
 }
 
 func (s *State) evictNode(c *object.Call) (*Order, error) {
@@ -286,6 +343,17 @@ func (s *State) evictNode(c *object.Call) (*Order, error) {
 		return answer(ReturnInvalidParameter)
 	}
 	return change(api.ActionRemoveNode, "node/"+node.Text("Name"), nil)
+}
+
+func (s *State) joinToken(c *object.Call) (*Order, error) {
+	r := &api.TokenRequest{Node: c.In.Text("NodeName")}
+	if n, ok := c.In.Get("Lifetime").(uint32); ok {
+		r.TTL = cib.Duration(time.Duration(n) * time.Second)
+	}
+	if voter, ok := c.In.Get("Voter").(bool); ok {
+		r.Voter = &voter
+	}
+	return &Order{Token: r}, nil
 }
 
 // embedded is a parameter that holds an instance.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/belay-ha/belay/cim/object"
+	"github.com/belay-ha/belay/cim/query"
 	"github.com/belay-ha/belay/engine/cib"
 )
 
@@ -84,10 +85,26 @@ func (s *State) filterDraft(p patch, i *object.Instance) (string, error) {
 	if id := idOf(name); id != name {
 		p.set("name", name)
 	}
-	return idOf(name), filterPatch(p, i, i.Has)
+	return idOf(name), s.filterPatch(p, i, i.Has)
 }
 
-func filterPatch(p patch, i *object.Instance, want func(string) bool) error {
+// CompileFilter reads the query of a filter and checks it against the schema of the
+// cluster's namespace: it must be about a class of indications.
+func CompileFilter(language, text string, schema *object.Schema) (*query.Query, *object.Class, error) {
+	q, err := query.Parse(language, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := schema.Class(q.Class)
+	if c == nil || !c.IsA("CIM_Indication") {
+		return nil, nil, object.Errorf(object.InvalidQuery, "%.60s is no class of indications", q.Class)
+	}
+	return q, c, q.Check(c)
+}
+
+// filterPatch is what is wanted of a filter. One that could never be evaluated is refused,
+// as it will be after the change.
+func (s *State) filterPatch(p patch, i *object.Instance, want func(string) bool) error {
 	if want("Query") {
 		p.set("query", i.Text("Query"))
 	}
@@ -102,6 +119,15 @@ func filterPatch(p patch, i *object.Instance, want func(string) bool) error {
 			return object.Errorf(object.QueryLanguage, "the language %q is none of WQL and DMTF:CQL", language)
 		}
 		p.set("language", language)
+	}
+	if want("Query") || want("QueryLanguage") {
+		language := strings.ToUpper(i.Text("QueryLanguage"))
+		if language != "WQL" {
+			language = "DMTF:CQL"
+		}
+		if _, _, err := CompileFilter(language, i.Text("Query"), s.schemas[Root]); err != nil {
+			return err
+		}
 	}
 	if spaces := i.Texts("SourceNamespaces"); want("SourceNamespaces") && len(spaces) > 0 {
 		p.set("namespaces", spaces)
@@ -195,7 +221,7 @@ func subscriptionPatch(p patch, i *object.Instance, want func(string) bool) erro
 func (s *State) indicationPatch(p patch, i *object.Instance, want func(string) bool) (kind, id string, err error) {
 	switch i.Class().Name {
 	case FilterClass:
-		kind, id, err = "cim-filter", s.filterID(i.Text("Name")), filterPatch(p, i, want)
+		kind, id, err = "cim-filter", s.filterID(i.Text("Name")), s.filterPatch(p, i, want)
 		if _, builtin := cib.CIMBuiltinFilters[id]; builtin {
 			err = object.Errorf(object.NotSupported, "%s is built in", id)
 		}

@@ -20,6 +20,7 @@ import (
 // Engine is what the engine is asked for besides changes.
 type Engine interface {
 	Audit(ctx context.Context, q *api.AuditQuery) (*api.AuditPage, error)
+	Token(ctx context.Context, r *api.TokenRequest) (*api.Token, error)
 }
 
 // Options are what a service needs.
@@ -228,6 +229,9 @@ func (s *Session) Invoke(ctx context.Context, c *object.Call) (*object.Result, e
 	if err != nil {
 		return nil, err
 	}
+	if o.Token != nil {
+		return s.joinToken(ctx, c, o.Token)
+	}
 	if o.Change == nil {
 		return c.Out(o.Return, o.Out...), nil
 	}
@@ -242,6 +246,12 @@ func (s *Session) Invoke(ctx context.Context, c *object.Call) (*object.Result, e
 	}
 	if o.Change.DryRun {
 		return c.Out(model.ReturnDone), nil
+	}
+	for _, ch := range o.Then {
+		if _, err := s.change(ctx, ch); err != nil {
+			e := object.AsError(problem(err))
+			return nil, object.Errorf(e.Code, "what stands before is done; %s of %s: %s", ch.Action, ch.Object, e.Text)
+		}
 	}
 	out := o.Out
 	j := s.opts.Jobs.Add(o.Change, result, s.subject.User, time.Now())
@@ -268,6 +278,17 @@ func goesOn(a api.Action, r *api.ChangeResult) bool {
 		api.ActionTestNotify:
 	}
 	return len(r.Plan.Steps) > 0
+}
+
+func (s *Session) joinToken(ctx context.Context, c *object.Call, r *api.TokenRequest) (*object.Result, error) {
+	if err := s.opts.Door.Require(ctx, s.subject, "join", "cluster"); err != nil {
+		return nil, problem(err)
+	}
+	t, err := s.opts.Engine.Token(s.opts.As(ctx, s.subject.Actor()), r)
+	if err != nil {
+		return nil, problem(err)
+	}
+	return c.Out(model.ReturnDone, "Token", t.Token, "Expires", t.Expires.UTC()), nil
 }
 
 func (s *Session) jobError(ctx context.Context, state *model.State, c *object.Call) (*object.Result, error) {

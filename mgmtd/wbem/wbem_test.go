@@ -118,6 +118,10 @@ func (e *engine) Audit(_ context.Context, q *api.AuditQuery) (*api.AuditPage, er
 	return &api.AuditPage{Records: []json.RawMessage{json.RawMessage(`{"seq":1,"time":"2026-11-22T12:00:00Z","action":"stop"}`)}, Next: 1}, nil
 }
 
+func (e *engine) Token(_ context.Context, r *api.TokenRequest) (*api.Token, error) {
+	return &api.Token{Token: "token for " + r.Node, Expires: time.Unix(2000, 0)}, nil
+}
+
 func (e *engine) Plan(context.Context) (*api.PlanSummary, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -310,6 +314,12 @@ func TestRoles(t *testing.T) {
 	}
 	if !found || len(e.changes) > 0 {
 		t.Errorf("notes %+v, changes %+v", e.notes, e.changes)
+	}
+	if r, err := s.as("operator").call(t, state.ServicePath(), "CreateJoinToken", "NodeName", "n4"); code(err) != object.AccessDenied {
+		t.Errorf("an operator lets machines join: %+v %v", r, err)
+	}
+	if r, err := s.as("admin").call(t, state.ServicePath(), "CreateJoinToken", "NodeName", "n4"); err != nil || r.Return != uint32(0) || r.Out.Text("Token") != "token for n4" || r.Out.Get("Expires") == nil {
+		t.Errorf("%+v %v", r, err)
 	}
 	operator := s.as("operator")
 	if r, err := operator.call(t, web, "StopService"); err != nil || r.Return != uint32(model.ReturnDone) {
