@@ -86,6 +86,7 @@ var kinds = map[string]string{
 	"fence-topology": "fence-topology", "quorum-device": "quorum-devices", "ticket": "tickets",
 	"audit-rule": "audit-rules",
 	"role":       "roles", "role-binding": "role-bindings", "remote-node": "remote-nodes", "snmp-user": "snmp-users", "snmp-target": "snmp-targets",
+	"webhook": "webhooks", "mail-target": "mail-targets", "cim-filter": "cim-filters", "cim-destination": "cim-destinations", "cim-subscription": "cim-subscriptions",
 }
 
 // section finds the section for what a person typed: resource or resources.

@@ -331,6 +331,14 @@ type CIM struct {
 	Subscriptions map[string]*cib.CIMSubscription `json:"subscriptions"`
 }
 
+// Notifiers is what the management daemon needs to send webhooks and mail. Its secrets are
+// open.
+type Notifiers struct {
+	Generation uint64                     `json:"generation"` // of the configuration
+	Webhooks   map[string]*cib.Webhook    `json:"webhooks"`
+	Mail       map[string]*cib.MailTarget `json:"mailTargets"`
+}
+
 // CertificateRequest asks for the certificate of this node's management daemon.
 type CertificateRequest struct {
 	Request string `json:"request"` // PEM, as pki.NewRequest makes it

@@ -36,6 +36,7 @@
 //	GET  /v1/audit                  AuditPage of this node's audit log; ?node=, and the other fields of AuditQuery
 //	GET  /v1/audit/held             AuditHeld: what other nodes hold of this node's log
 //	GET  /v1/snmp                   SNMP: how the cluster shows itself over SNMP, secrets open
+//	GET  /v1/notifiers              Notifiers: webhooks and mail targets, secrets open
 //	POST /v1/certificate            CertificateRequest in, Certificate out
 //
 // Errors are application/problem+json, see [Problem].

@@ -101,6 +101,8 @@ var accessKinds = []accessKind{
 	{"cim-filter", DutyChange},
 	{"cim-destination", DutyChange},
 	{"cim-subscription", DutyChange},
+	{"webhook", DutyChange},
+	{"mail-target", DutyChange},
 	{"generation", DutyChange},
 	{"event", DutyChange},
 	{"alarm", DutyChange},

@@ -26,6 +26,8 @@ type Config struct {
 	CIMFilters       map[string]*CIMFilter       `json:"cim-filters,omitempty"`       // which indications are meant; applying a document that has none keeps them
 	CIMDestinations  map[string]*CIMDestination  `json:"cim-destinations,omitempty"`  // who receives indications; applying a document that has none keeps them
 	CIMSubscriptions map[string]*CIMSubscription `json:"cim-subscriptions,omitempty"` // which indications go where; applying a document that has none keeps them
+	Webhooks         map[string]*Webhook         `json:"webhooks,omitempty"`          // who receives events over HTTPS
+	MailTargets      map[string]*MailTarget      `json:"mail-targets,omitempty"`      // who receives events by mail
 	AuditRules       map[string]*AuditRule       `json:"audit-rules,omitempty"`       // what becomes of the audit log; applying a document that has none keeps them
 	RoleBindings     map[string]*RoleBinding     `json:"role-bindings,omitempty"`     // who holds which role; applying a document that has none keeps them
 	RemoteNodes      map[string]*RemoteNode      `json:"remote-nodes,omitempty"`      // settings of remote and guest nodes

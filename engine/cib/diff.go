@@ -62,6 +62,7 @@ var sections = []section{
 	sectionOf("constraint", KeyConstraint, "constraints", func(c *Config) *map[string]*Constraint { return &c.Constraints }),
 	sectionOf("fence-device", KeyFenceDevice, "fence-devices", func(c *Config) *map[string]*FenceDevice { return &c.FenceDevices }),
 	sectionOf("fence-topology", KeyFenceTopology, "fence-topology", func(c *Config) *map[string]*FenceTopology { return &c.FenceTopology }),
+	sectionOf("mail-target", KeyMailTarget, "mail-targets", func(c *Config) *map[string]*MailTarget { return &c.MailTargets }),
 	sectionOf("node", KeyNode, "nodes", func(c *Config) *map[string]*Node { return &c.Nodes }),
 	sectionOf("quorum-device", KeyQuorumDevice, "quorum-devices", func(c *Config) *map[string]*QuorumDevice { return &c.QuorumDevices }),
 	sectionOf("remote-node", KeyRemoteNode, "remote-nodes", func(c *Config) *map[string]*RemoteNode { return &c.RemoteNodes }),
@@ -71,6 +72,7 @@ var sections = []section{
 	sectionOf("snmp-target", KeySNMPTarget, "snmp-targets", func(c *Config) *map[string]*SNMPTarget { return &c.SNMPTargets }),
 	sectionOf("snmp-user", KeySNMPUser, "snmp-users", func(c *Config) *map[string]*SNMPUser { return &c.SNMPUsers }),
 	sectionOf("ticket", KeyTicket, "tickets", func(c *Config) *map[string]*Ticket { return &c.Tickets }),
+	sectionOf("webhook", KeyWebhook, "webhooks", func(c *Config) *map[string]*Webhook { return &c.Webhooks }),
 }
 
 // ObjectKinds are the kinds that objects of a configuration have, besides the
@@ -104,6 +106,8 @@ func (c *Config) Clone() *Config {
 		CIMFilters:       cloneMap(c.CIMFilters),
 		CIMDestinations:  cloneMap(c.CIMDestinations),
 		CIMSubscriptions: cloneMap(c.CIMSubscriptions),
+		Webhooks:         cloneMap(c.Webhooks),
+		MailTargets:      cloneMap(c.MailTargets),
 	}
 }
 

@@ -189,7 +189,7 @@ func TestNewWarnings(t *testing.T) {
 
 // TestObjectKinds: the kinds are sorted, as they are shown.
 func TestObjectKinds(t *testing.T) {
-	if kinds := ObjectKinds(); !slices.IsSorted(kinds) || len(kinds) != 16 {
+	if kinds := ObjectKinds(); !slices.IsSorted(kinds) || len(kinds) != 18 {
 		t.Error(kinds)
 	}
 }

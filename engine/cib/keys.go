@@ -25,6 +25,8 @@ const (
 	KeyCIMFilter       = "config/cim-filter/"       // + id
 	KeyCIMDestination  = "config/cim-destination/"  // + id
 	KeyCIMSubscription = "config/cim-subscription/" // + id
+	KeyWebhook         = "config/webhook/"          // + id
+	KeyMailTarget      = "config/mail-target/"      // + id
 	KeyRoleBinding     = "config/role-binding/"     // + id
 	KeyRemoteNode      = "config/remote-node/"      // + name
 	KeyConfigHistory   = "history/"                 // + generation, 20 digits; with the change itself, see GenerationRecord

@@ -101,7 +101,7 @@ func keepSecrets(c, old *Config) (*Config, []Fault) {
 
 // place names one parameter in a configuration.
 type place struct {
-	section string // resources, fence-devices, quorum-devices, snmp-users, cim-destinations
+	section string // resources, fence-devices, quorum-devices, snmp-users, cim-destinations, webhooks, mail-targets
 	id      string
 	op      int // index of the operation; -1: the object's own parameters
 	name    string
@@ -109,7 +109,7 @@ type place struct {
 
 func (p place) path() string {
 	at := join(p.section, p.id, false)
-	if p.section == sectionSNMPUsers || p.section == sectionCIMDestinations {
+	if slices.Contains([]string{sectionSNMPUsers, sectionCIMDestinations, sectionWebhooks, sectionMailTargets}, p.section) {
 		return join(at, p.name, false)
 	}
 	if p.op >= 0 {
@@ -120,7 +120,10 @@ func (p place) path() string {
 
 // object names what the parameter belongs to.
 func (p place) object() string {
-	prefix := map[string]string{"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice, sectionSNMPUsers: KeySNMPUser, sectionCIMDestinations: KeyCIMDestination}[p.section]
+	prefix := map[string]string{
+		"resources": KeyResource, "fence-devices": KeyFenceDevice, "quorum-devices": KeyQuorumDevice, sectionSNMPUsers: KeySNMPUser, sectionCIMDestinations: KeyCIMDestination,
+		sectionWebhooks: KeyWebhook, sectionMailTargets: KeyMailTarget,
+	}[p.section]
 	return SealObject(prefix+p.id, p.name)
 }
 
@@ -156,6 +159,14 @@ func (p place) in(c *Config) (string, bool) {
 	case sectionCIMDestinations:
 		if d := c.CIMDestinations[p.id]; d != nil {
 			m = d.secrets()
+		}
+	case sectionWebhooks:
+		if w := c.Webhooks[p.id]; w != nil {
+			m = w.secrets()
+		}
+	case sectionMailTargets:
+		if t := c.MailTargets[p.id]; t != nil {
+			m = t.secrets()
 		}
 	}
 	v, ok := m[p.name]
@@ -238,6 +249,20 @@ func mapSecrets(c *Config, secret Secret, f func(at place, value string) (string
 		}
 		return d.withSecrets(m)
 	})
+	out.Webhooks = mapObjects(c.Webhooks, func(id string, w *Webhook) *Webhook {
+		m, changed := values(place{sectionWebhooks, id, -1, ""}, "webhook", w.secrets())
+		if !changed {
+			return w
+		}
+		return w.withSecrets(m)
+	})
+	out.MailTargets = mapObjects(c.MailTargets, func(id string, t *MailTarget) *MailTarget {
+		m, changed := values(place{sectionMailTargets, id, -1, ""}, "mail", t.secrets())
+		if !changed {
+			return t
+		}
+		return t.withSecrets(m)
+	})
 	return &out, failed
 }
 
@@ -245,6 +270,8 @@ func mapSecrets(c *Config, secret Secret, f func(at place, value string) (string
 const (
 	sectionSNMPUsers       = "snmp-users"
 	sectionCIMDestinations = "cim-destinations"
+	sectionWebhooks        = "webhooks"
+	sectionMailTargets     = "mail-targets"
 )
 
 // mapObjects returns m itself where f changes nothing.

@@ -94,6 +94,7 @@ func Empty() *Snapshot {
 			AuditRules: map[string]*AuditRule{}, Roles: map[string]*AccessRole{}, RoleBindings: map[string]*RoleBinding{}, RemoteNodes: map[string]*RemoteNode{},
 			SNMPUsers: map[string]*SNMPUser{}, SNMPTargets: map[string]*SNMPTarget{},
 			CIMFilters: map[string]*CIMFilter{}, CIMDestinations: map[string]*CIMDestination{}, CIMSubscriptions: map[string]*CIMSubscription{},
+			Webhooks: map[string]*Webhook{}, MailTargets: map[string]*MailTarget{},
 		},
 		Status: Status{
 			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Attributes: map[string]*Attributes{},
@@ -275,6 +276,10 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &b.config().CIMDestinations, KeyCIMDestination, kv, nil)
 	case strings.HasPrefix(key, KeyCIMSubscription):
 		return one(b, &b.config().CIMSubscriptions, KeyCIMSubscription, kv, nil)
+	case strings.HasPrefix(key, KeyWebhook):
+		return one(b, &b.config().Webhooks, KeyWebhook, kv, nil)
+	case strings.HasPrefix(key, KeyMailTarget):
+		return one(b, &b.config().MailTargets, KeyMailTarget, kv, nil)
 	case strings.HasPrefix(key, KeyRoleBinding):
 		return one(b, &b.config().RoleBindings, KeyRoleBinding, kv, nil)
 	case strings.HasPrefix(key, KeyRemoteNode):

@@ -179,16 +179,8 @@ func (v *validator) snmpTarget(id string, t *SNMPTarget) {
 		v.fault(p+".user", "there is no SNMP user %q", t.User)
 	}
 	enum(v, p+".min-severity", Severities, t.MinSeverity)
-	const eventsMax, retriesMax = 200, 20
-	if len(t.Events) > eventsMax {
-		v.fault(p+".events", "has %d codes; %d are allowed", len(t.Events), eventsMax)
-	}
-	for _, code := range t.Events {
-		if n, err := strconv.ParseUint(strings.TrimPrefix(code, "BLY"), 10, 16); err != nil || !strings.HasPrefix(code, "BLY") || n < 3000 || n > 9999 {
-			v.fault(p+".events", "%q is no code of an event: belay events lists them", code)
-			break
-		}
-	}
+	const retriesMax = 20
+	v.eventCodes(p+".events", t.Events)
 	v.optional(p+".timeout", t.Timeout, 100*time.Millisecond, time.Minute)
 	if t.Retries != nil {
 		v.number(p+".retries", *t.Retries, retriesMax)

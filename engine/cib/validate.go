@@ -69,6 +69,7 @@ func Validate(c *Config) []Fault {
 	v.access()
 	v.snmp()
 	v.cim()
+	v.notifiers()
 	return v.faults
 }
 

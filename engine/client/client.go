@@ -284,6 +284,12 @@ func (c *Client) SNMP(ctx context.Context) (*api.SNMP, error) {
 	return get[api.SNMP](ctx, c, "/v1/snmp")
 }
 
+// Notifiers returns webhooks and mail targets, with open secrets. Only the management
+// daemon and root may ask.
+func (c *Client) Notifiers(ctx context.Context) (*api.Notifiers, error) {
+	return get[api.Notifiers](ctx, c, "/v1/notifiers")
+}
+
 // CIM returns what is needed to send indications, with open passwords. Only the
 // management daemon and root may ask.
 func (c *Client) CIM(ctx context.Context) (*api.CIM, error) {

@@ -216,6 +216,7 @@ func (d *Daemon) routes() http.Handler {
 	mux.Handle("GET /v1/documents/watch", d.streamTo(true, watchDocuments))
 	write("POST /v1/documents", d.withEngine(postDocuments))
 	mux.Handle("GET /v1/snmp", d.wrap(true, d.withEngine(getSNMP)))
+	mux.Handle("GET /v1/notifiers", d.wrap(true, d.withEngine(getNotifiers)))
 	mux.Handle("GET /v1/cim", d.wrap(true, d.withEngine(getCIM)))
 	write("POST /v1/note", d.withEngine(postNote))
 	write("POST /v1/certificate", d.withEngine(postCertificate))

@@ -183,6 +183,12 @@ func documents(s *cib.Snapshot, node string) ([]kept, error) {
 	for id, v := range c.CIMSubscriptions {
 		add(cib.KeyCIMSubscription+id, 0, v)
 	}
+	for id, v := range c.Webhooks {
+		add(cib.KeyWebhook+id, 0, v)
+	}
+	for id, v := range c.MailTargets {
+		add(cib.KeyMailTarget+id, 0, v)
+	}
 	for id, v := range c.RoleBindings {
 		add(cib.KeyRoleBinding+id, 0, v)
 	}

@@ -17,6 +17,8 @@ export const form = {
     'cim-destination': 'CIM destination',
     'cim-filter': 'CIM filter',
     'cim-subscription': 'CIM subscription',
+    webhook: 'webhook',
+    'mail-target': 'mail receiver',
   } as Record<string, string>,
   parents: {
     node: ['Nodes', '/nodes'],

@@ -96,6 +96,8 @@ export const sections: Record<string, string> = {
   'cim-destination': 'cim-destinations',
   'cim-filter': 'cim-filters',
   'cim-subscription': 'cim-subscriptions',
+  webhook: 'webhooks',
+  'mail-target': 'mail-targets',
 };
 
 /** cliOf is the command that makes an edit. */
