@@ -96,6 +96,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	notifiable := holder.ConfigChanges()
 	past := &transitions.Recorder{}
 	server := api.New(api.Options{
 		Transitions: past,
@@ -111,6 +112,7 @@ func Run(ctx context.Context, o Options) error {
 	work.Go(func() { certs.run(ctx) })
 	work.Go(func() { snmp.run(ctx) })
 	work.Go(func() { wbem.run(ctx) })
+	work.Go(func() { notifiers(ctx, holder, notifiable, engine, node.get, o.Log) })
 	work.Go(func() { maintain(ctx, o.Log, who, door, roles) })
 	return serve(ctx, &o, server, certs)
 }

@@ -116,6 +116,7 @@ var rules = []rule{
 	{pkg: "mgmtd/view", may: nouns, ban: noExec, why: "one state, many readers"},
 	{pkg: "mgmtd/change", may: slices.Concat(nouns, []string{"mgmtd/auth", "mgmtd/authz"}), ban: noExec, why: "one door for every change"},
 	{pkg: "mgmtd/transitions", may: slices.Concat(nouns, []string{"mgmtd/view"}), ban: noExec, why: "what the cluster has done, for every face"},
+	{pkg: "mgmtd/notify", may: slices.Concat(nouns, []string{"outbox", "outbox/outboxtest"}), ban: noExec, why: "what webhooks and mail say, and how they are sent; it changes nothing"},
 	{pkg: "mgmtd/job", may: slices.Concat(nouns, []string{"mgmtd/view"}), ban: noExec, why: "how far an operation is, for every face"},
 	{pkg: "mgmtd/wbem", may: slices.Concat(nouns, []string{"mgmtd/auth", "mgmtd/view", "mgmtd/change", "mgmtd/job", "cim/object", "cim/model", "cim/schema", "cim/mof"}), ban: noExec, why: "what one caller sees and changes as CIM: it knows no protocol"},
 	{pkg: "mgmtd/api", may: slices.Concat(nouns, []string{"engine/whatif", "audit", "docs/reference", "mgmtd/access", "mgmtd/auth", "mgmtd/authz", "mgmtd/view", "mgmtd/change", "mgmtd/job", "mgmtd/transitions"}), ban: noExec, third: []string{huma, echo, prometheus, xtime}, why: "HTTP handlers decode, ask, encode"},
