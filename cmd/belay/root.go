@@ -118,7 +118,7 @@ does not answer, 4 conflict with somebody else's change.`,
 	root.AddGroup(&cobra.Group{ID: "see", Title: "See:"}, &cobra.Group{ID: "change", Title: "Change:"}, &cobra.Group{ID: "run", Title: "Run:"})
 	for id, list := range map[string][]*cobra.Command{
 		"see":    {statusCmd(a), eventsCmd(a), alarmsCmd(a), explainCmd(a), impactCmd(a), checkCmd(a), locateCmd(a), planCmd(a), auditCmd(a), getCmd(a), diffCmd(a), historyCmd(a), agentsCmd(a), simulateCmd(a)},
-		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), ticketCmd(a), quorumCmd(a), snmpCmd(a), authCmd(a), importCmd(a)},
+		"change": {applyCmd(a), rollbackCmd(a), resourceCmd(a), moveCmd(a), constraintCmd(a), nodeCmd(a), fenceCmd(a), attributeCmd(a), ticketCmd(a), quorumCmd(a), snmpCmd(a), notifyCmd(a), authCmd(a), importCmd(a)},
 		"run":    {clusterCmd(a), logCmd(a), reportCmd(a), loginCmd(a), logoutCmd(a), devCmd()},
 	} {
 		for _, c := range list {
