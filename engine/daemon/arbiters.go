@@ -52,11 +52,12 @@ func (a *arbiters) consult(c node.Claim) {
 	replace(a.poke, struct{}{})
 }
 
-// tied reports whether the tie-breakers are asked.
-func (a *arbiters) tied() bool {
+// alone reports whether the tie-breakers are asked, or this node is the only voter:
+// who may have to go on alone with the store.
+func (a *arbiters) alone() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.claim.Tie
+	return a.claim.Tie || a.claim.Voter && len(a.claim.Voters) == 1
 }
 
 // run keeps one worker for each tie-breaker until ctx ends.

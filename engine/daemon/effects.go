@@ -133,11 +133,13 @@ func (e *engine) storeDown(ctx context.Context, err error) {
 	if e.storeErr.Swap(&text) == nil && ctx.Err() == nil {
 		e.log.Warn("the store does not answer", "err", err)
 		e.tell(ctx, node.StoreState{OK: false, Reason: text})
+		e.keeper.lookAgain()
 	}
 }
 
-// storeSilent is how long the store may be silent at a tie until it counts as stalled.
-// Its client asks it every second. Without a tie who writes something finds out.
+// storeSilent is how long the store may be silent at a tie, or at its sole voter, until
+// it counts as stalled. Its client asks it every second. Else who writes something
+// finds out.
 const storeSilent = 3 * time.Second
 
 var errStoreSilent = fmt.Errorf("it is silent for more than %s", storeSilent)
@@ -146,7 +148,7 @@ var errStoreSilent = fmt.Errorf("it is silent for more than %s", storeSilent)
 func (e *engine) contact(ctx context.Context) {
 	silent, down := time.Since(e.store.LastContact()), e.storeErr.Load() != nil
 	switch {
-	case !down && silent > storeSilent && e.arbiters.tied():
+	case !down && silent > storeSilent && e.arbiters.alone():
 		e.work.Go(func() { e.storeDown(ctx, errStoreSilent) })
 	case down && silent < time.Second:
 		e.work.Go(func() { e.storeUp(ctx) })

@@ -44,6 +44,7 @@ type keeper struct {
 	forced    chan node.Recover // holds the newest not yet taken
 	resumed   bool              // no recovery of the store is to be gone on with
 	settling  bool              // one may have been begun in vain
+	waitsFor  string            // what the node was told of whom the store waits for
 
 	lookMu   sync.Mutex
 	stopLook context.CancelFunc // of the present look
@@ -310,6 +311,7 @@ func (k *keeper) lookAt(ctx context.Context, s *cib.Snapshot) {
 	k.stopLook = cancel
 	k.lookMu.Unlock()
 	k.useEndpoints(s)
+	k.tellWaits(ctx, s)
 	if err := errors.Join(k.takeRevoked(s), k.recordOwn(ctx, time.Now())); err != nil && ctx.Err() == nil {
 		k.log.Warn("certificates", "err", err)
 	}

@@ -31,7 +31,8 @@ import (
 //  3. It is looked at: it has everything that this node has ever seen.
 //  4. The arbitrator opens the generation. Up to here everything can be taken back;
 //     from here on the other voter can never go on from what it has, and this one
-//     alone can, after a reboot, too.
+//     alone can, after a reboot, too. Where the other one's vote was never recorded,
+//     in all of the log, nobody need be asked: it has quorum nowhere.
 //  5. Generation, voters and the end of the DC's term are written in one transaction.
 //  6. The copy takes the place of the data, which are kept aside, and serves everybody.
 
@@ -39,11 +40,11 @@ import (
 type recovery struct {
 	From     cib.DataGeneration `json:"from"`
 	Next     cib.DataGeneration `json:"next"`
-	Device   string             `json:"device"`   // of the arbitrator
+	Device   string             `json:"device"`   // of the arbitrator; "": Lost has no vote
 	Lost     string             `json:"lost"`     // the other voter
 	Revision int64              `json:"revision"` // the newest of From that this node has seen
 	Asked    bool               `json:"asked"`    // the arbitrator may have opened Next
-	Opened   bool               `json:"opened"`   // it has
+	Opened   bool               `json:"opened"`   // it has, or need not
 	Began    time.Time          `json:"began"`
 }
 
@@ -61,11 +62,17 @@ const (
 // force asks the keeper for the forced recovery of the store.
 func (k *keeper) force(r node.Recover) {
 	replace(k.forced, r)
+	k.lookAgain()
+}
+
+// lookAgain ends the present look, which waits for a store that can't answer.
+func (k *keeper) lookAgain() {
 	k.lookMu.Lock()
 	if k.stopLook != nil {
-		k.stopLook() // which waits for a store that can't answer
+		k.stopLook()
 	}
 	k.lookMu.Unlock()
+	replace(k.poke, struct{}{})
 }
 
 // readRecovery returns what an earlier engine, or this one, has begun; nil: nothing.
@@ -142,10 +149,13 @@ func (k *keeper) stepsOf(ctx context.Context, r *recovery) error {
 	if err != nil {
 		return err
 	}
-	if !r.Opened {
-		if err := k.open(ctx, r); err != nil {
-			return err
-		}
+	if !r.Opened && r.Device == "" {
+		err = k.unvoted(ctx, r)
+	} else if !r.Opened {
+		err = k.open(ctx, r)
+	}
+	if err != nil {
+		return err
 	}
 	if gen != r.Next {
 		if err := k.commitForced(ctx, r); err != nil {
@@ -171,6 +181,27 @@ func (k *keeper) open(ctx context.Context, r *recovery) error {
 	}
 	r.Opened = true
 	return writeJSON(k.d.path(fileRecovery), r)
+}
+
+// unvoted settles that the other one's vote was never recorded. Where it was, the data
+// say so, and this node takes part of the cluster that they describe: all of the log
+// is what anybody can ever have.
+func (k *keeper) unvoted(ctx context.Context, r *recovery) error {
+	s, err := k.admin().Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	if v := s.Status.Voters; v == nil || !slices.Equal(v.Voters, []string{k.local.Node}) {
+		replace(k.newest, s)
+		return fmt.Errorf("%s has a vote", r.Lost)
+	}
+	settled := *r
+	settled.Opened = true
+	if err := writeJSON(k.d.path(fileRecovery), &settled); err != nil {
+		return err
+	}
+	r.Opened = true
+	return nil
 }
 
 // startForced starts a member of its own from a copy of the data, and waits until it
@@ -260,16 +291,22 @@ func (k *keeper) commitForced(ctx context.Context, r *recovery) error {
 	if err := json.Unmarshal(old[cib.KeyVoters].Value, &voters); err != nil {
 		return fmt.Errorf("read the voters: %w", err)
 	}
-	if !slices.Contains(voters.Voters, k.local.Node) || len(voters.Voters) != 2 {
-		return fmt.Errorf("this node is not one of two voters, which are %v", voters.Voters)
-	}
 	set := &cib.VoterSet{Epoch: voters.Epoch + 1, Voters: []string{k.local.Node}, Since: time.Now().UTC(), Reason: r.Lost + " was lost, and shut out by " + r.Device}
+	told := event.New(event.StoreForced, "node", k.local.Node, "device", r.Device, "number", fmt.Sprint(r.Next.Number), "peer", r.Lost)
+	want := 2
+	if r.Device == "" {
+		set.Reason, want = r.Lost+" was lost before it had a vote", 1
+		told = event.New(event.StoreUnpaired, "node", k.local.Node, "number", fmt.Sprint(r.Next.Number), "peer", r.Lost)
+	}
+	if !slices.Contains(voters.Voters, k.local.Node) || len(voters.Voters) != want {
+		return fmt.Errorf("this node is not one of %d voters, which are %v", want, voters.Voters)
+	}
 	txn := cib.Txn{
 		If: []cib.Compare{{Key: cib.KeyDataGen, ModRev: old[cib.KeyDataGen].ModRev}, {Key: cib.KeyVoters, ModRev: old[cib.KeyVoters].ModRev}},
 		Put: []cib.Put{
 			{Key: cib.KeyDataGen, Value: &r.Next},
 			{Key: cib.KeyVoters, Value: set},
-			k.eventPut(event.New(event.StoreForced, "node", k.local.Node, "device", r.Device, "number", fmt.Sprint(r.Next.Number), "peer", r.Lost)),
+			k.eventPut(told),
 		},
 		Delete: []string{cib.KeyDC},
 	}
@@ -373,6 +410,69 @@ func (k *keeper) settleGeneration(ctx context.Context, s *cib.Snapshot) error {
 		}
 	}
 	return k.forget()
+}
+
+// tellWaits tells the node which one other voter the store has, as this node's member
+// knows it, while the store does not answer.
+func (k *keeper) tellWaits(ctx context.Context, s *cib.Snapshot) {
+	other := ""
+	if !k.external() && k.running && k.admin() != nil && k.storeErr.Load() != nil {
+		switch ch := k.sup.State(); ch.State {
+		case store.ChildReady:
+			members, err := k.admin().MembersAt(ctx, k.local.Node)
+			if err != nil {
+				return
+			}
+			other = otherVoter(members, k.local.Node)
+		case store.ChildStarting:
+			// One that has begun anew tells nobody anything before it has a leader.
+			if time.Since(ch.Since) < aloneStartMax {
+				return
+			}
+			other = unrecordedVoter(s, k.local.Node)
+		case store.ChildStopped, store.ChildBackoff, store.ChildFailed:
+			return
+		}
+	}
+	if other != k.waitsFor {
+		k.waitsFor = other
+		k.tell(ctx, node.StoreWaits{For: other})
+	}
+}
+
+// aloneStartMax is how long a member that is the only one may take to read its data.
+const aloneStartMax = 5 * time.Second
+
+// otherVoter returns the other one of two voters of the store.
+func otherVoter(members []store.Member, self string) string {
+	other, voting := "", 0
+	for _, m := range members {
+		if !m.Learner {
+			voting++
+			if m.Name != self {
+				other = m.Name
+			}
+		}
+	}
+	if voting != 2 {
+		return ""
+	}
+	return other
+}
+
+// unrecordedVoter returns the one node that is to have a vote, and whose vote was not
+// recorded.
+func unrecordedVoter(s *cib.Snapshot, self string) string {
+	var other []string
+	for _, name := range sortedKeys(s.Config.Nodes) {
+		if s.Config.Nodes[name].Voter && name != self && (s.Status.Voters == nil || !slices.Contains(s.Status.Voters.Voters, name)) {
+			other = append(other, name)
+		}
+	}
+	if len(other) != 1 {
+		return ""
+	}
+	return other[0]
 }
 
 // recovered carries out what the node asked for, and tells it what came of it.

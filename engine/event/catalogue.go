@@ -97,6 +97,7 @@ const (
 	UnfencingFailed
 	UnfencingDone
 	NotificationTest
+	StoreUnpaired
 )
 
 const (
@@ -180,6 +181,7 @@ var Catalogue = []Definition{
 	{UnfencingFailed, "unfencing-failed", major, "Unfencing failed", "attempt {attempt} to unfence node {node} with device {device} failed: {reason}; what requires it does not start there", []string{"attempt", "reason"}, "Check the device's parameters, and that {node} reaches it: belay fence check {device}", 0, true, true},
 	{UnfencingDone, "unfencing-done", cleared, "Unfenced", "node {node} was unfenced with device {device}", nil, "", UnfencingFailed, false, true},
 	{NotificationTest, "notification-test", info, "Test notification", "{person} tries who gets notifications: {comment}", []string{"person", "comment"}, "", 0, false, true},
+	{StoreUnpaired, "store-unpaired", major, "Store goes on alone", "the store goes on at node {node} alone, as generation {number} of the data: {peer} is lost, and had not yet got its vote", []string{"number", "peer"}, "Bring {peer} back: it learns the store anew. Until then one more failure stops the cluster.", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

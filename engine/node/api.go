@@ -61,6 +61,10 @@ type (
 	Recovered struct {
 		Error string // why the store was not recovered; "": it was
 	}
+	// StoreWaits names the one voter that the store has besides this node, as this
+	// node's own member knows it, while the store does not answer; "": there is none,
+	// there are several, or it answers.
+	StoreWaits struct{ For string }
 	// Advised ends an [Advise].
 	Advised struct {
 		Program string
@@ -81,6 +85,7 @@ func (FenceDone) event()  {}
 func (StoreState) event() {}
 func (Arbitrated) event() {}
 func (Recovered) event()  {}
+func (StoreWaits) event() {}
 func (Advised) event()    {}
 func (Leave) event()      {}
 
@@ -161,8 +166,9 @@ type (
 	Consult struct{ Claim Claim }
 	// Recover asks for the forced recovery of the store, under the grant of an
 	// arbitrator that is settled: Lost is shut out with the data of Generation, of
-	// which this node has seen everything up to Revision. Exactly one [Recovered]
-	// answers it.
+	// which this node has seen everything up to Revision. Without a device the vote of
+	// Lost was never recorded; that must also be so in the data. Exactly one
+	// [Recovered] answers it.
 	Recover struct {
 		Device     string
 		Lost       string

@@ -159,6 +159,8 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.arbitrated(ev)
 	case Recovered:
 		n.recovered(now, ev)
+	case StoreWaits:
+		n.storeWaits(now, ev)
 	case Advised:
 		n.advised(ev)
 	case Leave:

@@ -14,6 +14,12 @@ import (
 // good: then this node makes itself the only voter of the store. That is no proof that
 // the other node is dead: what ran there is recovered after one, as always.
 
+// A node that becomes a voter of the store has its vote recorded a moment later. One
+// that dies in between leaves a store that waits for it, and a sole voter that has
+// quorum and can write nothing. Nobody has to decide between the two then: whose vote
+// was never recorded can have quorum nowhere. The shell says so once it has found such
+// a member (StoreWaits), and looks again at the data before anything is done.
+
 // recovery is what a node knows of its forced recovery of the store.
 type recovery struct {
 	busy    bool               // it is on its way
@@ -21,46 +27,96 @@ type recovery struct {
 	done    cib.DataGeneration // that it has ended: the snapshot does not show it yet
 	retryAt time.Time          // after one that was given up
 	told    string             // the reason that the operator was told last
+
+	waitsFor string    // see StoreWaits
+	since    time.Time // when that was said
 }
 
-// recoverPause is the time between two tries.
-const recoverPause = 2 * time.Second
+const (
+	// recoverPause is the time between two tries.
+	recoverPause = 2 * time.Second
+	// unrecordedMax is how long a store that does not answer waits for a voter that
+	// was never recorded and is heard: its member may only be starting.
+	unrecordedMax = 30 * time.Second
+)
 
 // recoverStore asks for the forced recovery of the store where it is allowed.
 func (n *Node) recoverStore(now time.Time) {
-	device, lost, ok := n.mayRecover()
+	ask, at, ok := n.mayRecover()
 	if !ok {
 		n.recovery.retryAt = time.Time{}
 		return
 	}
-	if n.recovery.busy || now.Before(n.recovery.retryAt) || now.Before(n.arb.settled) || !now.Before(n.arb.until) {
+	if n.recovery.busy || now.Before(n.recovery.retryAt) || now.Before(at) || ask.Device != "" && !now.Before(n.arb.until) {
 		return
 	}
-	if m := n.snap.Status.Members[lost]; m != nil && m.Restart && now.Before(n.arb.tieSince.Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
+	if m := n.snap.Status.Members[ask.Lost]; m != nil && m.Restart && now.Before(n.lostSince(ask).Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
 		return // only its engine restarts
 	}
-	n.recovery.busy, n.recovery.from = true, n.snap.Status.Generation
-	n.out = append(n.out, Recover{Device: device, Lost: lost, Generation: n.snap.Status.Generation, Revision: n.snap.Revision})
+	n.recovery.busy, n.recovery.from = true, ask.Generation
+	n.out = append(n.out, ask)
 }
 
-// mayRecover reports whether the store can only go on with this node alone, which
-// was given the right to by an arbitrator, once its grant is settled. Other
-// tie-breakers open no generation: they could give the same right to the other half
-// later.
-func (n *Node) mayRecover() (device, lost string, ok bool) {
-	if n.storeOK || !n.fresh || n.snap.Config.Cluster.External() || n.recovery.done == n.snap.Status.Generation {
-		return "", "", false
+func (n *Node) lostSince(ask Recover) time.Time {
+	if ask.Device == "" {
+		return n.recovery.since
+	}
+	return n.arb.tieSince
+}
+
+// mayRecover reports whether the store can only go on with this node alone, and from
+// when on it may.
+func (n *Node) mayRecover() (ask Recover, at time.Time, ok bool) {
+	if n.snap == nil {
+		return ask, at, false
 	}
 	voters, epoch := n.voters()
-	if len(voters) != 2 || epoch == 0 || !n.arb.claim.Tie || !n.quorum.Quorate || n.arb.settled.IsZero() || len(n.arb.claim.Present) != 1 {
-		return "", "", false
+	if n.storeOK || n.snap.Config.Cluster.External() || n.recovery.done == n.snap.Status.Generation || epoch == 0 {
+		return ask, at, false
+	}
+	ask = Recover{Generation: n.snap.Status.Generation, Revision: n.snap.Revision}
+	switch {
+	case len(voters) == 1 && voters[0] == n.self.Name:
+		ask.Lost, at, ok = n.lostUnrecorded()
+	case len(voters) == 2 && n.fresh:
+		ask.Device, ok = n.grantedBy()
+		at = n.arb.settled
+		ask.Lost = voters[slices.IndexFunc(voters, func(v string) bool { return v != n.self.Name })]
+	}
+	return ask, at, ok
+}
+
+// grantedBy returns the arbitrator that gave this node the right to go on alone, once
+// it says when its grant is settled. Other tie-breakers open no generation: they could
+// give the same right to the other half later.
+func (n *Node) grantedBy() (device string, ok bool) {
+	if !n.arb.claim.Tie || !n.quorum.Quorate || n.arb.settled.IsZero() || len(n.arb.claim.Present) != 1 {
+		return "", false
 	}
 	device = n.quorum.Modules[len(n.quorum.Modules)-1].ID
-	if d := n.snap.Config.QuorumDevices[device]; d == nil || d.Kind != cib.QuorumDeviceQuorumd {
-		return "", "", false
+	d := n.snap.Config.QuorumDevices[device]
+	return device, d != nil && d.Kind == cib.QuorumDeviceQuorumd
+}
+
+// lostUnrecorded returns the member that the store waits for although it never had a
+// vote, and from when on nobody waits for it any more. The data on this node's disk are
+// enough for that: they hold all that anybody has.
+func (n *Node) lostUnrecorded() (lost string, at time.Time, ok bool) {
+	if n.recovery.waitsFor == "" {
+		return "", at, false
 	}
-	i := slices.IndexFunc(voters, func(v string) bool { return v != n.self.Name })
-	return device, voters[i], true
+	wait := n.snap.Config.Cluster.Options.DetectionTime()
+	if p, known := n.tracker.Peer(n.recovery.waitsFor); known && p.Up {
+		wait = unrecordedMax
+	}
+	return n.recovery.waitsFor, n.recovery.since.Add(wait), true
+}
+
+// storeWaits takes what the shell has found.
+func (n *Node) storeWaits(now time.Time, ev StoreWaits) {
+	if ev.For != n.recovery.waitsFor {
+		n.recovery.waitsFor, n.recovery.since = ev.For, now
+	}
 }
 
 // recovered takes what came of a forced recovery.
@@ -79,10 +135,11 @@ func (n *Node) recovered(now time.Time, ev Recovered) {
 
 // recoverWake is when time alone allows the recovery.
 func (n *Node) recoverWake(now time.Time) time.Time {
-	if _, _, ok := n.mayRecover(); !ok || n.recovery.busy {
+	_, at, ok := n.mayRecover()
+	if !ok || n.recovery.busy {
 		return time.Time{}
 	}
-	for _, t := range []time.Time{n.arb.settled, n.recovery.retryAt} {
+	for _, t := range []time.Time{at, n.recovery.retryAt} {
 		if t.After(now) {
 			return t
 		}

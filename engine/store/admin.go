@@ -80,6 +80,22 @@ func (a *Admin) Members(ctx context.Context) ([]Member, error) {
 	return members(resp.Members), nil
 }
 
+// MembersAt lists the members as one node's member knows them, which may be cut off
+// from the others.
+func (a *Admin) MembersAt(ctx context.Context, name string) ([]Member, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.s.cfg.CommitMax)
+	defer cancel()
+	var resp *pb.MemberListResponse
+	err := a.at(ctx, &Member{Name: name}, func(ctx context.Context, c *conn) (err error) {
+		resp, err = c.member.MemberList(ctx, &pb.MemberListRequest{})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the store's members as %s knows them: %w", name, err)
+	}
+	return members(resp.Members), nil
+}
+
 func members(list []*pb.Member) []Member {
 	out := make([]Member, len(list))
 	for i, m := range list {
@@ -397,6 +413,13 @@ func (a *Admin) at(ctx context.Context, m *Member, call func(context.Context, *c
 		}
 	}
 	return err
+}
+
+// Snapshot reads everything once.
+func (a *Admin) Snapshot(ctx context.Context) (*cib.Snapshot, error) {
+	r := &replica{}
+	err := a.s.do(ctx, true, func(ctx context.Context, c *conn) error { return a.s.readAll(ctx, c, r) })
+	return r.snap, err
 }
 
 // List is [Store.List] as root.

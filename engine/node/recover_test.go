@@ -1,0 +1,58 @@
+package node
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/belay-ha/belay/engine/cib"
+)
+
+// The sole voter goes on alone with a store that waits for a member without a vote, and
+// with no other.
+func TestRecoverUnrecorded(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for name, c := range map[string]struct {
+		voters   []string
+		waits    string
+		external bool
+		answers  bool
+		after    time.Duration
+		want     bool
+	}{
+		"long enough":              {voters: []string{"n1"}, waits: "n2", after: time.Second, want: true},
+		"it may come back":         {voters: []string{"n1"}, waits: "n2", after: 900 * time.Millisecond},
+		"nobody is waited for":     {voters: []string{"n1"}, after: time.Hour},
+		"the store answers":        {voters: []string{"n1"}, waits: "n2", answers: true, after: time.Hour},
+		"both have a vote":         {voters: []string{"n1", "n2"}, waits: "n2", after: time.Hour},
+		"the vote is another's":    {voters: []string{"n2"}, waits: "n2", after: time.Hour},
+		"the store is not its own": {voters: []string{"n1"}, waits: "n2", external: true, after: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := cib.Empty()
+			s.Config.Cluster.Options.Detection = cib.Duration(time.Second)
+			s.Config.Nodes["n1"], s.Config.Nodes["n2"] = &cib.Node{Voter: true}, &cib.Node{Voter: true}
+			if c.external {
+				s.Config.Cluster.Store.Endpoints = []string{"https://etcd:2379"}
+			}
+			s.Status.Generation = cib.DataGeneration{Number: 2, Nonce: 7}
+			s.Status.Voters = &cib.VoterSet{Epoch: 3, Voters: c.voters}
+			s.Revision = 40
+			n := New(Setup{Name: "n1", Incarnation: 1, BootID: "b", Rand: rand.New(rand.NewPCG(1, 1)), Snapshot: s}, start)
+			n.Step(start, StoreState{OK: c.answers})
+			n.Step(start, StoreWaits{For: c.waits})
+			var got []Recover
+			for _, at := range []time.Duration{c.after, c.after} { // it is asked for once
+				for _, e := range n.Step(start.Add(at), Tick{}) {
+					if r, ok := e.(Recover); ok {
+						got = append(got, r)
+					}
+				}
+			}
+			switch want := (Recover{Lost: "n2", Generation: s.Status.Generation, Revision: 40}); {
+			case !c.want && len(got) > 0, c.want && (len(got) != 1 || got[0] != want):
+				t.Errorf("asks for %+v", got)
+			}
+		})
+	}
+}
