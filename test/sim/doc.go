@@ -27,8 +27,8 @@
 //
 // # What is not modelled
 //
-// Quorum devices but belay-quorumd, changes of the voter set, forced recovery and
-// data generations; resource fencing; a watchdog's bound as a proof; full disks; the daemon's own code. A hypervisor that pauses a machine may freeze the
+// Quorum devices but belay-quorumd; changes of the voter set, forced recovery and
+// data generations but those of two nodes, whose logs never differ; resource fencing; a watchdog's bound as a proof; full disks; the daemon's own code. A hypervisor that pauses a machine may freeze the
 // machine's clocks too: such a machine can go on acting, when it is resumed, for as
 // long as it could have when it was paused. No software on it can notice, so the
 // rules about validity count that machine's own time; that nothing runs twice rests on

@@ -17,7 +17,7 @@ type forced struct {
 }
 
 // forceSteps are the steps at which a machine can be struck.
-var forceSteps = []string{"begun", "asked", "opened", "done", "learned"}
+var forceSteps = []string{"begun", "asked", "opened", "done", "learned", "promoted", "recorded"}
 
 // Times of the steps.
 const (
@@ -37,7 +37,7 @@ func (w *World) recover(e *engine, x node.Recover) {
 		m.forced = &forced{from: x.Generation, next: cib.DataGeneration{Number: x.Generation.Number + 1, Nonce: w.bootRand.Uint64() | 1}}
 	}
 	f := m.forced
-	m.tracef("would go on alone with the store, as generation %d", f.next.Number)
+	m.tracef("would go on alone with the store, as generation %d (device %q)", f.next.Number, x.Device)
 	m.forcing = true
 	w.connectivity()
 	w.spring(CrashForced, "begun", m)
@@ -45,7 +45,12 @@ func (w *World) recover(e *engine, x node.Recover) {
 		if x.Revision > w.store.rev {
 			w.fail(5, "%s has seen revision %d, and its store has %d", m.name, x.Revision, w.store.rev)
 		}
-		if f.opened || w.mutant != nil && w.mutant.noOpen {
+		if x.Device == "" && len(w.store.snap.Status.Voters.Voters) != 1 {
+			w.retract(e, "the other one has a vote")
+			w.store.deliver(e, w.store.snap)
+			return
+		}
+		if f.opened || x.Device == "" || w.mutant != nil && w.mutant.noOpen {
 			w.force(e, f)
 			return
 		}
@@ -131,10 +136,20 @@ func (s *store) tendVoters() {
 			m.forced = nil
 		}
 	}
-	if len(s.members) == 2 || st.DC == nil {
+	if st.DC == nil {
 		return
 	}
 	d := w.machines[w.index[st.DC.Node]]
+	if len(s.members) > len(st.Voters.Voters) {
+		if !d.healthy() {
+			return
+		}
+		w.afterOn(between(w.storeRand, 0, 300*time.Millisecond), d, ofEngine, d.engine, func() { s.recordVote(d) })
+		return
+	}
+	if len(s.members) == 2 {
+		return
+	}
 	for _, v := range w.sc.Voters {
 		m := w.machines[v]
 		if slices.Contains(s.members, v) || !d.healthy() || d.engine.inc != st.DC.Incarnation || !s.joins(d, m) {
@@ -149,15 +164,44 @@ func (s *store) tendVoters() {
 			w.spring(CrashForced, "learned", d)
 			m.forced = nil // with the data that it was about
 			s.members = slices.Sorted(slices.Values(append(slices.Clone(s.members), v)))
-			set := &cib.VoterSet{Epoch: st.Voters.Epoch + 1, Reason: "back"}
-			for _, i := range s.members {
-				set.Voters = append(set.Voters, w.machines[i].name)
-			}
-			slices.Sort(set.Voters)
-			s.apply(cib.Txn{Put: []cib.Put{{Key: cib.KeyVoters, Value: set}}}, nil)
 			w.connectivity()
+			w.afterOn(between(w.storeRand, 20*time.Millisecond, 400*time.Millisecond), d, ofEngine, d.engine, func() { s.recordVote(d) })
+			w.spring(CrashForced, "promoted", m)
 		})
 	}
+}
+
+// recordVote is the last step of a DC that has made another one a voter of the store.
+func (s *store) recordVote(d *machine) {
+	st := &s.snap.Status
+	if st.DC == nil || d.engine == nil || d.engine.inc != st.DC.Incarnation || s.leader < 0 || !s.reaches(d) || len(s.members) <= len(st.Voters.Voters) {
+		return
+	}
+	set := &cib.VoterSet{Epoch: st.Voters.Epoch + 1, Reason: "back"}
+	for _, i := range s.members {
+		set.Voters = append(set.Voters, s.w.machines[i].name)
+	}
+	slices.Sort(set.Voters)
+	d.tracef("records that the voters are %v", set.Voters)
+	s.apply(cib.Txn{Put: []cib.Put{{Key: cib.KeyVoters, Value: set}}}, nil)
+	for _, i := range s.members {
+		if i != d.i {
+			s.w.spring(CrashForced, "recorded", s.w.machines[i])
+		}
+	}
+}
+
+// waitsFor is what the daemon of a machine finds out while the store does not answer.
+func (s *store) waitsFor(m *machine) string {
+	if len(s.members) != 2 || !slices.Contains(s.members, m.i) || !s.up(m.i) {
+		return ""
+	}
+	for _, i := range s.members {
+		if i != m.i {
+			return s.w.machines[i].name
+		}
+	}
+	return ""
 }
 
 // joins reports whether a machine could become a voter again, as the DC sees it.

@@ -143,6 +143,10 @@ func (sc *Scenario) forced(r *rand.Rand) {
 			sc.Faults = append(sc.Faults, Fault{At: at + time.Second + between(r, 0, long), For: between(r, time.Second, 20*time.Second), Node: pick(r, a, b), Kind: pick(r, PowerLoss, EngineCrash, Pause, StopEngine)})
 		case 2:
 			sc.Faults = append(sc.Faults, Fault{At: at, For: between(r, 500*time.Millisecond, 15*time.Second), Kind: CrashForced, N: r.IntN(4), Text: pick(r, forceSteps...)})
+		case 3: // while the other one learns the store anew
+			gone := between(r, 5*time.Second, 60*time.Second)
+			sc.Faults = append(sc.Faults, Fault{At: at + long - time.Second, For: gone, Kind: CrashForced, N: r.IntN(4), Text: pick(r, "learned", "promoted", "promoted", "recorded")})
+			at += gone + between(r, 0, 15*time.Second)
 		}
 		at += long + between(r, 0, 15*time.Second)
 	}

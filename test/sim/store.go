@@ -412,11 +412,11 @@ func (s *store) everySecond() {
 			e.renewed = w.now
 			if e.storeLost {
 				e.storeLost = false
-				w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{OK: true}) })
+				w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{OK: true}); e.step(node.StoreWaits{}) })
 			}
 		} else if !e.storeLost && w.now-e.renewed > int64(3*time.Second) {
 			e.storeLost = true
-			w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{Reason: "no answer"}) })
+			w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{Reason: "no answer"}); e.step(node.StoreWaits{For: s.waitsFor(m)}) })
 		}
 	}
 	if s.leader < 0 || w.now < s.stallUntil {
