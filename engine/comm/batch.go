@@ -9,14 +9,17 @@ import (
 )
 
 const (
-	readBatch  = 16 // packets of one call of the kernel; each has a buffer
-	writeBatch = 64
-	readMax    = 1 << 16 // bytes of a packet, more than UDP allows
+	// Packets of one call of the kernel. Each that is read has a buffer, so that a link
+	// gets many only when it is busy.
+	readBatch     = 4
+	readBatchBusy = 64
+	writeBatch    = 64
+	readMax       = 1 << 16 // bytes of a packet, more than UDP allows
 
 	// A link is busy when it brings more packets than a small cluster's in a while.
 	trafficSpan = 100 * time.Millisecond
 	trafficBusy = 50
-	gatherPause = 5 * time.Millisecond // a hundredth of the least useful detection time
+	gatherPause = 10 * time.Millisecond // a twentieth of the least detection time
 )
 
 // batch reads and writes many packets with one call of the kernel (recvmmsg(2),
@@ -25,15 +28,21 @@ type batch struct {
 	udp  *net.UDPConn
 	conn *ipv4.PacketConn
 	msgs []ipv4.Message
+	to   []net.UDPAddr // of those that are written
 }
 
 // newBatch returns a batch that can read up to n packets at a time.
 func newBatch(c *net.UDPConn, n int) *batch {
-	b := &batch{udp: c, conn: ipv4.NewPacketConn(c), msgs: make([]ipv4.Message, n)}
-	for i := range b.msgs {
-		b.msgs[i].Buffers = [][]byte{make([]byte, readMax)}
-	}
+	b := &batch{udp: c, conn: ipv4.NewPacketConn(c)}
+	b.grow(n)
 	return b
+}
+
+// grow makes a batch able to read up to n packets at a time.
+func (b *batch) grow(n int) {
+	for len(b.msgs) < n {
+		b.msgs = append(b.msgs, ipv4.Message{Buffers: [][]byte{make([]byte, readMax)}})
+	}
 }
 
 // read waits for packets and returns how many there are.
@@ -57,11 +66,27 @@ func (b *batch) write(list []datagram) (int, error) {
 		}
 		return 1, nil
 	}
-	msgs := make([]ipv4.Message, len(list))
-	for i := range list {
-		msgs[i] = ipv4.Message{Buffers: [][]byte{list[i].packet}, Addr: net.UDPAddrFromAddrPort(list[i].to)}
+	if b.to == nil {
+		b.to, b.msgs = make([]net.UDPAddr, writeBatch), make([]ipv4.Message, writeBatch)
+		for i := range b.msgs {
+			b.msgs[i] = ipv4.Message{Buffers: make([][]byte, 1), Addr: &b.to[i]}
+		}
 	}
-	return b.conn.WriteBatch(msgs, 0)
+	for i := range list {
+		b.msgs[i].Buffers[0] = list[i].packet
+		setAddr(&b.to[i], list[i].to)
+	}
+	n, err := b.conn.WriteBatch(b.msgs[:len(list)], 0)
+	for i := range list {
+		b.msgs[i].Buffers[0] = nil // sent packets are not held
+	}
+	return n, err
+}
+
+// setAddr is [net.UDPAddrFromAddrPort] into an address that is used again.
+func setAddr(a *net.UDPAddr, to netip.AddrPort) {
+	ip := to.Addr().As16()
+	a.IP, a.Port, a.Zone = append(a.IP[:0], ip[:]...), int(to.Port()), to.Addr().Zone()
 }
 
 // traffic tells whether a link is busy.

@@ -112,9 +112,10 @@ func (t *Transport) read(ctx context.Context, l *link) {
 				packet, from := in.packet(i)
 				t.arrived(l, from, packet)
 			}
-			if busy.saw(time.Now(), n) && n < readBatch {
+			if busy.saw(time.Now(), n) && n < len(in.msgs) {
 				// Many are on their way: to be woken up for each would cost more than to
 				// read it. What waits a moment here is not lost, and not late.
+				in.grow(readBatchBusy)
 				select {
 				case <-ctx.Done():
 				case <-time.After(gatherPause):
