@@ -39,13 +39,14 @@ type cim struct {
 	server *server.Server
 	certs  *certificates
 	send   *indicationService
+	allow  func(s *auth.Subject, address string) error // says where somebody asks too often; nil: a stranger
 
 	mu   sync.Mutex
 	urls []string
 }
 
 // newCIM makes the server and the sender of indications.
-func newCIM(o *Options, who *auth.Authenticator, certs *certificates, holder *view.Holder, door *change.Door, engine *client.Client, node func() string, jobs *job.Book) (*cim, error) {
+func newCIM(o *Options, who *auth.Authenticator, certs *certificates, holder *view.Holder, door *change.Door, engine *client.Client, node func() string, jobs *job.Book, allow func(*auth.Subject, string) error) (*cim, error) {
 	if o.CIMHTTP != "" {
 		host, _, err := net.SplitHostPort(o.CIMHTTP)
 		if ip := net.ParseIP(host); err != nil || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
@@ -60,7 +61,7 @@ func newCIM(o *Options, who *auth.Authenticator, certs *certificates, holder *vi
 	for _, s := range schemas {
 		byName[s.Namespace] = s
 	}
-	c := &cim{opts: o, log: o.Log, who: who, certs: certs}
+	c := &cim{opts: o, log: o.Log, who: who, certs: certs, allow: allow}
 	service := wbem.New(wbem.Options{
 		Version: o.Version, Node: node, URLs: c.URLs, Schemas: byName, View: holder, Door: door, Engine: engine, Jobs: jobs, As: client.WithActor,
 	})
@@ -95,6 +96,12 @@ func (c *cim) login(r *http.Request) (*auth.Subject, error) {
 		err = api.NewProblem(api.CodeLogin, "a user name and a password are needed, or a client certificate")
 	}
 	if err != nil {
+		if often := c.allow(nil, address); often != nil {
+			err = often
+		}
+		return nil, refusal(err)
+	}
+	if err := c.allow(s, address); err != nil {
 		return nil, refusal(err)
 	}
 	s.Address, s.Via = address, "cim"

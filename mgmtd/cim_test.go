@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -72,5 +73,43 @@ func TestCIMListens(t *testing.T) {
 		}
 		tick.Stop()
 		cancel()
+	}
+}
+
+// Who does not log in asks slowly over CIM, too.
+func TestCIMStrangers(t *testing.T) {
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	_ = ln.Close()
+	start(t, func(o *Options) { o.CIMHTTP = address })
+	web := &http.Client{Transport: &http.Transport{}}
+	defer web.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	last := 0
+	for last != http.StatusTooManyRequests {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/cimom", strings.NewReader("<CIM/>"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range map[string]string{"Content-Type": "application/xml", "CIMOperation": "MethodCall", "CIMMethod": "X", "CIMObject": "root/cimv2"} {
+			req.Header.Set(k, v)
+		}
+		resp, err := web.Do(req)
+		if ctx.Err() != nil {
+			t.Fatalf("nobody is held up; the last answer was %d", last)
+		}
+		if err != nil {
+			continue // it does not listen yet
+		}
+		last = resp.StatusCode
+		if last == http.StatusTooManyRequests && resp.Header.Get("Retry-After") == "" {
+			t.Error("it does not say when to ask again")
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
 	}
 }

@@ -92,10 +92,6 @@ func Run(ctx context.Context, o Options) error {
 	})
 	snmp := newSNMP(&o, holder, engine, node.get)
 	jobs := job.New(holder, engine)
-	wbem, err := newCIM(&o, who, certs, holder, door, engine, node.get, jobs)
-	if err != nil {
-		return err
-	}
 	notifiable := holder.ConfigChanges()
 	past := &transitions.Recorder{}
 	server := api.New(api.Options{
@@ -103,6 +99,10 @@ func Run(ctx context.Context, o Options) error {
 		Version:     o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
 		Rate: o.Rate, Streams: o.Streams, HACluster: o.HACluster,
 	})
+	wbem, err := newCIM(&o, who, certs, holder, door, engine, node.get, jobs, server.Allow)
+	if err != nil {
+		return err
+	}
 	var work sync.WaitGroup
 	defer work.Wait()
 	ctx, cancel := context.WithCancel(ctx)

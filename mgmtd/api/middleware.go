@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/mgmtd/auth"
 )
 
 // recoverPanics answers a request whose handler panicked, and goes on.
@@ -175,25 +176,34 @@ func (l *rates) allow(key string, perSecond float64, burst int, now time.Time) b
 	return c.AllowN(now, 1)
 }
 
-func (l *rates) middleware(s *Server) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			k := callOf(c.Request().Context())
-			ok := true
-			switch {
-			case k.subject == nil:
-				ok = l.allow("a "+k.address, strangerRate, strangerBurst, s.now())
-			case l.perSecond > 0:
-				ok = l.allow("u "+k.subject.User, l.perSecond, int(2*l.perSecond), s.now())
-			}
-			if !ok {
-				p := api.NewProblem(api.CodeTooMany, "too many requests")
-				p.RetryAfter = 1
-				return fail(c, p)
-			}
-			return next(c)
+// limit refuses who asks too often.
+func (s *Server) limit(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		k := callOf(c.Request().Context())
+		if err := s.Allow(k.subject, k.address); err != nil {
+			return fail(c, err)
 		}
+		return next(c)
 	}
+}
+
+// Allow takes one request of a user, or with nil of who has not logged in at an address.
+// It is a problem where there were too many. Other protocols ask it, too: a caller has one
+// limit on all of them.
+func (s *Server) Allow(subject *auth.Subject, address string) error {
+	ok := true
+	switch {
+	case subject == nil:
+		ok = s.limits.allow("a "+address, strangerRate, strangerBurst, s.opts.now())
+	case s.limits.perSecond > 0:
+		ok = s.limits.allow("u "+subject.User, s.limits.perSecond, int(2*s.limits.perSecond), s.opts.now())
+	}
+	if ok {
+		return nil
+	}
+	p := api.NewProblem(api.CodeTooMany, "too many requests")
+	p.RetryAfter = 1
+	return p
 }
 
 // measure counts requests.

@@ -117,7 +117,7 @@ func New(o Options) *Server {
 	s := &Server{opts: o, echo: echo.New(), limits: newRates(o.Rate), keys: newIdempotency(), jobs: o.Jobs, metrics: newMetrics(), done: make(chan struct{})}
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.handleError
-	s.echo.Use(s.recoverPanics, s.measure, s.headers, decoded, s.identify, s.limits.middleware(s), s.readBody, s.compress, s.idempotent)
+	s.echo.Use(s.recoverPanics, s.measure, s.headers, decoded, s.identify, s.limit, s.readBody, s.compress, s.idempotent)
 	s.huma = humaecho.New(s.echo, s.config())
 	s.routes()
 	return s

@@ -1,11 +1,22 @@
 package e2e
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"math/big"
+	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,6 +27,8 @@ import (
 	"github.com/belay-ha/belay/cim/cimtest"
 	"github.com/belay-ha/belay/cim/object"
 	"github.com/belay-ha/belay/cim/schema"
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/client"
 )
 
 // changing is what is another at every run.
@@ -70,5 +83,51 @@ func TestWbemcli(t *testing.T) {
 			return ""
 		})
 		return last
+	})
+	certificate(t, d)
+}
+
+// certificate lets a program in by its client certificate, which has no password: once
+// its key is known it is who the key stands for, with the roles of that name.
+func certificate(t *testing.T, d *devCluster) {
+	t.Helper()
+	f, dir := d.file(), t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	must(t, err)
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	must(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	must(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	must(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
+	run := func() string {
+		out, _ := exec.CommandContext(t.Context(), "wbemcli", "ein", "-cacert", f.CA, "-clientcert", certFile, "-clientkey", keyFile, f.CIM+"/root/cimv2:Belay_Cluster").CombinedOutput()
+		return string(out)
+	}
+	if out := run(); !strings.Contains(out, "Username/password required") {
+		t.Errorf("an unknown key: %s", out)
+	}
+	body, err := json.Marshal(map[string]any{"key": fmt.Sprintf("%x", sha256.Sum256(spki)), "user": "robot", "expires": time.Now().Add(time.Hour)})
+	must(t, err)
+	d.request("security-admin", http.MethodPost, "/v1/client-certificates", body, nil)
+	await(t, time.Minute, "the key is known", func() string {
+		if out := run(); !strings.Contains(out, "CIM_ERR_ACCESS_DENIED") {
+			return out
+		}
+		return ""
+	})
+	engine := client.New(f.Nodes[0].Socket)
+	defer engine.Close()
+	_, err = engine.Change(t.Context(), &api.Change{Action: api.ActionCreate, Object: "role-binding/robots", Value: json.RawMessage(`{"role":"viewer","users":["robot"]}`)})
+	must(t, err)
+	await(t, time.Minute, "the name has a role", func() string {
+		if out := run(); !strings.Contains(out, `Name="dev"`) {
+			return out
+		}
+		return ""
 	})
 }

@@ -117,6 +117,12 @@ func (d *devCluster) web() *http.Client {
 // rest reads a path of the REST API as the user with a role.
 func (d *devCluster) rest(role, path string, into any) {
 	d.t.Helper()
+	d.request(role, http.MethodGet, path, nil, into)
+}
+
+// request asks the REST API as the user with a role; nil: the answer is not looked at.
+func (d *devCluster) request(role, method, path string, body []byte, into any) {
+	d.t.Helper()
 	f, web := d.file(), d.web()
 	defer web.CloseIdleConnections()
 	ask := func(method, path, token string, body []byte, into any) {
@@ -133,7 +139,9 @@ func (d *devCluster) rest(role, path string, into any) {
 		if resp.StatusCode >= http.StatusMultipleChoices {
 			d.t.Fatalf("%s %s: %s", method, path, resp.Status)
 		}
-		must(d.t, json.NewDecoder(resp.Body).Decode(into))
+		if into != nil {
+			must(d.t, json.NewDecoder(resp.Body).Decode(into))
+		}
 	}
 	for _, u := range f.Users {
 		if u.Role != role {
@@ -145,7 +153,7 @@ func (d *devCluster) rest(role, path string, into any) {
 			Token string `json:"token"`
 		}
 		ask(http.MethodPost, "/v1/session", "", login, &session)
-		ask(http.MethodGet, path, session.Token, nil, into)
+		ask(method, path, session.Token, body, into)
 		return
 	}
 	d.t.Fatalf("nobody is %s", role)
