@@ -268,7 +268,7 @@ func TestTokens(t *testing.T) {
 	w.engine.mu.Lock()
 	defer w.engine.mu.Unlock()
 	for name, d := range w.engine.docs {
-		if b, _ := json.Marshal(d); strings.Contains(string(b), strings.Split(scoped, "_")[2]) {
+		if b, _ := json.Marshal(d); strings.Contains(string(b), strings.SplitN(scoped, "_", 3)[2]) {
 			t.Errorf("the secret of a token is kept in %s", name)
 		}
 	}
