@@ -171,7 +171,9 @@ func (b *planner) orderOnRemote(i int32, n *node) {
 		case n.lost || s.point:
 		case n.connected || closes:
 			for _, d := range down {
-				b.relate(i, d, before|requires, conn.base)
+				if x := b.steps[d].fact; x == nil || !x.dangling { // what was migrated away closes nothing
+					b.relate(i, d, before|requires, conn.base)
+				}
 			}
 		default:
 			b.relate(up, i, before|needs, conn.base)

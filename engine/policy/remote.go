@@ -496,6 +496,8 @@ func (p *placer) joined(n *node) {
 func (u *state) joinedAs(n *node, up bool) {
 	switch {
 	case n.lost && n.kind == kindRemote:
+	case n.kind == kindRemote && n.dead != "" && !n.connected:
+		// It may never come back: what ran there is recovered elsewhere meanwhile.
 	case up:
 		n.returns, n.adrift = n.lost, false
 		n.member = true
