@@ -42,7 +42,7 @@ func importPacemakerCmd(a *app) *cobra.Command {
 			}
 			notes = append(notes, more...)
 		}
-		out := imported{Config: cfg, Notes: notes, Faults: append(cib.Validate(cfg), cib.Undriven(cfg)...)}
+		out := imported{Config: cfg, Notes: notes, Faults: append(cib.Validate(cfg), cib.Undriven(cfg, cib.FeatureLevel)...)}
 		if out.Notes == nil {
 			out.Notes = []pacemaker.Note{}
 		}

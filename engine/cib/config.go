@@ -8,7 +8,10 @@ const SchemaVersion = 1
 
 // FeatureLevel is the newest cluster feature level this engine knows. The
 // cluster runs at the lowest level of its members; the DC raises it when all can.
-const FeatureLevel = 1
+const FeatureLevel = 2
+
+// RemoteLevel is the feature level from which on engines connect to remote nodes.
+const RemoteLevel = 2
 
 // Config is what administrators decide: one cluster.yaml.
 type Config struct {

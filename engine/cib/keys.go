@@ -41,6 +41,8 @@ const (
 	KeyAttributes      = "status/attribute/"        // + node; the node
 	KeyHistory         = "status/op/"               // + node/instance; the node
 	KeyPending         = "status/pending/"          // + node/instance; the DC asks and withdraws, the node claims and ends
+	KeyRemote          = "status/remote/"           // + remote node; the node that its connection is at
+	KeyRemoteHistory   = "status/remote-op/"        // + remote node/instance; the node that its connection is at
 	KeyRound           = "status/round/"            // + resource inside of the clone; the DC
 	KeyFenceRequest    = "status/fencing/request/"  // + target; the DC asks, the executing node claims and ends
 	KeyProof           = "status/fencing/proof/"    // + id; the executing node, or any engine for a named human
@@ -59,6 +61,9 @@ func PendingKey(node, instance string) string { return KeyPending + node + "/" +
 
 // HistoryKey is the key of a node's history of an instance.
 func HistoryKey(node, instance string) string { return KeyHistory + node + "/" + instance }
+
+// RemoteHistoryKey is the key of a remote node's history of an instance.
+func RemoteHistoryKey(node, instance string) string { return KeyRemoteHistory + node + "/" + instance }
 
 // ReadinessKey is the key of a node's check of a fence device.
 func ReadinessKey(node, device string) string { return KeyReadiness + node + "/" + device }

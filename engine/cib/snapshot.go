@@ -97,7 +97,7 @@ func Empty() *Snapshot {
 			Webhooks: map[string]*Webhook{}, MailTargets: map[string]*MailTarget{},
 		},
 		Status: Status{
-			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Attributes: map[string]*Attributes{},
+			Members: map[string]*Member{}, Nodes: map[string]*NodeStatus{}, Remotes: map[string]*RemoteLink{}, Attributes: map[string]*Attributes{},
 			Histories: map[string]map[string]*History{}, Pending: map[string]map[string]*Pending{},
 			Requests: map[string]*FenceRequest{}, Proofs: map[string]*Proof{}, Fenced: map[string]*FenceRequest{},
 			Readiness: map[string]map[string]*Readiness{}, Stores: map[string]*StoreStatus{}, Links: map[string]*LinkReport{},
@@ -306,6 +306,10 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &st.Members, KeyMember, kv, func(v *Member) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyNodeStatus):
 		return one(b, &st.Nodes, KeyNodeStatus, kv, func(v *NodeStatus) { v.Rev = rev })
+	case strings.HasPrefix(key, KeyRemote):
+		return one(b, &st.Remotes, KeyRemote, kv, func(v *RemoteLink) { v.Rev = rev })
+	case strings.HasPrefix(key, KeyRemoteHistory):
+		return two(b, &st.Histories, KeyRemoteHistory, kv, func(v *History) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyAttributes):
 		return one(b, &st.Attributes, KeyAttributes, kv, func(v *Attributes) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyHistory):

@@ -20,6 +20,7 @@ type Status struct {
 	Revoked    *Revoked                         // nil: no certificate was ever revoked
 	Members    map[string]*Member               // by node
 	Nodes      map[string]*NodeStatus           // by node
+	Remotes    map[string]*RemoteLink           // connections to remote nodes, by their names
 	Attributes map[string]*Attributes           // by node; transient ones
 	Histories  map[string]map[string]*History   // by node, by instance
 	Pending    map[string]map[string]*Pending   // by node, by instance
@@ -132,6 +133,26 @@ type Member struct {
 	Shutdown bool  `json:"shutdown,omitempty"`
 	Restart  bool  `json:"restart,omitempty"`
 	Rev      int64 `json:"-"`
+}
+
+// RemoteLink is what the node at which the connection to a remote node is says of
+// it, the proxy. It is written before the start of the connection is known to have
+// succeeded, and stays when the connection ends, since its boot id is what a proof
+// must name.
+type RemoteLink struct {
+	Node        string `json:"node"`        // the remote node
+	Host        string `json:"host"`        // the proxy
+	Incarnation uint64 `json:"incarnation"` // of the proxy's engine
+	// Epoch orders the connections to a remote node: the generation of the data, and
+	// the revision at which the start of the connection was claimed. A remote node
+	// takes orders over the one with the highest only.
+	Epoch         uint64    `json:"epoch"`
+	BootID        string    `json:"bootId"`        // of the remote node's machine
+	ValidityEpoch uint64    `json:"validityEpoch"` // rises at each loss of the proxy's validity
+	Version       string    `json:"version,omitempty"`
+	Cores         int       `json:"cores,omitempty"`
+	Since         time.Time `json:"since"`
+	Rev           int64     `json:"-"`
 }
 
 // Watchdog describes the armed watchdog of a node.

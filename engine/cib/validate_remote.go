@@ -152,10 +152,11 @@ func (v *validator) bundleNetwork(p string, n *BundleNetwork, b *Bundle) {
 	}
 }
 
-// Undriven lists what can be written down, simulated and imported, but not run:
-// the engine connects to no remote nodes yet, and so nothing would be done on
-// them. A daemon refuses it.
-func Undriven(c *Config) []Fault {
+// Undriven lists what can be written down, simulated and imported, but not run: the
+// engine starts nothing inside of guests and bundles yet. A daemon refuses it, and the
+// connections to remote nodes where the cluster runs at a feature level that does not
+// know them.
+func Undriven(c *Config, level int) []Fault {
 	var out []Fault
 	add := func(path, what string) {
 		out = append(out, Fault{path, what + ": this release can simulate that, but not run it; take it out, or leave it to belay simulate"})
@@ -165,8 +166,9 @@ func Undriven(c *Config) []Fault {
 		switch {
 		case r.Bundle != nil:
 			add(p+".bundle", "a bundle")
-		case r.Agent == AgentRemote:
-			add(p+".agent", "the connection of a remote node")
+		case r.Agent == AgentRemote && level < RemoteLevel:
+			out = append(out, Fault{p + ".agent", fmt.Sprintf(
+				"the connection of a remote node: the cluster runs at feature level %d, %d is needed; upgrade the other nodes first", level, RemoteLevel)})
 		case r.Meta.RemoteNode != "":
 			add(p+".meta.remote-node", "a guest node")
 		}

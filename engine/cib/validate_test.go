@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 				if faults := Validate(c); len(faults) > 0 {
 					return "not valid:\n" + show(faults)
 				}
-				return show(Undriven(c))
+				return show(Undriven(c, RemoteLevel-len(d.CmdArgs)))
 			case "strict", "validate":
 				return show(Validate(c))
 			}

@@ -218,7 +218,7 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 		numbers = p.after // what comes back comes back with its number
 	}
 	numbered := cib.AssignNumbers(p.after, numbers, s.ConfigGen.Numbered)
-	faults := append(cib.Validate(p.after), cib.Undriven(p.after)...)
+	faults := append(cib.Validate(p.after), cib.Undriven(p.after, s.FeatureLevel())...)
 	faults = append(faults, c.checkAgents(ctx, s.Config, p.after)...)
 	c.noteUnfencers(ctx, s.Config, p.after)
 	if len(faults) > 0 {

@@ -98,6 +98,9 @@ const (
 	UnfencingDone
 	NotificationTest
 	StoreUnpaired
+	RemoteOnline
+	RemoteLost
+	RemoteRefused
 )
 
 const (
@@ -182,6 +185,9 @@ var Catalogue = []Definition{
 	{UnfencingDone, "unfencing-done", cleared, "Unfenced", "node {node} was unfenced with device {device}", nil, "", UnfencingFailed, false, true},
 	{NotificationTest, "notification-test", info, "Test notification", "{person} tries who gets notifications: {comment}", []string{"person", "comment"}, "", 0, false, true},
 	{StoreUnpaired, "store-unpaired", major, "Store goes on alone", "the store goes on at node {node} alone, as generation {number} of the data: {peer} is lost, and had not yet got its vote", []string{"number", "peer"}, "Bring {peer} back: it learns the store anew. Until then one more failure stops the cluster.", 0, false, true},
+	{RemoteOnline, "remote-online", info, "Remote node online", "remote node {node} is connected to node {host}", []string{"host"}, "", 0, false, true},
+	{RemoteLost, "remote-lost", major, "Remote node lost", "remote node {node} is lost, and unclean until a fence proof is recorded: {reason}", []string{"reason"}, "See whether the machine, its network or belayd --remote failed: belay node show {node}", 0, false, true},
+	{RemoteRefused, "remote-refused", major, "Remote node refused", "node {by} does not take what answers in the place of remote node {node}: {reason}", []string{"by", "reason"}, "See which machine has the address of {node}, and whether it was given another node's certificate.", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

@@ -16,10 +16,12 @@ type (
 	}
 	// Run runs an agent; [Manager.Done] answers. Direct marks a stop without the
 	// store on a node that lost validity: it has no end to its permission.
+	// Claim is the revision at which its record was claimed; 0 for what has none.
 	Run struct {
 		Run    uint64
 		Action cib.Action
 		Direct bool
+		Claim  int64
 	}
 	// Kill ends a running agent; its Done says cancelled.
 	Kill struct{ Run uint64 }

@@ -30,6 +30,8 @@ type Manager struct {
 	node        string
 	incarnation uint64
 	bootID      string
+	historyKey  func(node, instance string) string
+	remote      bool // of a node that this one is only connected to
 
 	epoch     uint64 // validity epoch
 	valid     bool
@@ -49,9 +51,19 @@ type Manager struct {
 // one before is not executed by this one.
 func New(node string, incarnation uint64, bootID string) *Manager {
 	return &Manager{
-		node: node, incarnation: incarnation, bootID: bootID, epoch: incarnation, limit: 4,
+		node: node, incarnation: incarnation, bootID: bootID, historyKey: cib.HistoryKey, epoch: incarnation, limit: 4,
 		instances: map[string]*instance{}, runs: map[uint64]*instance{},
 	}
+}
+
+// NewRemote returns the manager of a remote node, for one connection to it. The
+// connection's epoch takes the place of the incarnation: what was asked over an
+// earlier one is not executed by this one, and its recurring monitors, which ended
+// with it, are taken out of the histories that it left.
+func NewRemote(node string, epoch uint64, bootID string) *Manager {
+	m := New(node, epoch, bootID)
+	m.remote, m.historyKey = true, cib.RemoteHistoryKey
+	return m
 }
 
 // instance is everything the manager knows of one instance.
@@ -144,8 +156,12 @@ func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories
 	m.stored = histories
 	for id, h := range histories { // each by itself: their order does not matter
 		if in := m.instances[id]; in == nil && h.BootID == m.bootID {
-			m.instance(id).history = h
+			in = m.instance(id)
+			in.history = h
 			m.seq = max(m.seq, lastSeq(h))
+			if m.remote {
+				m.inherit(in, h)
+			}
 		} else if in != nil && h.Rev > in.revAt {
 			in.rev, in.revAt = h.Rev, h.Rev
 			if in.history != nil && lastSeq(h) < lastSeq(in.history) {
@@ -163,6 +179,22 @@ func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories
 		}
 	}
 }
+
+// inherit takes over the history of an instance that an earlier connection left. What
+// runs goes on, and is monitored again once the policy asks for it.
+func (m *Manager) inherit(in *instance, h *cib.History) {
+	in.rev, in.revAt = h.Rev, h.Rev
+	if h.Incarnation == m.incarnation || !slices.ContainsFunc(h.Ops, recurs) {
+		return
+	}
+	own := *h
+	own.Ops = slices.DeleteFunc(slices.Clone(h.Ops), recurs)
+	own.Incarnation = m.incarnation
+	in.history, in.dirty = &own, true
+}
+
+// recurs reports whether a result is that of a recurring monitor that goes on.
+func recurs(o cib.OpResult) bool { return o.Interval > 0 && !o.Failed }
 
 // mayActivate reports whether an operation may make an instance active, or
 // promote it.
@@ -232,6 +264,17 @@ func (m *Manager) Busy(instance string) bool {
 func (m *Manager) Idle() bool {
 	for _, in := range m.instances {
 		if in.job != nil || in.run != 0 || in.dirty || in.writing {
+			return false
+		}
+	}
+	return true
+}
+
+// Settled reports whether no action is in progress and no result waits to be written;
+// recurring monitors may run.
+func (m *Manager) Settled() bool {
+	for _, in := range m.instances {
+		if in.job != nil || in.dirty || in.writing {
 			return false
 		}
 	}
@@ -345,7 +388,7 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 		m.lastRun++
 		in.run = m.lastRun
 		m.runs[in.run] = in
-		m.out = append(m.out, Run{Run: in.run, Action: j.action, Direct: j.rev == 0})
+		m.out = append(m.out, Run{Run: in.run, Action: j.action, Direct: j.rev == 0, Claim: j.rev})
 	case ended:
 		m.finish(now, in, j)
 	case claiming, running, finishing:

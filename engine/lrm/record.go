@@ -112,7 +112,7 @@ func (m *Manager) report(in *instance) {
 			rev = 0
 		}
 	}
-	txn := cib.Txn{If: []cib.Compare{{Key: cib.HistoryKey(m.node, in.id), ModRev: rev}}}
+	txn := cib.Txn{If: []cib.Compare{{Key: m.historyKey(m.node, in.id), ModRev: rev}}}
 	m.addHistory(in, &txn)
 	m.out = append(m.out, Commit{Tag: Tag{Kind: Report, Instance: in.id}, Txn: txn, Events: in.events})
 	in.events = nil
@@ -120,8 +120,8 @@ func (m *Manager) report(in *instance) {
 
 func (m *Manager) addHistory(in *instance, txn *cib.Txn) {
 	if in.history == nil {
-		txn.Delete = append(txn.Delete, cib.HistoryKey(m.node, in.id))
+		txn.Delete = append(txn.Delete, m.historyKey(m.node, in.id))
 		return
 	}
-	txn.Put = append(txn.Put, cib.Put{Key: cib.HistoryKey(m.node, in.id), Value: in.history})
+	txn.Put = append(txn.Put, cib.Put{Key: m.historyKey(m.node, in.id), Value: in.history})
 }

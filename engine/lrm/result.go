@@ -49,6 +49,11 @@ func (m *Manager) Done(now time.Time, run uint64, r Result) {
 	}
 	mon := in.monitor
 	in.monitor = nil
+	if m.remote && mon != nil && r.Status == cib.OpNotRun {
+		mon.due = now.Add(retryPause) // the connection is broken, and is being made anew
+		in.setDue()
+		return
+	}
 	if mon == nil || in.monitors[mon.action.Key()] != mon || r.Status == cib.OpNotRun || r.Status == cib.OpCancelled {
 		return
 	}
@@ -202,7 +207,7 @@ func (m *Manager) own(in *instance, a *cib.Action) *cib.History {
 	}
 	if h.Incarnation != m.incarnation {
 		// Recurring monitors ended with the engine that ran them.
-		h.Ops = slices.DeleteFunc(h.Ops, func(o cib.OpResult) bool { return o.Interval > 0 && !o.Failed })
+		h.Ops = slices.DeleteFunc(h.Ops, recurs)
 	}
 	h.BootID, h.Incarnation = m.bootID, m.incarnation
 	in.history = h

@@ -71,6 +71,16 @@ type (
 		Answer  graph.Answer
 		Error   string // why there is none
 	}
+	// Connected ends a [Connect].
+	Connected struct {
+		Remote  string
+		Epoch   uint64
+		BootID  string // of the remote node's machine
+		Version string
+		Cores   int
+		Error   string // why there is no connection
+		Refused bool   // it is not who it should be
+	}
 	// Leave asks the node to leave: drained first, or only its engine for a
 	// restart that leaves resources running.
 	Leave struct{ Restart bool }
@@ -87,6 +97,7 @@ func (Arbitrated) event() {}
 func (Recovered) event()  {}
 func (StoreWaits) event() {}
 func (Advised) event()    {}
+func (Connected) event()  {}
 func (Leave) event()      {}
 
 // Outcome is how a transaction ended.
@@ -131,9 +142,33 @@ type (
 		Run      uint64
 		Action   cib.Action
 		NotAfter time.Time // steady clock; zero: always (a stop on a node that lost validity)
+		Remote   string    // the remote node on which it is to run, over the connection of Epoch; "": here
+		Epoch    uint64
 	}
 	// Kill ends a running agent; its [AgentDone] says cancelled.
 	Kill struct{ Run uint64 }
+	// Connect connects to a remote node, and keeps the connection of that epoch until a
+	// Disconnect. Exactly one [Connected] answers it.
+	Connect struct {
+		Remote   string
+		Epoch    uint64
+		Address  string
+		Port     int
+		Timeout  time.Duration
+		NotAfter time.Time
+	}
+	// Disconnect ends a connection, if it is there.
+	Disconnect struct {
+		Remote string
+		Epoch  uint64
+	}
+	// CheckLink asks whether a remote node answers. Exactly one [AgentDone] answers it.
+	CheckLink struct {
+		Run     uint64
+		Remote  string
+		Epoch   uint64
+		Timeout time.Duration
+	}
 	// FenceCall calls a fence agent. The same holds for NotAfter; exactly one
 	// [FenceDone] answers it.
 	FenceCall struct {
@@ -187,21 +222,24 @@ type (
 	Left struct{}
 )
 
-func (Send) effect()      {}
-func (Commit) effect()    {}
-func (Run) effect()       {}
-func (Kill) effect()      {}
-func (FenceCall) effect() {}
-func (Feed) effect()      {}
-func (SelfFence) effect() {}
-func (Emit) effect()      {}
-func (Journal) effect()   {}
-func (Silent) effect()    {}
-func (Consult) effect()   {}
-func (Recover) effect()   {}
-func (Advise) effect()    {}
-func (Remove) effect()    {}
-func (Left) effect()      {}
+func (Send) effect()       {}
+func (Commit) effect()     {}
+func (Run) effect()        {}
+func (Kill) effect()       {}
+func (Connect) effect()    {}
+func (Disconnect) effect() {}
+func (CheckLink) effect()  {}
+func (FenceCall) effect()  {}
+func (Feed) effect()       {}
+func (SelfFence) effect()  {}
+func (Emit) effect()       {}
+func (Journal) effect()    {}
+func (Silent) effect()     {}
+func (Consult) effect()    {}
+func (Recover) effect()    {}
+func (Advise) effect()     {}
+func (Remove) effect()     {}
+func (Left) effect()       {}
 
 // FenceCallOp is what one call of a fence agent does.
 type FenceCallOp string

@@ -40,7 +40,7 @@ func (n *Node) drive(now time.Time) {
 	o := &n.snap.Config.Cluster.Options
 	ask, withdraw := transition.Next(plan, n.snap.Status.Pending, transition.Limits{
 		Cluster: o.Batch(), Ask: n.online,
-		Node: func(node string) int { return o.NodeActions(n.snap.Status.Members[node].Cores) },
+		Node: func(node string) int { return o.NodeActions(n.cores(node)) },
 	})
 	var c viewChange
 	for _, p := range withdraw {
@@ -85,7 +85,7 @@ func (n *Node) drive(now time.Time) {
 // for there, and whoever plans knows that the instance may be active there.
 func (n *Node) record(a cib.Action, arrival *graph.Action, wall time.Time, c *viewChange) {
 	key := cib.PendingKey(a.Node, a.Instance)
-	p := &cib.Pending{Action: a, State: cib.ActionAsked, ValidityEpoch: n.snap.Status.Members[a.Node].ValidityEpoch, Asked: wall}
+	p := &cib.Pending{Action: a, State: cib.ActionAsked, ValidityEpoch: n.validityEpoch(a.Node), Asked: wall}
 	compare := cib.Compare{Key: key}
 	if old := n.snap.Status.Pending[a.Node][a.Instance]; old != nil { // what was expected comes, or is looked for
 		compare.ModRev, p.Migration = old.Rev, old.Migration

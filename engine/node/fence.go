@@ -43,6 +43,9 @@ func (n *Node) requestOf(now time.Time, a *cib.Action, c *viewChange) {
 	}
 	o := &n.snap.Config.Cluster.Options
 	heard := n.everHeard[target]
+	if st := n.snap.Status.Nodes[target]; st != nil && st.Remote {
+		heard = true // it was connected, and its connection failed
+	}
 	if !heard && !n.warm && now.Before(n.started.Add(o.StartupWaitTime())) {
 		return // a cold start: it may still be booting
 	}
@@ -427,6 +430,9 @@ func (n *Node) checked(now time.Time, id string, ev FenceDone) {
 
 // online reports whether a node takes actions.
 func (n *Node) online(name string) bool {
+	if st := n.snap.Status.Nodes[name]; st != nil && st.Remote {
+		return n.takesRemote(name)
+	}
 	st := n.snap.Status.Nodes[name]
 	m, ok := n.snap.Status.View.Member(name)
 	doc := n.snap.Status.Members[name]

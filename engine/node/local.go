@@ -12,6 +12,7 @@ import (
 // local does this node's share: it passes on what the local resource manager
 // wants done.
 func (n *Node) local(now time.Time) {
+	n.again = false
 	for _, c := range n.lrm.Next(now) {
 		switch c := c.(type) {
 		case lrm.Commit:
@@ -22,6 +23,10 @@ func (n *Node) local(now time.Time) {
 				n.syncLRM(now)
 			})
 		case lrm.Run:
+			if isConnection(&c.Action) {
+				n.runConnection(now, &c)
+				continue
+			}
 			if c.Action.Op == cib.OpMigrateTo && !n.online(c.Action.Peer) {
 				// It must not arrive in another boot of that node than the DC knew.
 				n.lrm.Done(now, c.Run, lrm.Result{Status: cib.OpNotRun})
@@ -35,6 +40,9 @@ func (n *Node) local(now time.Time) {
 		case lrm.Kill:
 			n.out = append(n.out, Kill{Run: c.Run << 1})
 		}
+	}
+	if n.again {
+		n.local(now) // an operation on a connection may end at once
 	}
 }
 

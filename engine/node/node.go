@@ -90,6 +90,9 @@ type Node struct {
 	fences      map[string]*execution // by target
 	fencesEnded map[string]int64      // by target: a request up to this revision was ended here
 	fenceOf     map[uint64]string     // run to target
+	links       map[string]*link      // to remote nodes that are connected here, by name
+	remoteRuns  map[uint64]remoteRun  // what runs on them
+	again       bool                  // an operation ended while the manager was asked
 	unfence     unfencing
 	checks      map[string]*check // readiness of fence devices, by id
 	checkOf     map[uint64]string
@@ -103,7 +106,7 @@ func New(s Setup, now time.Time) *Node {
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
 		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]time.Time{}, ended: map[string]bool{},
-		fences: map[string]*execution{}, fencesEnded: map[string]int64{}, fenceOf: map[uint64]string{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
+		fences: map[string]*execution{}, fencesEnded: map[string]int64{}, fenceOf: map[uint64]string{}, links: map[string]*link{}, remoteRuns: map[uint64]remoteRun{}, checks: map[string]*check{}, checkOf: map[uint64]string{},
 	}
 }
 
@@ -142,6 +145,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.snap, n.fresh = ev.Snap, true
 		n.configure(now)
 		n.syncLRM(now)
+		n.syncLinks(now)
 	case Committed:
 		if f := n.commits[ev.ID]; f != nil {
 			delete(n.commits, ev.ID)
@@ -150,7 +154,11 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 	case AgentDone:
 		r := ev.Result
 		r.Started, r.Ended = r.Started.Add(n.wall-n.ownWall), r.Ended.Add(n.wall-n.ownWall)
-		n.lrm.Done(now, ev.Run>>1, r)
+		if ev.Result = r; !n.remoteDone(now, ev) {
+			n.lrm.Done(now, ev.Run>>1, r)
+		}
+	case Connected:
+		n.connected(now, ev)
 	case FenceDone:
 		n.fenceDone(now, ev)
 	case StoreState:
@@ -196,6 +204,8 @@ func (n *Node) decide(now time.Time) {
 	n.checkDevices(now)
 	n.actInvalid(now)
 	n.local(now)
+	n.tendLinks(now)
+	n.local(now) // what the connections have ended
 	n.leave()
 	n.feed(now)
 }
@@ -203,7 +213,7 @@ func (n *Node) decide(now time.Time) {
 // NextWake returns when a Tick should come at the latest.
 func (n *Node) NextWake(now time.Time) time.Time {
 	wake := n.tracker.NextWake(now)
-	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.arbitrationWake(), n.recoverWake(now)} {
+	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.linksWake(now), n.arbitrationWake(), n.recoverWake(now)} {
 		if !t.IsZero() && t.Before(wake) {
 			wake = t
 		}

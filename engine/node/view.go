@@ -78,6 +78,7 @@ func (n *Node) formView(now time.Time) bool {
 		}
 		c.event(event.ViewChanged, "view", fmt.Sprint(number), "members", strings.Join(names, " "), "reason", reason)
 	}
+	n.admitRemotes(&c)
 	if !c.any {
 		return false
 	}

@@ -23,7 +23,7 @@ import (
 var sharedKeys = []string{
 	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent, cib.KeyAccess,
 	cib.KeyDC, cib.KeyView, cib.KeyVoters, cib.KeyAdvice, cib.KeyRound,
-	cib.KeyNodeStatus, cib.KeyPending, cib.KeyFenceRequest, cib.KeyProof, cib.KeyFenceHistory,
+	cib.KeyRemote, cib.KeyRemoteHistory, cib.KeyNodeStatus, cib.KeyPending, cib.KeyFenceRequest, cib.KeyProof, cib.KeyFenceHistory,
 }
 
 // ownKeys are what only the node itself may write.
