@@ -1,6 +1,7 @@
 // Command belayd is the engine: one on every node. Called as "belayd etcd FILE" it
 // is a member of the store, as a child of the engine; "belayd restore FILE" brings
-// a backup back while no engine runs.
+// a backup back while no engine runs; "belayd --remote" is a remote node, which runs
+// agents for a member, and "belayd remote-join" gets it its certificate.
 package main
 
 import (
@@ -12,12 +13,14 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/daemon"
 	"github.com/belay-ha/belay/engine/idle"
 	"github.com/belay-ha/belay/engine/store"
@@ -33,7 +36,44 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "restore" {
 		os.Exit(restore(os.Args[2:], os.Stderr))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "remote-join" {
+		os.Exit(remoteJoin(os.Args[2:], os.Stdin, os.Stderr))
+	}
 	os.Exit(engine(os.Args[1:], os.Stderr))
+}
+
+// remoteJoin gets this machine the certificate of a remote node. The token comes from
+// standard input: a command line can be read by everybody.
+func remoteJoin(args []string, stdin io.Reader, stderr io.Writer) int {
+	fs := flag.NewFlagSet("belayd remote-join", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	o := daemon.Options{Version: version, Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/belay", "`directory` of belayd")
+	fs.StringVar(&o.RunDir, "run-dir", "/run/belay", "`directory` of what does not survive a reboot")
+	server := fs.String("server", "", "`address` of a member of the cluster")
+	node := fs.String("node", "", "`name` of this remote node (default: the host's)")
+	if err := fs.Parse(args); err != nil {
+		return 2
+	}
+	if fs.NArg() > 0 || *server == "" {
+		_, _ = fmt.Fprintln(stderr, "usage: belayd remote-join --server ADDRESS [--node NAME] < TOKEN")
+		return 2
+	}
+	o.Socket = filepath.Join(o.RunDir, "belayd.sock")
+	token, err := io.ReadAll(io.LimitReader(stdin, 4096))
+	syscall.Umask(0o022)
+	var d *daemon.Daemon
+	if err == nil {
+		d, err = daemon.New(o)
+	}
+	if err == nil {
+		err = d.JoinRemote(context.Background(), *server, string(token), *node)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, "belayd remote-join:", err)
+		return 1
+	}
+	return 0
 }
 
 // restore makes this node the only one of the cluster in a backup.
@@ -103,6 +143,8 @@ Flags:
 	ocf := fs.String("ocf-root", "/usr/lib/ocf", "`directories` of OCF agents, separated by colons")
 	fence := fs.String("fence-dir", "/usr/sbin", "`directories` of fence agents, separated by colons")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
+	remote := fs.Bool("remote", false, "run as a remote node: agents only, for the member that connects")
+	listen := fs.String("listen", fmt.Sprintf(":%d", cib.DefaultRemotePort), "`addresses` on which a remote node waits for members, with commas")
 	show := fs.Bool("version", false, "print the version and end")
 	if err := fs.Parse(args); err != nil {
 		return 2
@@ -128,7 +170,11 @@ Flags:
 	defer stop()
 	go idle.Run(ctx, 0)
 	d, err := daemon.New(o)
-	if err == nil {
+	switch {
+	case err != nil:
+	case *remote:
+		err = d.RunRemote(ctx, strings.Split(*listen, ","))
+	default:
 		err = d.Run(ctx)
 	}
 	if err != nil {

@@ -406,6 +406,9 @@ type JoinRequest struct {
 	Version      string    `json:"version"`
 	FeatureLevel int       `json:"featureLevel"`
 	Wall         time.Time `json:"wall"` // the joining node's clock
+	// Remote asks for a certificate of a remote node, which is no member and gets
+	// nothing else.
+	Remote bool `json:"remote,omitempty"`
 }
 
 // JoinAnswer is what a member answers.

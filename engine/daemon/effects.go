@@ -44,6 +44,12 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 	case node.Commit:
 		e.work.Go(func() { e.commit(ctx, eff) })
 	case node.Run:
+		if eff.Remote != "" {
+			run, cancel := context.WithCancel(ctx)
+			own := e.newRun(eff.Run, eff.Action.Resource, cancel)
+			e.work.Go(func() { e.runRemote(run, ctx, own, eff) })
+			return
+		}
 		run, cancel := context.WithCancel(ctx)
 		own := e.newRun(eff.Run, eff.Action.Resource, cancel)
 		e.work.Go(func() { e.runAgent(run, ctx, own, eff) })
@@ -51,6 +57,14 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 		if run, ok := e.runs.Load(eff.Run); ok {
 			run.(*agentRun).cancel()
 		}
+	case node.Connect:
+		e.work.Go(func() { e.connect(ctx, eff) })
+	case node.Disconnect:
+		if l := e.dropLink(eff.Remote, eff.Epoch); l != nil {
+			e.work.Go(l.Close)
+		}
+	case node.CheckLink:
+		e.work.Go(func() { e.checkLink(ctx, eff) })
 	case node.FenceCall:
 		e.work.Go(func() { e.runFence(ctx, eff) })
 	case node.Feed:

@@ -61,6 +61,9 @@ type engine struct {
 	leftOne    sync.Once
 	drains     sync.WaitGroup // requests that wait until the node has left
 
+	links      links                     // to remote nodes
+	validUntil atomic.Pointer[time.Time] // of this node, for them
+
 	changing   sync.Mutex   // one change of the configuration at a time on this node
 	runs       sync.Map     // run id to *agentRun
 	rejectedAt atomic.Int64 // when a refused join was told of last, in Unix nanoseconds
@@ -115,6 +118,8 @@ func (e *engine) loop(ctx context.Context, n *node.Node) error {
 		for _, eff := range n.Step(now, ev) {
 			e.perform(ctx, eff)
 		}
+		until := n.ValidUntil()
+		e.validUntil.Store(&until)
 		if _, heard := ev.(node.Heard); heard && len(e.transport.Packets()) > 0 {
 			continue // when to wake up matters only before a sleep
 		}
@@ -325,6 +330,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	err = e.loop(ctx, n)
 	cancel()
+	e.closeLinks()
 	e.work.Wait()
 	_ = e.agents.Close()
 	return errors.Join(err, e.trail.log.Close())

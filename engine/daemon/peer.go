@@ -270,6 +270,9 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if err != nil {
 		return nil, err
 	}
+	if req.Remote {
+		return e.admitRemote(s, ca, req, csr.PublicKey, from, refuse)
+	}
 	cert, err := ca.Issue(pki.Names{Node: req.Node, Addresses: req.Addresses}, csr.PublicKey, time.Now())
 	if err != nil {
 		return nil, refuse(api.CodeJoinRefused, "no certificate can be issued: %v", err)
