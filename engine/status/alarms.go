@@ -26,8 +26,8 @@ var definitions = func() map[string]*event.Definition {
 // lost. The ring tells the rest: what only happened, and what only one node can
 // see.
 func (b *builder) alarms() {
-	for i := range b.out.Nodes {
-		b.nodeAlarms(&b.out.Nodes[i])
+	for _, n := range b.hosts() {
+		b.nodeAlarms(n)
 	}
 	if q := &b.out.Quorum; q.State == QuorumInquorate {
 		node := ""

@@ -82,8 +82,7 @@ func (b *builder) fenceReadiness() {
 	for i := range b.out.FenceDevices {
 		devices[b.out.FenceDevices[i].ID] = &b.out.FenceDevices[i]
 	}
-	for i := range b.out.Nodes {
-		n := &b.out.Nodes[i]
+	for _, n := range b.hosts() {
 		n.Fence, n.FenceReason = b.readiness(n, devices)
 	}
 }

@@ -85,8 +85,7 @@ type failure struct {
 // histories turns what the nodes know into instances, by resource.
 func (b *builder) histories() {
 	b.actionsOf = map[string][]string{}
-	for i := range b.out.Nodes {
-		n := &b.out.Nodes[i]
+	for _, n := range b.hosts() {
 		pending := b.st.Pending[n.Name]
 		for key, h := range b.st.Histories[n.Name] {
 			if h == nil {

@@ -87,6 +87,52 @@ func (b *builder) nodes() {
 			b.eligible++
 		}
 	}
+	b.remotes()
+}
+
+// remotes adds the remote nodes that have a connection of their own. They are no
+// members, and stand in a list of their own.
+func (b *builder) remotes() {
+	for _, r := range b.c.Remotes() {
+		if r.Guest {
+			continue
+		}
+		cfg := &cib.Node{}
+		if c := b.c.RemoteNodes[r.Name]; c != nil {
+			cfg = &cib.Node{Site: c.Site, Standby: c.Standby, Maintenance: c.Maintenance, Attributes: c.Attributes, Utilization: c.Utilization}
+		}
+		n := Node{Name: r.Name, State: NodeOffline, Admin: AdminOnline, Role: RoleRemote, Site: cfg.Site, Utilization: cfg.Utilization, Reason: "never connected"}
+		if st := b.st.Nodes[r.Name]; st != nil {
+			n.State, n.Since, n.Reason, n.Proof, n.BootID = displayed(st.State), st.Since, st.Reason, st.Proof, st.BootID
+		}
+		if l := b.st.Remotes[r.Name]; l != nil {
+			n.Version, n.Cores, n.Host = l.Version, l.Cores, l.Host
+		}
+		if f := b.st.Requests[r.Name]; f != nil && n.State == NodeUnclean && (f.State == cib.FenceRequested || f.State == cib.FenceExecuting) {
+			n.State = NodeFencing
+		}
+		if n.State == NodeOnline {
+			b.eligible++
+		}
+		b.adminState(&n, cfg)
+		n.Health = health(b.attributes(&n, cfg))
+		b.out.Remotes = append(b.out.Remotes, n)
+	}
+	for i := range b.out.Remotes {
+		b.node[b.out.Remotes[i].Name] = &b.out.Remotes[i]
+	}
+}
+
+// hosts are the rows of all that may run resources.
+func (b *builder) hosts() []*Node {
+	out := make([]*Node, 0, len(b.out.Nodes)+len(b.out.Remotes))
+	for i := range b.out.Nodes {
+		out = append(out, &b.out.Nodes[i])
+	}
+	for i := range b.out.Remotes {
+		out = append(out, &b.out.Remotes[i])
+	}
+	return out
 }
 
 func (b *builder) nodeRow(name string, cfg *cib.Node) Node {
@@ -494,6 +540,13 @@ func (b *builder) cluster() {
 }
 
 func (b *builder) count(k *Counts) {
+	k.Remotes = len(b.out.Remotes)
+	for i := range b.out.Remotes {
+		if b.out.Remotes[i].State == NodeOnline {
+			k.RemotesOnline++
+		}
+		k.Instances += b.out.Remotes[i].Running
+	}
 	k.Nodes, k.Resources, k.Actions, k.Failovers = len(b.out.Nodes), len(b.out.Resources), len(b.out.Actions), len(b.out.Failovers)
 	for i := range b.out.Nodes {
 		switch b.out.Nodes[i].State {

@@ -14,6 +14,7 @@ type Summary struct {
 	Cluster      Cluster       `json:"cluster"`
 	Quorum       Quorum        `json:"quorum"`
 	Nodes        []Node        `json:"nodes,omitempty"`        // by name
+	Remotes      []Node        `json:"remotes,omitempty"`      // remote nodes, by name
 	Links        []Link        `json:"links,omitempty"`        // by node, peer, link
 	Resources    []Resource    `json:"resources,omitempty"`    // the trees of groups and clones, each parent before its members
 	FenceDevices []FenceDevice `json:"fenceDevices,omitempty"` // by id
@@ -57,7 +58,9 @@ type Counts struct {
 	NodesMaintenance  int `json:"nodesMaintenance"`
 	NodesOffline      int `json:"nodesOffline"` // left cleanly, or fenced
 	NodesUnclean      int `json:"nodesUnclean"` // lost, or being fenced
-	Resources         int `json:"resources"`    // rows: primitives, groups and clones
+	Remotes           int `json:"remotes"`      // remote nodes, which are not among the nodes
+	RemotesOnline     int `json:"remotesOnline"`
+	Resources         int `json:"resources"` // rows: primitives, groups and clones
 	ResourcesRunning  int `json:"resourcesRunning"`
 	ResourcesStopped  int `json:"resourcesStopped"`
 	ResourcesFailed   int `json:"resourcesFailed"` // failed or blocked
@@ -124,6 +127,7 @@ type Node struct {
 	Health       Health            `json:"health"`
 	Addresses    []string          `json:"addresses,omitempty"`
 	BootID       string            `json:"bootId,omitempty"`
+	Host         string            `json:"host,omitempty"` // of a remote node: the node that is, or was, connected to it
 	Incarnation  uint64            `json:"incarnation,omitempty"`
 	Version      string            `json:"version,omitempty"`
 	FeatureLevel int               `json:"featureLevel,omitempty"`
@@ -365,6 +369,11 @@ func (s *Summary) Node(name string) *Node {
 	for i := range s.Nodes {
 		if s.Nodes[i].Name == name {
 			return &s.Nodes[i]
+		}
+	}
+	for i := range s.Remotes {
+		if s.Remotes[i].Name == name {
+			return &s.Remotes[i]
 		}
 	}
 	return nil
