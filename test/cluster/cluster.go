@@ -35,6 +35,7 @@ type Config struct {
 	Nodes   int  // default 3
 	Spare   int  // further hosts, whose engines wait for an init or a join
 	Quorumd bool // one more host, for an arbitrator: see AddQuorumd
+	Remotes int  // further hosts, which run as remote nodes once AddRemote has been called
 	Options cib.Options
 	NoFence bool     // configure no fence device
 	Flags   []string // of every belayd
@@ -52,6 +53,7 @@ type Cluster struct {
 	Quorumd *Quorumd // nil without Config.Quorumd
 	PDU     *lab.PDU // the fence device "pdu" of every node
 	Nodes   []*Node  // of the cluster; then the spare ones
+	Remotes []*Remote
 	cfg     Config
 }
 
@@ -64,7 +66,7 @@ func New(cfg Config) (*Cluster, lab.Config) {
 		cfg.Logf = func(string, ...any) {}
 	}
 	c := &Cluster{cfg: cfg}
-	hosts := cfg.Nodes + cfg.Spare
+	hosts := cfg.Nodes + cfg.Spare + cfg.Remotes
 	if cfg.Quorumd {
 		hosts++
 	}
@@ -89,7 +91,10 @@ func (c *Cluster) PowerOn(ctx context.Context, l *lab.Lab) error {
 		c.Quorumd = &Quorumd{Host: hosts[len(hosts)-1], c: c}
 		hosts = hosts[:len(hosts)-1]
 	}
-	for _, h := range hosts {
+	for _, h := range hosts[len(hosts)-c.cfg.Remotes:] {
+		c.Remotes = append(c.Remotes, &Remote{Host: h, Name: h.Name(), c: c})
+	}
+	for _, h := range hosts[:len(hosts)-c.cfg.Remotes] {
 		c.Nodes = append(c.Nodes, &Node{Host: h, Name: h.Name(), c: c})
 	}
 	if err := c.install(ctx); err != nil {
@@ -240,6 +245,9 @@ func (c *Cluster) boot(ctx context.Context, h *lab.Host) error {
 	}
 	if c.Quorumd != nil && c.Quorumd.Host == h {
 		return c.Quorumd.boot()
+	}
+	if i := h.Index() - 1 - len(c.Nodes); i >= 0 {
+		return c.Remotes[i].boot()
 	}
 	return c.Nodes[h.Index()-1].boot()
 }

@@ -1,0 +1,80 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/test/lab"
+)
+
+// Remote is a host that runs as a remote node.
+type Remote struct {
+	Host *lab.Host
+	Name string
+	c    *Cluster
+
+	mu     sync.Mutex
+	joined bool
+	svc    *lab.Service
+}
+
+// boot starts belayd of a host that was powered on, once it has a certificate.
+func (r *Remote) boot() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.joined {
+		return nil
+	}
+	return r.start()
+}
+
+func (r *Remote) start() error {
+	svc, err := r.Host.StartCommand("belayd", r.Host.Command(context.Background(), engine, append([]string{"--remote"}, r.c.cfg.Flags...)...))
+	if err != nil {
+		return fmt.Errorf("start belayd of remote node %s: %w", r.Name, err)
+	}
+	r.svc = svc
+	return nil
+}
+
+// Restart ends belayd of the remote node, and starts it again.
+func (r *Remote) Restart() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.svc.Kill()
+	<-r.svc.Done()
+	return r.start()
+}
+
+// JoinRemote gets a remote node its certificate under a name, and starts it.
+func (c *Cluster) JoinRemote(ctx context.Context, r *Remote, name string) error {
+	token, err := c.Nodes[0].Client().Token(ctx, &api.TokenRequest{})
+	if err != nil {
+		return fmt.Errorf("token on %s: %w", c.Nodes[0].Name, err)
+	}
+	if err := r.Host.WriteFile("/run/token", []byte(token.Token), 0o600); err != nil {
+		return err
+	}
+	if _, err := r.Host.Exec(ctx, "sh", "-c", fmt.Sprintf("exec %s remote-join --server %s --node %s < /run/token", engine, c.Nodes[0].Host.Addr(0), name)); err != nil {
+		return fmt.Errorf("join of remote node %s: %w", name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.joined = true
+	return r.start()
+}
+
+// Connection is the resource that connects to a remote node.
+func (r *Remote) Connection(interval, timeout time.Duration) *cib.Resource {
+	return &cib.Resource{
+		Agent: cib.AgentRemote, Parameters: map[string]string{"server": r.Host.Addr(0).String()},
+		Operations: []cib.Operation{
+			{Name: cib.OpMonitor, Interval: cib.Duration(interval), Timeout: cib.Duration(timeout)},
+			{Name: cib.OpStart, Timeout: cib.Duration(20 * time.Second)},
+		},
+	}
+}
