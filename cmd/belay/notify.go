@@ -13,13 +13,13 @@ import (
 
 func notifyCmd(a *app) *cobra.Command {
 	return group("notify", "Webhooks and mail: who is told of events", `  belay notify webhook add chat https://chat.example/hooks/ops --format text --min-severity major
-  belay notify mail add ops --server mx.example:25 --from belay@example.org --to ops@example.org
+  belay notify mail add ops --smtp mx.example:25 --from belay@example.org --to ops@example.org
   belay notify show
   belay events test`,
 		a.notifyShow(),
 		group("webhook", "Receivers over HTTPS", `  belay notify webhook add cmdb https://cmdb.example/events --secret
   belay notify webhook delete cmdb`, a.webhookAdd(), a.notifyDelete("webhook", "Delete a webhook")),
-		group("mail", "Receivers by mail", `  belay notify mail add ops --server mx.example:25 --from belay@example.org --to ops@example.org
+		group("mail", "Receivers by mail", `  belay notify mail add ops --smtp mx.example:25 --from belay@example.org --to ops@example.org
   belay notify mail delete ops`, a.mailAdd(), a.notifyDelete("mail-target", "Delete a receiver by mail")),
 	)
 }
@@ -113,13 +113,13 @@ func (a *app) mailAdd() *cobra.Command {
 		Use: "add NAME", Short: "Add receivers by mail",
 		Long: `With --user, add asks for the password, or reads it from standard input. Without
 --min-severity, warnings and worse are sent.`,
-		Example: `  belay notify mail add ops --server mx.example:25 --from belay@example.org --to ops@example.org
-  belay notify mail add night --server mx.example:465 --security tls --user belay --from belay@example.org --to night@example.org --min-severity critical`,
+		Example: `  belay notify mail add ops --smtp mx.example:25 --from belay@example.org --to ops@example.org
+  belay notify mail add night --smtp mx.example:465 --security tls --user belay --from belay@example.org --to night@example.org --min-severity critical`,
 		Args: exactly(1), ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if server == "" || from == "" || len(to) == 0 {
-			return usage("give --server HOST:PORT, --from ADDRESS and --to ADDRESS")
+			return usage("give --smtp HOST:PORT, --from ADDRESS and --to ADDRESS")
 		}
 		doc := document{"server": server, "from": from, "to": to}
 		var wanted []string
@@ -133,7 +133,7 @@ func (a *app) mailAdd() *cobra.Command {
 	}
 	f.flags(c)
 	filter.flags(c)
-	c.Flags().StringVar(&server, "server", "", "mail server, `HOST:PORT`")
+	c.Flags().StringVar(&server, "smtp", "", "mail server, `HOST:PORT`")
 	c.Flags().StringVar(&security, "security", "", cib.MailStartTLS+" (default), "+cib.MailTLS+" or "+cib.MailPlain)
 	c.Flags().StringVar(&user, "user", "", "`name` to log in with at the mail server")
 	c.Flags().StringVar(&from, "from", "", "`address` of the sender")
