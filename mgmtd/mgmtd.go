@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,7 +94,10 @@ func Run(ctx context.Context, o Options) error {
 	snmp := newSNMP(&o, holder, engine, node.get)
 	jobs := job.New(holder, engine)
 	notifiable := holder.ConfigChanges()
-	past := &transitions.Recorder{}
+	past, err := transitions.Open(filepath.Join(o.StateDir, "transitions.json"))
+	if err != nil {
+		o.Log.Warn("the transitions of the past are lost", "err", err)
+	}
 	server := api.New(api.Options{
 		Transitions: past,
 		Version:     o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
@@ -108,7 +112,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	work.Go(func() { holder.Run(ctx) })
-	work.Go(func() { past.Run(ctx, holder, engine) })
+	work.Go(func() { past.Run(ctx, holder, engine, o.Log) })
 	work.Go(func() { certs.run(ctx) })
 	work.Go(func() { snmp.run(ctx) })
 	work.Go(func() { wbem.run(ctx) })

@@ -1,10 +1,11 @@
 // Package transitions remembers what the cluster has done: the graphs of the newest
-// transitions, as this node saw them. The engine keeps none, since a plan holds only
+// transitions, as this node saw them, also before it was started anew. The engine keeps none, since a plan holds only
 // what is still to do.
 package transitions
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -65,6 +66,9 @@ type Recorder struct {
 	all  []*Transition // oldest first
 	open *Transition
 	at   map[string]int // of the steps of open that are not over, by text
+
+	file  string // where they are kept; "": nowhere
+	dirty bool   // there is something that the file has not
 }
 
 // Observe takes in a state and the plan that was made from it.
@@ -86,6 +90,7 @@ func (r *Recorder) Observe(now time.Time, sum *status.Summary, plan *api.PlanSum
 		}
 		r.at = map[string]int{}
 	}
+	r.dirty = true
 	seen := map[string]bool{}
 	numbers := make([]int, len(plan.Steps)) // of the plan's steps in ours
 	for i := range plan.Steps {
@@ -218,7 +223,14 @@ type Planner interface {
 const pauseMin = 20 * time.Millisecond
 
 // Run observes every state until ctx ends.
-func (r *Recorder) Run(ctx context.Context, v *view.Holder, p Planner) {
+func (r *Recorder) Run(ctx context.Context, v *view.Holder, p Planner, log *slog.Logger) {
+	keep := func() {
+		if err := r.save(); err != nil {
+			log.Warn("the past is kept in memory only", "err", err)
+		}
+	}
+	defer keep()
+	var save <-chan time.Time
 	for {
 		next := v.Next()
 		pause := pauseMin
@@ -229,9 +241,20 @@ func (r *Recorder) Run(ctx context.Context, v *view.Holder, p Planner) {
 			}
 			pause = max(pause, 5*time.Since(began))
 		}
+		if save == nil {
+			save = time.After(saveEvery)
+		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-save:
+			keep()
+			save = nil
+			select {
+			case <-ctx.Done():
+				return
+			case <-next:
+			}
 		case <-next:
 		}
 		t := time.NewTimer(pause)
