@@ -37,7 +37,8 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 	}
 	e.changing.Lock() // so that two callers on this node don't lose each other's compare for nothing
 	defer e.changing.Unlock()
-	if given && !ch.DryRun {
+	// Also of a dry run: who looks whether a change may be made must learn that it was.
+	if given {
 		if done, err := repeated(e.snap.Load(), ch); done != nil || err != nil {
 			return done, err
 		}

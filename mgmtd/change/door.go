@@ -241,7 +241,7 @@ func (d *Door) judge(ctx context.Context, s *auth.Subject, ch *api.Change) (uint
 		return 0, "", d.refuse(ctx, s, string(ch.Action), ch.Object, dec)
 	}
 	trial := *ch
-	trial.DryRun, trial.RequestID = true, ""
+	trial.DryRun = true // with its id: one that was made already is not judged by what it would do now
 	sim, err := d.engine.Change(ctx, &trial)
 	if err != nil {
 		// What can't be simulated is not made either. Whether the caller might have
@@ -271,6 +271,7 @@ func (d *Door) dryRun(ctx context.Context, s *auth.Subject, ch *api.Change) (*ap
 	if err := d.Require(ctx, s, "simulate", ch.Object); err != nil {
 		return nil, err
 	}
+	ch.RequestID = "" // it asks what would happen, not what has
 	out, err := d.engine.Change(ctx, ch)
 	if err == nil && d.needsSecond(ch.Action) {
 		out.Warnings = append(out.Warnings, api.Fault{Path: ch.Object, Text: "a second person must approve this"})
