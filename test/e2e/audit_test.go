@@ -12,27 +12,52 @@ import (
 
 	"github.com/belay-ha/belay/audit"
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/client"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/test/cluster"
 	"github.com/belay-ha/belay/test/lab"
 )
 
-// checkAudit compares the audit logs of all nodes with the configuration's
-// history: every generation has exactly one intent and one outcome, every change
-// that succeeded is a generation, and the chains are whole.
+// auditLog is the log of one node, with what the other nodes signed of it.
+type auditLog struct {
+	node, dir string
+	held      []audit.Checkpoint
+	off       bool // its end may be torn
+}
+
+// checkAudit compares the audit logs of all nodes with the configuration's history.
 func checkAudit(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	// The test's own context has ended when this runs.
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	intents, outcomes := map[string][]audit.Record{}, map[string][]audit.Record{}
+	var logs []auditLog
 	for _, n := range c.Nodes {
 		held, err := heldOf(c, n)
 		if err != nil {
 			t.Errorf("what others signed of %s: %v", n.Name, err)
 		}
-		_, err = audit.Check(auditDir(n), audit.Options{Held: held, Each: func(r *audit.Record) {
+		logs = append(logs, auditLog{n.Name, auditDir(n), held, n.Host.Power() != lab.On})
+	}
+	from, err := c.Answering(ctx)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	engine := from.Client()
+	defer engine.Close()
+	compareAudit(ctx, t, logs, engine)
+}
+
+// compareAudit compares audit logs with the configuration's history: every generation has
+// exactly one intent and one outcome, every change that succeeded is a generation, and
+// the chains are whole.
+func compareAudit(ctx context.Context, t *testing.T, logs []auditLog, engine *client.Client) {
+	t.Helper()
+	intents, outcomes := map[string][]audit.Record{}, map[string][]audit.Record{}
+	for _, l := range logs {
+		_, err := audit.Check(l.dir, audit.Options{Held: l.held, Each: func(r *audit.Record) {
 			switch r.Phase {
 			case audit.Intent:
 				intents[r.RequestID] = append(intents[r.RequestID], *r)
@@ -41,8 +66,8 @@ func checkAudit(t *testing.T, c *cluster.Cluster) {
 			case audit.Note:
 			}
 		}})
-		if err != nil && n.Host.Power() == lab.On {
-			t.Errorf("audit log of %s: %v", n.Name, err)
+		if err != nil && !l.off {
+			t.Errorf("audit log of %s: %v", l.node, err)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(outcomes)) {
@@ -56,18 +81,13 @@ func checkAudit(t *testing.T, c *cluster.Cluster) {
 		}
 	}
 	generations := map[string]uint64{} // by request
-	from, err := c.Answering(ctx)
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	history, err := from.Client().History(ctx)
+	history, err := engine.History(ctx)
 	if err != nil {
 		t.Errorf("history: %v", err)
 		return
 	}
 	for _, g := range history {
-		rec, err := from.Client().Generation(ctx, g.Generation)
+		rec, err := engine.Generation(ctx, g.Generation)
 		if err != nil {
 			t.Errorf("generation %d: %v", g.Generation, err)
 			continue
