@@ -93,6 +93,7 @@ type VoterSet struct {
 	Voters []string  `json:"voters"` // sorted
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason,omitempty"`
+	Added  string    `json:"added,omitempty"` // the voter that the set before did not have; "": it had more
 	Rev    int64     `json:"-"`
 }
 

@@ -525,6 +525,9 @@ func (k *keeper) votersDiffer(s *cib.Snapshot) bool {
 
 func (k *keeper) recordVoters(ctx context.Context, s *cib.Snapshot, step voterStep) error {
 	set := &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: step.voters, Since: time.Now().UTC(), Reason: step.reason}
+	if slices.Contains(step.voters, step.node) {
+		set.Added = step.node
+	}
 	ok, _, err := k.store.Commit(ctx, cib.Txn{
 		If:  []cib.Compare{{Key: cib.KeyVoters, ModRev: s.Status.Voters.Rev}, {Key: cib.KeyDC, ModRev: s.Status.DC.Rev}},
 		Put: []cib.Put{{Key: cib.KeyVoters, Value: set}, k.eventPut(event.New(event.VoterSetChanged, "voters", strings.Join(step.voters, " "), "reason", step.reason))},

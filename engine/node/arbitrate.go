@@ -48,6 +48,7 @@ type arbitration struct {
 	told     string                // what the operator was told last
 	until    time.Time             // of the answer that decided; zero: none
 	settled  time.Time             // see Arbitrated
+	epoch    uint64                // the newest set of voters that a majority of it was heard to know
 }
 
 // arbitrated takes what a tie-breaker says.
@@ -126,8 +127,11 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 	if claim.Episode == 0 || !slices.Equal(claim.Present, n.arb.claim.Present) || !slices.Equal(claim.Voters, n.arb.claim.Voters) {
 		claim.Episode++
 	}
+	if n.tracker.EpochSettled() {
+		n.arb.epoch = epoch
+	}
 	tied := quorum.Evaluate(*in).Tied
-	tie := tied && claim.Voter
+	tie := tied && claim.Voter && (in.Standalone || n.known(&claim))
 	switch {
 	case !tie:
 		n.arb.tieSince, n.arb.askAt = time.Time{}, time.Time{}
@@ -144,9 +148,30 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 	switch {
 	case tie:
 		in.Devices = n.devices(now)
+	case tied && claim.Voter:
+		for _, id := range n.snap.Config.QuorumOrder() {
+			in.Devices = append(in.Devices, quorum.Device{ID: id, Kind: n.snap.Config.QuorumDevices[id].Kind, Reason: "is not asked: the other half may not know yet of the vote of " + n.snap.Status.Voters.Added})
+		}
 	case tied:
 		in.Devices = n.heardGrant(now)
 	}
+}
+
+// known reports whether nobody can be a majority of the voters before the newest one was
+// added, and not know of that: a majority of them is here, or a majority of all was
+// heard to know it.
+func (n *Node) known(c *Claim) bool {
+	v := n.snap.Status.Voters
+	if v == nil || v.Added == "" || n.arb.epoch == c.Epoch {
+		return true
+	}
+	before := 0
+	for _, name := range c.Present {
+		if name != v.Added {
+			before++
+		}
+	}
+	return 2*before > len(c.Voters)-1
 }
 
 // heardGrant is the answer of the tie-breakers to a node without a vote: what the

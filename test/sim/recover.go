@@ -180,6 +180,9 @@ func (s *store) recordVote(d *machine) {
 	set := &cib.VoterSet{Epoch: st.Voters.Epoch + 1, Reason: "back"}
 	for _, i := range s.members {
 		set.Voters = append(set.Voters, s.w.machines[i].name)
+		if i != d.i {
+			set.Added = s.w.machines[i].name
+		}
 	}
 	slices.Sort(set.Voters)
 	d.tracef("records that the voters are %v", set.Voters)
