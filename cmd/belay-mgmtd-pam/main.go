@@ -29,6 +29,13 @@ func main() { os.Exit(run(os.Args[1:], os.Stderr)) }
 func run(args []string, stderr io.Writer) int {
 	fs := flag.NewFlagSet("belay-mgmtd-pam", flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	fs.Usage = func() {
+		_, _ = fmt.Fprint(stderr, `belay-mgmtd-pam: asks PAM for belay-mgmtd whether a password is right
+
+Flags:
+`)
+		fs.PrintDefaults()
+	}
 	socket := fs.String("socket", auth.HelperSocket, "unix `socket` to listen on")
 	peer := fs.String("peer-user", "belay-mgmtd", "`user` that is answered, besides root and this process's own")
 	service := fs.String("service", "belay", "PAM `service`")

@@ -28,7 +28,13 @@ func run(args []string, stderr io.Writer) int {
 	fs := flag.NewFlagSet("belay-mgmtd", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() {
-		_, _ = fmt.Fprint(stderr, "belay-mgmtd: the management daemon of the Belay cluster manager\n\nFlags:\n")
+		_, _ = fmt.Fprint(stderr, `belay-mgmtd: the management daemon of the Belay cluster manager
+
+It serves REST, the web GUI, SNMP and CIM from the engine of this node, and lets in
+who logs in. Users, roles, SNMP and notifications are configured with belay.
+
+Flags:
+`)
 		fs.PrintDefaults()
 	}
 	o := mgmtd.Options{Version: version}

@@ -109,10 +109,11 @@ func (a *app) testNotify() *cobra.Command {
 	c := f.flags(command("test", "Send a test to everybody who gets notifications", "  belay events test --severity major --comment \"does the pager ring?\"", 0, func(c *cobra.Command, _ []string) error {
 		return a.change(c, f, &api.Change{Action: api.ActionTestNotify, Object: "cluster", Value: encode(v)}, nil)
 	}))
-	c.Long = `test makes an event that only tries the way to SNMP targets and CIM subscriptions. A receiver
-that takes nothing below a severity gets it only when the test is as severe.`
-	c.Flags().StringVar(&v.Severity, "severity", "", "of the event: critical, major, minor, warning; default: `information`")
-	c.Flags().StringVar(&v.Comment, "comment", "", "what receivers `read`")
+	c.Long = `test makes an event that only tries the way to whoever is told of events: SNMP targets,
+CIM subscriptions, webhooks and mail. A receiver that takes nothing below a severity
+gets it only when the test is as severe.`
+	c.Flags().StringVar(&v.Severity, "severity", "", "`severity` of the event: critical, major, minor, warning (default: information)")
+	c.Flags().StringVar(&v.Comment, "comment", "", "`text` that receivers read")
 	return c
 }
 

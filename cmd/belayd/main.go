@@ -132,7 +132,7 @@ Flags:
 	}
 	o := daemon.Options{Version: version, Level: &slog.LevelVar{}}
 	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/belay", "`directory` of what survives a reboot")
-	fs.StringVar(&o.RunDir, "run-dir", "/run/belay", "`directory` of what does not")
+	fs.StringVar(&o.RunDir, "run-dir", "/run/belay", "`directory` of what does not survive a reboot")
 	fs.StringVar(&o.Socket, "socket", "/run/belay/belayd.sock", "unix `socket` to listen on")
 	fs.StringVar(&o.Group, "group", "belay", "`group` whose members may read at the socket")
 	fs.StringVar(&o.ShimDir, "shim-dir", "/usr/lib/belay/shim", "`directory` of the tools that agents call")
