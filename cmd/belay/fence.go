@@ -212,7 +212,9 @@ func (a *app) fenceDeviceDelete() *cobra.Command {
 }
 
 func agentsCmd(a *app) *cobra.Command {
-	return group("agents", "Agents installed on this node", "  belay agents list\n  belay agents show ocf:heartbeat:IPaddr2", a.agentsList(), a.agentsShow())
+	c := group("agents", "Agents installed on this node", "  belay agents list\n  belay agents show ocf:heartbeat:IPaddr2\n  belay agents test ocf:heartbeat:Dummy", a.agentsList(), a.agentsShow(), a.agentsTest())
+	c.Aliases = []string{"agent"}
+	return c
 }
 
 func (a *app) agentsList() *cobra.Command {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/belay-ha/belay/engine/agent/trial"
 )
 
 // version is stamped by the build.
@@ -15,6 +17,9 @@ var version = "dev"
 func main() { os.Exit(start()) }
 
 func start() int {
+	if rc, done := trial.Enter(); done { // of "belay agents test"
+		return rc
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

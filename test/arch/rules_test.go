@@ -37,7 +37,7 @@ var cores = []string{
 
 // frontEnd is what a program on the user's side of the engine's socket may know.
 var frontEnd = slices.Concat(nouns, []string{
-	"engine/client", "engine/policy", "engine/whatif", "engine/pacemaker", "engine/agent", "engine/agent/meta", "engine/pki", "audit", "mgmtd/access",
+	"engine/client", "engine/policy", "engine/whatif", "engine/pacemaker", "engine/agent", "engine/agent/meta", "engine/agent/trial", "engine/pki", "audit", "mgmtd/access",
 })
 
 // Modules from outside, each in the hands of few packages.
@@ -96,6 +96,7 @@ var rules = []rule{
 	{pkg: "engine/agent/meta", may: []string{"engine/cib"}, ban: impure, why: "reads what agents say of themselves, runs none"},
 	{pkg: "engine/agent", may: slices.Concat(nouns, []string{"engine/agent/meta"}), third: []string{systemd, dbus, xsys}, why: "runs programs, decides nothing; systemd is known in one place"},
 	{pkg: "engine/remote", may: []string{"engine/cib", "engine/agent", "engine/agent/meta", "engine/pki"}, ban: noExec, why: "both ends of the connection to a remote node: it carries orders and results, and decides nothing"},
+	{pkg: "engine/agent/trial", may: []string{"engine/cib", "engine/agent", "engine/agent/meta"}, third: []string{xsys}, why: "runs agents as the engine does, without an engine, in namespaces of its own"},
 	{pkg: "engine/agent/shim", may: slices.Concat(nouns, []string{"engine/client"}), ban: noExec, why: "the crm_* tools that agents call only ask the engine's socket"},
 	{pkg: "engine/idle", ban: noExec, why: "tunes the runtime of a process that sleeps nearly always, and knows nothing of it"},
 	{pkg: "engine/tiebreak", may: []string{"engine/cib"}, third: []string{xsys}, why: "asks devices, and runs sg_persist; it does not know what is decided with the answers"},
