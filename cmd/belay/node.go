@@ -50,7 +50,7 @@ func (a *app) nodeList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.print(s.Nodes, func() string { return render.Nodes(s, a.style) })
+		return a.print(slices.Concat(s.Nodes, s.Remotes), func() string { return render.Nodes(s, a.style) })
 	})
 }
 

@@ -64,13 +64,15 @@ func header(s *status.Summary, st Style) string {
 	return b.String()
 }
 
-// Nodes is the table of nodes.
+// Nodes is the table of nodes, remote nodes last.
 func Nodes(s *status.Summary, st Style) string {
 	t := table{header: []string{"NODE", "STATE", "FOR", "ROLE", "RUNNING", "FENCING", "HEALTH", "VERSION", "REASON"}, right: map[int]bool{4: true}}
 	version := len(s.Cluster.Versions) > 1
-	for i := range s.Nodes {
-		n := &s.Nodes[i]
+	for _, n := range slices.Concat(s.Nodes, s.Remotes) {
 		role := n.Role.String()
+		if n.Role == status.RoleRemote && n.State == status.NodeOnline {
+			role += ", at " + n.Host
+		}
 		if n.Voter && n.Role != status.RoleArbiter {
 			role += ", voter"
 		}
