@@ -81,10 +81,10 @@ func (c *changing) cleanup(s *cib.Snapshot, p *prepared, kind, id string) error 
 		if kind == "node" && name != id || only.Node != "" && name != only.Node {
 			continue
 		}
-		doc := s.Status.Members[name]
+		boot, epoch, known := claims(s, name)
 		for _, inst := range sortedKeys(s.Status.Histories[name]) {
 			h := s.Status.Histories[name][inst]
-			if kind == "resource" && !wanted[h.Resource] || s.Status.Pending[name][inst] != nil || doc == nil || doc.BootID != h.BootID {
+			if kind == "resource" && !wanted[h.Resource] || s.Status.Pending[name][inst] != nil || !known || boot != h.BootID {
 				continue
 			}
 			if c.Action == api.ActionCleanup && kind == "resource" && h.FailCount == 0 && h.State(time.Time{}, 0).Failure == nil {
@@ -98,7 +98,7 @@ func (c *changing) cleanup(s *cib.Snapshot, p *prepared, kind, id string) error 
 					ID: fmt.Sprintf("%s.%d", c.RequestID, found), Op: cib.OpCleanup, Instance: inst, Resource: h.Resource, Node: name, Agent: h.Agent,
 					Why: cib.Why{ID: c.RequestID, Cause: "asked for by " + c.actor.User},
 				},
-				State: cib.ActionAsked, ValidityEpoch: doc.ValidityEpoch, Asked: time.Now().UTC(),
+				State: cib.ActionAsked, ValidityEpoch: epoch, Asked: time.Now().UTC(),
 			}})
 		}
 		if st := s.Status.Nodes[name]; kind == "node" && st != nil && st.FailStandby {
@@ -176,7 +176,7 @@ func (c *changing) fence(s *cib.Snapshot, p *prepared, kind, id string) error {
 
 // confirm takes a named human's word that a node is dead.
 func (c *changing) confirm(s *cib.Snapshot, p *prepared, kind, id string) error {
-	if kind != "node" || s.Config.Nodes[id] == nil {
+	if remote := s.Status.Nodes[id] != nil && s.Status.Nodes[id].Remote; kind != "node" || s.Config.Nodes[id] == nil && !remote {
 		return api.NewProblem(api.CodeNotFound, fmt.Sprintf("there is no node %q", id))
 	}
 	st := s.Status.Nodes[id]
@@ -212,6 +212,18 @@ func (c *changing) confirm(s *cib.Snapshot, p *prepared, kind, id string) error 
 		p.txn.Put = append(p.txn.Put, cib.Put{Key: cib.KeyFenceHistory + r.ID, Value: &ended})
 	}
 	return nil
+}
+
+// claims returns the boot of a node, or remote node, and the validity epoch that a
+// record for it must name.
+func claims(s *cib.Snapshot, name string) (boot string, epoch uint64, known bool) {
+	if m := s.Status.Members[name]; m != nil {
+		return m.BootID, m.ValidityEpoch, true
+	}
+	if l := s.Status.Remotes[name]; l != nil {
+		return l.BootID, l.ValidityEpoch, true
+	}
+	return "", 0, false
 }
 
 // who names a person: the one behind sudo where there is one.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
@@ -83,6 +84,14 @@ func TestRemoteNode(t *testing.T) {
 		}
 		return cluster.Running(s, "svc", far.Name)
 	})
+	_, err = c.Nodes[0].Change(ctx, api.ActionCleanup, "resource/svc", nil)
+	must(t, err)
+	wait(t, c, 20*time.Second, "the failure is forgotten", func(s *status.Summary) string {
+		if n := s.Resource("svc").FailCount; n != 0 {
+			return "fail count " + n.String()
+		}
+		return cluster.Running(s, "svc", far.Name)
+	})
 
 	began = time.Now()
 	must(t, far.Host.PowerOff())
@@ -109,6 +118,37 @@ func TestRemoteNode(t *testing.T) {
 		}
 		return calm(s)
 	})
+}
+
+// Without a fence device nothing is recovered from a lost remote node until somebody
+// confirms that it is dead.
+func TestRemoteConfirmed(t *testing.T) {
+	c := start(t, cluster.Config{Remotes: 1, NoFence: true})
+	ctx := deadline(t, 2*time.Minute)
+	far := c.Remotes[0]
+	must(t, c.JoinRemote(ctx, far, far.Name))
+	_, err := c.Nodes[0].Create(ctx, "resource/"+far.Name, far.Connection(time.Second, 2*time.Second))
+	must(t, err)
+	wait(t, c, 30*time.Second, "the remote node is connected", func(s *status.Summary) string { return remoteOnline(s, far.Name) })
+	_, err = c.Nodes[0].Apply(ctx, &cib.Config{
+		Resources:   map[string]*cib.Resource{"svc": {Agent: "ocf:pacemaker:Dummy"}},
+		Constraints: map[string]*cib.Constraint{"svc-far": {Location: &cib.Location{Resource: "svc", Node: far.Name, Score: 100}}},
+	})
+	must(t, err)
+	wait(t, c, 20*time.Second, "the service runs on the remote node", func(s *status.Summary) string { return cluster.Running(s, "svc", far.Name) })
+	must(t, far.Host.PowerOff())
+	wait(t, c, 30*time.Second, "the remote node is unclean", func(s *status.Summary) string {
+		if n := s.Node(far.Name); n.State != status.NodeUnclean && n.State != status.NodeFencing {
+			return n.State.String()
+		}
+		if why := cluster.Running(s, "svc"); why == "" {
+			return "the service runs"
+		}
+		return ""
+	})
+	_, err = c.Nodes[0].Change(ctx, api.ActionConfirm, "node/"+far.Name, nil)
+	must(t, err)
+	wait(t, c, 30*time.Second, "the service is recovered", func(s *status.Summary) string { return cluster.Running(s, "svc", c.Names()...) })
 }
 
 // A machine in the place of a remote node that shows another node's certificate gets no
