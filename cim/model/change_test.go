@@ -300,6 +300,7 @@ func TestMethods(t *testing.T) {
 		{s.ResourcePath("web"), "StartService", nil, ``},
 		{s.ResourcePath("web"), "RequestStateChange", []any{"RequestedState", 3}, `resource/web {"group":["db","app"],"meta":{"target-role":"Stopped"}}`},
 		{s.ResourcePath("web"), "RequestStateChange", []any{"RequestedState", 3, "TimeoutPeriod", object.DateTime("00000000000100.000000:000")}, "4098"},
+		{s.ResourcePath("web"), "Restart", nil, `resource/web {"group":["db","app"],"restarts":1}`},
 		{s.ResourcePath("vip"), "Move", []any{"ToNode", "n2"}, `constraint/move-vip {"location":{"resource":"vip","node":"n2","score":"INFINITY","until-reached":true}}`},
 		{s.ResourcePath("vip"), "Move", nil, `constraint/move-vip {"location":{"resource":"vip","node":"n1","score":"-INFINITY","until-reached":true}}`},
 		{s.ResourcePath("db"), "Move", nil, "4097"},

@@ -42,6 +42,7 @@ var methods = map[string]func(s *State, c *object.Call) (*Order, error){
 	"Belay_Resource.StopService":                 onResource(api.ActionStop),
 	"Belay_Resource.Refresh":                     onResource(api.ActionRefresh),
 	"Belay_Resource.ClearFailures":               onResource(api.ActionCleanup),
+	"Belay_Resource.Restart":                     onResource(api.ActionRestart),
 	"Belay_Resource.Move":                        (*State).move,
 	"Belay_Resource.ClearMove":                   (*State).clearMove,
 	"Belay_FenceDevice.RequestPowerStateChange":  (*State).requestPower,

@@ -23,6 +23,7 @@ func resourceCmd(a *app) *cobra.Command {
 		a.simple("delete NAME", "Delete a resource; one that runs is stopped first", "  belay resource delete vip --wait", "resource", api.ActionDelete, nil),
 		a.simple("start NAME", "Want a resource started", "  belay resource start web --wait", "resource", api.ActionStart, runs),
 		a.simple("stop NAME", "Want a resource stopped", "  belay resource stop web --wait", "resource", api.ActionStop, stands),
+		a.simple("restart NAME", "Stop it and start it again, with what depends on it", "  belay resource restart web --wait", "resource", api.ActionRestart, runs),
 		a.moveAs("move NAME"),
 		a.simple("cleanup NAME", "Forget its failures, and look again", "  belay resource cleanup web", "resource", api.ActionCleanup, runs),
 		a.simple("refresh NAME", "Forget everything known of it, and look again", "  belay resource refresh web", "resource", api.ActionRefresh, nil),

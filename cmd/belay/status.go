@@ -229,13 +229,18 @@ func (a *app) settle(ctx context.Context, w *waiting, generation uint64) (*statu
 		case quiet > 0:
 			return s, nil
 		default:
-			// Between two steps a plan may be empty for a moment: look again.
+			// Between two steps a plan may be empty for a moment: look again, and not at once.
 			quiet++
+			ticker.Reset(settleEvery)
+		}
+		soon := changed
+		if quiet > 0 {
+			soon = nil
 		}
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
-		case <-changed:
+		case <-soon:
 		}
 	}
 }

@@ -30,6 +30,7 @@ const (
 	ActionRollback       Action = "rollback"       // object generation/N
 	ActionStart          Action = "start"          // object resource/id: target-role Started
 	ActionStop           Action = "stop"           // object resource/id: target-role Stopped
+	ActionRestart        Action = "restart"        // object resource/id: stop it and start it again, with what depends on it
 	ActionMove           Action = "move"           // object resource/id; value {"node": "n2"}, or {"from": "n1"} for "away from n1"
 	ActionManage         Action = "manage"         // object resource/id
 	ActionUnmanage       Action = "unmanage"       // object resource/id
@@ -63,6 +64,7 @@ var Actions = []struct {
 	{ActionRollback, "return to an earlier configuration", true},
 	{ActionStart, "want a resource started", false},
 	{ActionStop, "want a resource stopped", true},
+	{ActionRestart, "stop a resource and start it again", true},
 	{ActionMove, "move a resource once, leaving no constraint behind", false},
 	{ActionManage, "let the cluster manage a resource again", false},
 	{ActionUnmanage, "leave a resource as it is", false},

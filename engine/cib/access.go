@@ -46,6 +46,7 @@ var AccessActions = []AccessAction{
 
 	{"start", SetOperate, "want a resource started"},
 	{"stop", SetOperate, "want a resource stopped"},
+	{"restart", SetOperate, "stop a resource and start it again"},
 	{"move", SetOperate, "move a resource"},
 	{"manage", SetOperate, "let the cluster manage a resource again"},
 	{"unmanage", SetOperate, "leave a resource as it is"},

@@ -320,6 +320,7 @@ type Resource struct {
 	Operations  []Operation       `json:"operations,omitempty"`
 	Meta        Meta              `json:"meta,omitzero"`
 	Utilization map[string]int    `json:"utilization,omitempty"`
+	Restarts    uint32            `json:"restarts,omitempty"` // raised by each restart that is asked for; only rises
 	Position    int               `json:"position,omitempty"` // among equals the lower one is assigned first; default 0, then by id
 }
 

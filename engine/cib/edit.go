@@ -71,6 +71,7 @@ var editors = map[string]func(*editor) error{
 	"delete":          (*editor).delete,
 	"start":           (*editor).start,
 	"stop":            (*editor).stop,
+	"restart":         (*editor).restart,
 	"move":            (*editor).move,
 	"manage":          func(e *editor) error { return e.managed(true) },
 	"unmanage":        func(e *editor) error { return e.managed(false) },
@@ -542,6 +543,12 @@ func (e *editor) voter() error {
 		n.Voter = v.Voter
 		n.Arbiter = n.Arbiter && v.Voter
 	})
+}
+
+// restart asks for a restart: the policy starts anew what was started before it was
+// asked for.
+func (e *editor) restart() error {
+	return e.resource(func(r *Resource) { r.Restarts++ })
 }
 
 // MoveID is the id of the constraint that moves a resource.

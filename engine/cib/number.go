@@ -18,6 +18,19 @@ func AssignNumbers(c, old *Config, last uint32) uint32 {
 	return last
 }
 
+// KeepRestarts lets the count of restarts of no resource fall: one that a document leaves
+// out, or that comes back with an earlier configuration, asks for nothing. The documents
+// that change are copied; others may share them.
+func KeepRestarts(c, old *Config) {
+	for id, r := range c.Resources {
+		if was := old.Resources[id]; was != nil && r.Restarts < was.Restarts {
+			kept := *r
+			kept.Restarts = was.Restarts
+			c.Resources[id] = &kept
+		}
+	}
+}
+
 func assignNumbers[T any](objects, old map[string]*T, last *uint32, number func(*T) *uint32) {
 	for _, id := range slices.Sorted(maps.Keys(objects)) {
 		var have uint32

@@ -218,6 +218,7 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 	if c.Action == api.ActionRollback {
 		numbers = p.after // what comes back comes back with its number
 	}
+	cib.KeepRestarts(p.after, s.Config)
 	numbered := cib.AssignNumbers(p.after, numbers, s.ConfigGen.Numbered)
 	faults := append(cib.Validate(p.after), cib.Undriven(p.after, s.FeatureLevel())...)
 	faults = append(faults, c.checkAgents(ctx, s.Config, p.after)...)

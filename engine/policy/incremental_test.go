@@ -227,7 +227,7 @@ func TestPlannerSeesEverything(t *testing.T) {
 		known string
 	}{
 		// What these name of other resources joins them; see childrenOf and constrained.
-		{cib.Resource{}, "Description Agent Group Clone Parameters Operations Meta Utilization Position Number Bundle"},
+		{cib.Resource{}, "Description Agent Group Clone Parameters Operations Meta Utilization Position Number Restarts Bundle"},
 		{cib.Clone{}, "Resource Max NodeMax Min GloballyUnique Interleave Ordered Notify Promotable PromotedMax PromotedNodeMax"},
 		{cib.Constraint{}, "Location Colocation Order Ticket"},
 		{cib.Location{}, "Resource Pattern Node Score Role Rule ScoreAttribute Discovery UntilReached"},

@@ -218,6 +218,9 @@ func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 		}
 	}
 	if here.sure && b.parametersChanged(r, here) && !b.reloads(r, here) {
+		if here.history.Parameters[restartParameter] != r.cfg.Parameters[restartParameter] {
+			return cib.Why{Cause: "its restart was asked for"}
+		}
 		return cib.Why{Cause: "its parameters were changed"}
 	}
 	return cib.Why{}

@@ -254,11 +254,34 @@ func (u *state) newRsc(id, base string, cfg *cib.Resource, parent *rsc, number i
 		case cib.KindPrimitive:
 		}
 	}
+	if n := r.restarts(); n > 0 && r.kind == cib.KindPrimitive {
+		own := *cfg
+		own.Parameters = maps.Clone(cfg.Parameters)
+		if own.Parameters == nil {
+			own.Parameters = map[string]string{}
+		}
+		own.Parameters[restartParameter] = strconv.FormatUint(n, 10)
+		r.cfg = &own
+	}
 	r.settings = u.resolve(cfg.Agent, &cfg.Meta, group, clone)
 	if cfg.Agent == cib.AgentRemote && cfg.Meta.AllowMigrate == nil {
 		r.settings.migrates = true // a connection moves without anybody noticing
 	}
 	return r
+}
+
+// restartParameter is the parameter that an instance is given in which a restart was asked for:
+// what was started without it runs with other parameters. Its name is of those that agents
+// are given besides their own.
+const restartParameter = "CRM_meta_restarts"
+
+// restarts is how often a restart of the resource was asked for, or of what it is in.
+func (r *rsc) restarts() uint64 {
+	n := uint64(0)
+	for p := r; p != nil; p = p.parent {
+		n += uint64(p.cfg.Restarts)
+	}
+	return n
 }
 
 // build makes the subtree of a resource without a parent.

@@ -512,6 +512,8 @@ func (w *world) parseResource(word string, f []string) error {
 			r.Clone.Resource = k
 		case k == "agent":
 			r.Agent = v
+		case k == "restarts":
+			r.Restarts = uint32(n)
 		case strings.HasPrefix(k, "use."):
 			r.Utilization = maps.Clone(r.Utilization)
 			if r.Utilization == nil {

@@ -210,7 +210,7 @@ var actionsOf = map[string][]api.Action{
 	"alarms":  {api.ActionAcknowledge},
 	"cluster": {api.ActionMaintenanceOn, api.ActionMaintenanceOff, api.ActionTestNotify},
 	"resources": {
-		api.ActionStart, api.ActionStop, api.ActionMove, api.ActionManage, api.ActionUnmanage, api.ActionMaintenanceOn, api.ActionMaintenanceOff,
+		api.ActionStart, api.ActionStop, api.ActionRestart, api.ActionMove, api.ActionManage, api.ActionUnmanage, api.ActionMaintenanceOn, api.ActionMaintenanceOff,
 		api.ActionCleanup, api.ActionRefresh,
 	},
 	"nodes": {

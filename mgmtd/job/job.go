@@ -139,7 +139,7 @@ func (l *Book) Judge(ctx context.Context, j *Job) Answer {
 func missed(v *status.Summary, j *Job) string {
 	_, id, _ := strings.Cut(j.Object, "/")
 	switch j.Action {
-	case api.ActionStart:
+	case api.ActionStart, api.ActionRestart:
 		if r := v.Resource(id); r != nil && r.Active == 0 {
 			return strings.TrimRight("the resource does not run: "+r.Reason, ": ")
 		}

@@ -273,7 +273,7 @@ func goesOn(a api.Action, r *api.ChangeResult) bool {
 	switch a {
 	case api.ActionFence, api.ActionConfirm, api.ActionDrain, api.ActionCleanup, api.ActionRefresh:
 		return true
-	case api.ActionApply, api.ActionCreate, api.ActionUpdate, api.ActionPatch, api.ActionDelete, api.ActionRollback, api.ActionStart, api.ActionStop, api.ActionMove,
+	case api.ActionApply, api.ActionCreate, api.ActionUpdate, api.ActionPatch, api.ActionDelete, api.ActionRollback, api.ActionStart, api.ActionStop, api.ActionRestart, api.ActionMove,
 		api.ActionManage, api.ActionUnmanage, api.ActionMaintenanceOn, api.ActionMaintenanceOff, api.ActionStandby, api.ActionOnline, api.ActionRemoveNode, api.ActionVoter, api.ActionAcknowledge,
 		api.ActionTestNotify:
 	}
