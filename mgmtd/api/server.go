@@ -186,6 +186,7 @@ func (s *Server) routes() {
 	s.clusterRoutes()
 	s.auditRoutes()
 	s.whatifRoutes()
+	s.timingRoutes()
 	s.plainRoutes()
 }
 
