@@ -31,6 +31,7 @@ var Suites = []Suite{
 	{"snmp", snmp},
 	{"cim", cim},
 	{"rest", rest},
+	{"gui", gui},
 }
 
 // Run executes the suites whose names match, each to its end, and returns what

@@ -37,13 +37,13 @@ export interface Opened {
 /** open opens an address in a browser of its own, as somebody who has not been there. */
 export async function open(path: string, options: BrowserContextOptions & { rest?: string } = {}): Promise<Opened> {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1400, height: 1000 }, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (e) => complaints.push(e.message));
   page.on('console', (m) => {
     // That nobody has logged in yet is an answer, not an error.
-    if (m.type() === 'error' && !/status of (401|403|409|412|422|503)|ERR_(CONNECTION|EMPTY|ABORTED|INCOMPLETE|NETWORK)/.test(m.text())) complaints.push(m.text());
+    if (m.type() === 'error' && !/status of (401|403|409|412|422|503)|ERR_(CONNECTION|HTTP2|EMPTY|ABORTED|INCOMPLETE|NETWORK)/.test(m.text())) complaints.push(m.text());
   });
   await page.goto((options.rest ?? dev.rest) + path);
   return { page, complaints };
@@ -90,7 +90,7 @@ export async function picture(page: Page, name: string) {
   await mkdir(out, { recursive: true });
   // The page scrolls inside of itself: the window is made as high as all of it.
   const size = page.viewportSize()!;
-  const hidden = await page.evaluate<number>(`Math.max(0, ...[...document.querySelectorAll('*')].filter((e) => e.scrollHeight > e.clientHeight && getComputedStyle(e).overflowY !== 'visible').map((e) => e.scrollHeight - e.clientHeight))`);
+  const hidden = await page.evaluate<number>(`Math.max(0, ...[...document.querySelectorAll('*')].filter((e) => e.tagName !== 'TEXTAREA' && e.scrollHeight > e.clientHeight && getComputedStyle(e).overflowY !== 'visible').map((e) => e.scrollHeight - e.clientHeight))`);
   await page.setViewportSize({ width: size.width, height: Math.min(6000, size.height + hidden) });
   await page.screenshot({ path: join(out, `${name}.png`) });
   await page.setViewportSize(size);

@@ -24,6 +24,12 @@ declare module 'vitest' {
 
 export async function setup(project: TestProject) {
   const belay = resolve(process.env.BELAY_BIN ?? join(import.meta.dirname, '../../../bin'), 'belay');
+  // BELAY_DEV names a cluster that runs already: then a test can be repeated at once.
+  const running = process.env.BELAY_DEV;
+  if (running) {
+    project.provide('dev', { ...(JSON.parse(await readFile(join(running, 'dev.json'), 'utf8')) as Dev), dir: running, belay });
+    return;
+  }
   const dir = await mkdtemp(join(tmpdir(), 'belay-gui-'));
   await run(belay, ['dev', '--detach', '--dir', dir, '--timeout', '2m']);
   const dev = JSON.parse(await readFile(join(dir, 'dev.json'), 'utf8')) as Dev;

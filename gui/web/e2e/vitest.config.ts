@@ -17,7 +17,7 @@ export default defineConfig({
     // One cluster for all: what a test changes, the next one sees.
     fileParallelism: false,
     sequence: { sequencer: ByName },
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 120_000,
   },
 });

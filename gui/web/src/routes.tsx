@@ -44,4 +44,10 @@ export const pages: Page[] = [
   page('/history', t.history, () => import('./pages/history'), 'know'),
   page('/history/:n', t.generation, () => import('./pages/history/Detail')),
   page('/access', t.access, () => import('./pages/access'), 'administer'),
+  page('/notifications', t.notifications, () => import('./pages/notifications'), 'administer'),
+  page('/configuration', t.yaml, () => import('./pages/configuration/YAML'), 'administer'),
+  page('/fencing/new', t.fenceWizard, () => import('./pages/fencing/Wizard')),
+  page('/fencing/:id/test', t.fenceTest, () => import('./pages/fencing/Test')),
+  page('/two-nodes', t.twoNodes, () => import('./pages/twonodes')),
+  page('/join', t.join, () => import('./pages/join')),
 ];

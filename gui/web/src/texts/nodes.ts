@@ -2,6 +2,7 @@ export const nodes = {
   title: 'Nodes',
   lead: 'The machines of the cluster.',
   none: 'No node',
+  add: 'Add a node',
   columns: { node: 'Node', state: 'State', role: 'Role', running: 'Running', fence: 'Could be fenced', version: 'Version', up: 'Engine up since', site: 'Site', health: 'Health' },
   roles: { member: 'member', dc: 'DC', arbiter: 'arbiter', remote: 'remote' } as Record<string, string>,
   voter: 'voter',

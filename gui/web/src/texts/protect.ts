@@ -20,6 +20,7 @@ export const quorum = {
   noDevices: 'None. At exactly half of the votes nobody goes on.',
   device: { id: 'Device', kind: 'Kind', answer: 'Answer', state: 'State' },
   add: 'Add a tie-breaker',
+  twoNodes: 'Set up two nodes',
 } as const;
 
 export const store = {
@@ -78,6 +79,7 @@ export const fencing = {
   void: 'void',
   add: 'New device',
   edit: 'Edit…',
+  test: 'Test…',
   editLevels: 'Edit the levels',
   remove: 'Delete…',
   propose: { remove: (id: string) => `Delete fence device ${id}` },

@@ -52,5 +52,11 @@ export const shell = {
     transitions: 'Transitions',
     transition: 'Transition',
     access: 'Access',
+    notifications: 'Notifications',
+    yaml: 'Configuration as YAML',
+    fenceWizard: 'New fence device',
+    fenceTest: 'Test of a fence device',
+    twoNodes: 'Two nodes',
+    join: 'Add a node',
   },
 } as const;

@@ -13,7 +13,7 @@ import { ProblemAlert } from '../ProblemAlert';
 import { differences, merge, type Difference } from './diff';
 import { DiffTable, PlanView } from './PlanView';
 import { Progress } from './Progress';
-import { changeOf, cliOf, dismiss, newKey, sections, send, useProposal, type Edit, type Proposal, type Sent } from './proposal';
+import { changeOf, cliOf, dismiss, newKey, sections, send, useProposal, whole, type Edit, type Proposal, type Sent } from './proposal';
 
 /** ChangeDialog shows the plan of what is proposed, and makes it so. */
 export default function ChangeDialog() {
@@ -31,6 +31,7 @@ interface Conflict {
 }
 
 function documentIn(c: Config, e: Edit): Document | undefined {
+  if (e.kind === whole) return c.config;
   return e.kind === 'cluster' ? c.config.cluster : c.config[sections[e.kind] ?? e.kind]?.[e.id];
 }
 
@@ -39,7 +40,7 @@ async function conflictOf(e: Edit): Promise<Conflict> {
   const [now, history] = await Promise.all([queries.fetchQuery({ ...configQuery, staleTime: 0 }), must(api.GET('/v1/history')).catch(() => [])]);
   const theirs = documentIn(now, e);
   const key = e.kind === 'cluster' ? 'cluster' : `${e.kind}/${e.id}`;
-  const last = [...(history ?? [])].reverse().find((g) => g.keys?.includes(key) && g.generation > e.generation);
+  const last = [...(history ?? [])].reverse().find((g) => (e.kind === whole || g.keys?.includes(key)) && g.generation > e.generation);
   const m = merge(e.base, e.next, theirs);
   return {
     who: last ? t.conflictWho(last.actor, `${last.action} ${last.object ?? ''}`) : '',

@@ -70,8 +70,12 @@ export function useProposal(): Numbered | undefined {
   );
 }
 
+/** whole is the kind of an edit of the whole configuration. */
+export const whole = 'configuration';
+
 /** changeOf is the request of an edit. */
 export function changeOf(e: Edit): Pick<Change, 'action' | 'object' | 'value' | 'merge'> {
+  if (e.kind === whole) return { action: 'apply', object: 'cluster', merge: true, value: patch(e.base, e.next) };
   if (e.kind === 'cluster') return { action: 'apply', object: 'cluster', merge: true, value: { cluster: patch(e.base, e.next) } };
   const object = `${e.kind}/${e.id}`;
   if (!e.next) return { action: 'delete', object };
@@ -102,7 +106,7 @@ export const sections: Record<string, string> = {
 
 /** cliOf is the command that makes an edit. */
 export function cliOf(e: Edit): string {
-  const part = e.kind === 'cluster' ? { cluster: patch(e.base, e.next) } : { [sections[e.kind] ?? e.kind]: { [e.id]: e.next ?? null } };
+  const part = e.kind === whole ? patch(e.base, e.next) : e.kind === 'cluster' ? { cluster: patch(e.base, e.next) } : { [sections[e.kind] ?? e.kind]: { [e.id]: e.next ?? null } };
   return `echo ${quote(JSON.stringify(part))} | belay apply --merge -f -`;
 }
 

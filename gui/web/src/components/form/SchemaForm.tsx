@@ -6,8 +6,8 @@ import { useConfig } from '../../api/queries';
 import { form as t } from '../../texts/form';
 import { agentsQuery } from './agent';
 import { AgentParameters } from './AgentParameters';
-import { BooleanField, ChoiceField, JSONField, LevelsField, LinesField, MapField, NumberField, TextField } from './controls';
-import { exclusive, fieldsOf, type Field } from './schema';
+import { BooleanField, ChoiceField, JSONField, LevelsField, LinesField, LongField, MapField, NumberField, TextField } from './controls';
+import { builtinFilters, exclusive, fieldsOf, type Field } from './schema';
 
 export type Doc = Record<string, unknown>;
 
@@ -83,6 +83,22 @@ function useSuggestions(of: string, field: string): string[] | undefined {
       return (s.nodes ?? []).map((n) => n.name);
     case 'ticket':
       return Object.keys(config.data?.config.tickets ?? {});
+    case 'user':
+      return of === 'SNMPTarget' ? Object.keys(config.data?.config['snmp-users'] ?? {}) : undefined;
+    case 'auth':
+      return ['SHA-256', 'SHA-512', 'SHA'];
+    case 'priv':
+      return ['AES', 'AES-256'];
+    case 'filter':
+      return [...builtinFilters, ...Object.keys(config.data?.config['cim-filters'] ?? {})];
+    case 'destination':
+      return Object.keys(config.data?.config['cim-destinations'] ?? {});
+    case 'format':
+      return of === 'Webhook' ? ['json', 'text'] : undefined;
+    case 'security':
+      return of === 'MailTarget' ? ['starttls', 'tls', 'none'] : undefined;
+    case 'language':
+      return ['DMTF:CQL', 'WQL'];
     case 'site':
       return [...new Set((s.nodes ?? []).map((n) => n.site ?? '').filter(Boolean))];
     case 'role':
@@ -107,6 +123,10 @@ function SchemaField({ f, of, doc, id, onChange }: { f: Field; of: string; doc: 
       const text = typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
       return <TextField {...common} help={help} value={text} pattern={c.pattern} options={suggestions} onChange={(v) => onChange(c.unit === 'score' && /^[+-]?\d+$/.test(v) ? Number(v) : v)} />;
     }
+    case 'secret':
+      return <TextField {...common} help={[f.help, typeof value === 'string' && t.secret].filter(Boolean).join('. ')} secret value={typeof value === 'string' ? value : ''} onChange={onChange} />;
+    case 'long':
+      return <LongField {...common} value={typeof value === 'string' ? value : ''} onChange={onChange} />;
     case 'number':
       return <NumberField {...common} value={value as number | undefined} onChange={onChange} />;
     case 'boolean':

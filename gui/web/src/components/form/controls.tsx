@@ -144,6 +144,15 @@ export function LinesField({ value, onChange, help, ...common }: Common & { valu
   );
 }
 
+/** LongField edits a text of several lines, as it is. */
+export function LongField({ value, onChange, ...common }: Common & { value: string; onChange: (v: string) => void }) {
+  return (
+    <Group {...common}>
+      <TextArea id={common.id} className="b-mono" spellCheck="false" value={value} resizeOrientation="vertical" rows={Math.min(12, Math.max(3, value.split('\n').length))} onChange={(_, v) => onChange(v)} />
+    </Group>
+  );
+}
+
 /** LevelsField edits a list of lists: a line each. */
 export function LevelsField({ value, onChange, help, ...common }: Common & { value: string[][]; onChange: (v: string[][]) => void }) {
   const [text, setText] = useState(value.map((l) => l.join(' ')).join('\n'));

@@ -34,6 +34,8 @@ export function resolve(s: Schema): Schema & { name?: string } {
 /** What a field is edited with. */
 export type Control =
   | { control: 'text'; pattern?: string; unit?: 'duration' | 'score' }
+  | { control: 'secret' }
+  | { control: 'long' }
   | { control: 'number'; minimum?: number; maximum?: number }
   | { control: 'boolean' }
   | { control: 'choice'; options: { value: string; text: string }[] }
@@ -87,6 +89,18 @@ export function controlOf(field: Schema): Control {
 /** given are fields that the cluster fills in, not people. */
 const given = new Set(['number', 'public-key']);
 
+/** secrets are fields that nobody may read over the shoulder, and long those with more than a line. */
+const secrets = new Set(['auth-passphrase', 'priv-passphrase', 'community', 'password', 'secret', 'token']);
+const long = new Set(['ca']);
+
+function named(field: string, c: Control): Control {
+  if (c.control !== 'text' || c.unit) return c;
+  return secrets.has(field) ? { control: 'secret' } : long.has(field) ? { control: 'long' } : c;
+}
+
+/** builtinFilters are the filters of CIM indications that every cluster has. */
+export const builtinFilters = ['belay-events', 'belay-alarms', 'belay-lifecycle'];
+
 /** exclusive are documents of which exactly one of some fields is set. */
 export const exclusive: Record<string, string[]> = {
   Resource: ['agent', 'group', 'clone', 'bundle'],
@@ -109,6 +123,13 @@ const basic: Record<string, string[]> = {
   Node: ['addresses', 'site', 'voter', 'attributes'],
   Operation: ['name', 'interval', 'timeout', 'on-fail'],
   Cluster: ['name', 'options', 'resource-defaults', 'op-defaults'],
+  SNMPUser: ['auth-passphrase', 'priv-passphrase', 'agent', 'community'],
+  SNMPTarget: ['address', 'user', 'min-severity', 'inform'],
+  Webhook: ['url', 'token', 'secret', 'min-severity', 'format'],
+  MailTarget: ['server', 'security', 'from', 'to', 'user', 'password', 'min-severity'],
+  CIMDestination: ['url', 'ca', 'user', 'password'],
+  CIMFilter: ['query', 'language'],
+  CIMSubscription: ['filter', 'destination', 'disabled'],
   Options: ['no-quorum-policy', 'maintenance-mode', 'fencing-required', 'detection', 'placement-strategy'],
 };
 
@@ -139,7 +160,7 @@ export function fieldsOf(name: string): Fields {
       continue;
     }
     const required = (def.required ?? []).includes(field);
-    const f = { name: field, schema, control: controlOf(schema), required, help: schema.description ?? '' };
+    const f = { name: field, schema, control: named(field, controlOf(schema)), required, help: schema.description ?? '' };
     (required || !first || first.includes(field) ? out.basic : out.more).push(f);
   }
   const at = (f: Field) => (first?.includes(f.name) ? first.indexOf(f.name) : 99);

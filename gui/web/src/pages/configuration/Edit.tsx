@@ -1,21 +1,24 @@
-import { Alert, Button } from '@patternfly/react-core';
-import { useEffect, useState } from 'react';
-import { useNavigate, useParams } from 'react-router';
+import { Alert, Button, ToggleGroup, ToggleGroupItem } from '@patternfly/react-core';
+import { lazy, Suspense, useEffect, useState } from 'react';
+import { useNavigate, useParams, useSearchParams } from 'react-router';
 import { useConfig } from '../../api/queries';
 import type { Config, Document } from '../../api/types';
 import { useAllowed, Why } from '../../components/Actions';
 import { same } from '../../components/change/diff';
 import { cliOf, propose, sections, type Edit } from '../../components/change/proposal';
 import { TextField } from '../../components/form/controls';
-import { definitionOf } from '../../components/form/schema';
-import { SchemaForm, type Doc } from '../../components/form/SchemaForm';
+import { definitionOf, resolve, root, type Schema } from '../../components/form/schema';
+import { put, SchemaForm, type Doc } from '../../components/form/SchemaForm';
 import { Missing } from '../../components/Missing';
 import { PageTitle } from '../../components/PageTitle';
 import { ProblemAlert } from '../../components/ProblemAlert';
 import { common } from '../../texts/common';
 import { form as t } from '../../texts/form';
 import { resources } from '../../texts/resources';
+import { yaml } from '../../texts/yaml';
 import { Waiting } from '../../shell/App';
+
+const Editor = lazy(() => import('../../components/yaml/Editor'));
 
 /** EditPage edits any document of the configuration; /configuration/KIND/new makes one. */
 export default function EditPage() {
@@ -41,9 +44,18 @@ function Form({ kind, id, base, began, onReload }: { kind: string; id?: string; 
   const navigate = useNavigate();
   const [name, setName] = useState(id ?? '');
   const [doc, setDoc] = useState<Doc>(base ?? {});
+  const [text, setText] = useState<string>();
+  const [bad, setBad] = useState(false);
+  const [params] = useSearchParams();
   const may = useAllowed(base ? 'update' : 'create', `${kind}/${name || '*'}`);
   const section = kind === 'cluster' ? 'cluster' : sections[kind]!;
   const parent = t.parents[kind];
+  const of = definitionOf(section);
+  // Of the cluster's document a part can be edited alone.
+  const part = kind === 'cluster' ? params.get('part') : null;
+  const partSchema = part ? root.$defs[of]?.properties?.[part] : undefined;
+  const partOf = partSchema && resolve(partSchema).name;
+  const toYAML = async () => setText((await import('../../components/yaml/read')).write(doc));
   const taken = !id && began.config[section]?.[name] !== undefined;
   const changed = !same(doc, base ?? {}) || (!id && name !== '');
   useEffect(() => {
@@ -65,13 +77,24 @@ function Form({ kind, id, base, began, onReload }: { kind: string; id?: string; 
   };
   return (
     <>
-      <PageTitle title={id ?? t.newTitle(t.kinds[kind] ?? kind)} parents={parent ? [{ text: parent[0], to: parent[1] }] : []} />
+      <PageTitle
+        title={id ?? t.newTitle(t.kinds[kind] ?? kind)}
+        parents={parent ? [{ text: parent[0], to: parent[1] }] : []}
+        actions={
+          !partOf && (
+            <ToggleGroup aria-label={yaml.mode} isCompact>
+              <ToggleGroupItem text={yaml.modes.form} buttonId="mode-form" isSelected={text === undefined} isDisabled={bad} onChange={() => setText(undefined)} />
+              <ToggleGroupItem text={yaml.modes.yaml} buttonId="mode-yaml" isSelected={text !== undefined} onChange={() => void (text === undefined && toYAML())} />
+            </ToggleGroup>
+          )
+        }
+      />
       <form
         className="b-form b-form--page"
         noValidate
         onSubmit={(e) => {
           e.preventDefault();
-          if (!may.isAriaDisabled && name && !taken) show();
+          if (!may.isAriaDisabled && name && !taken && !bad) show();
         }}
       >
         {!id && (
@@ -88,10 +111,28 @@ function Form({ kind, id, base, began, onReload }: { kind: string; id?: string; 
             {taken && <Alert variant="warning" isInline isPlain title={t.nameTaken} />}
           </>
         )}
-        <SchemaForm of={definitionOf(section)} value={doc} onChange={setDoc} id="doc" />
+        {text !== undefined ? (
+          <Suspense fallback={<Waiting text={common.loading} />}>
+            <Editor
+              id="yaml"
+              label={yaml.of(name || (t.kinds[kind] ?? kind))}
+              text={text}
+              schema={root.$defs[of] as Schema}
+              onChange={(v, r) => {
+                setText(v);
+                setBad(r.faults.length > 0);
+                if (r.value) setDoc(r.value);
+              }}
+            />
+          </Suspense>
+        ) : partOf && part ? (
+          <SchemaForm of={partOf} value={(doc[part] ?? {}) as Doc} onChange={(v) => setDoc(put(doc, part, v))} id="doc" />
+        ) : (
+          <SchemaForm of={of} value={doc} onChange={setDoc} id="doc" />
+        )}
         <div className="b-buttons b-form__foot">
           <Why text={may.why}>
-            <Button type="submit" isAriaDisabled={may.isAriaDisabled || !name || taken || !changed}>
+            <Button type="submit" isAriaDisabled={may.isAriaDisabled || !name || taken || bad || !changed}>
               {t.showPlan}
             </Button>
           </Why>

@@ -90,7 +90,7 @@ export default function FencingPage() {
             </Tbody>
           </Table>
         </Panel>
-        <Panel title={t.devices} actions={<Link to="/configuration/fence-device/new">{t.add}</Link>}>
+        <Panel title={t.devices} actions={<Link to="/fencing/new">{t.add}</Link>}>
           {(s.fenceDevices ?? []).length === 0 ? (
             <p className="b-subtle">{t.noDevices}</p>
           ) : (
@@ -129,6 +129,7 @@ export default function FencingPage() {
                         of={x.id}
                         list={[
                           { key: 'edit', label: t.edit, action: 'update', object: `fence-device/${x.id}`, run: () => void navigate(`/configuration/fence-device/${encodeURIComponent(x.id)}`) },
+                          { key: 'test', label: t.test, action: 'read', object: `fence-device/${x.id}`, run: () => void navigate(`/fencing/${encodeURIComponent(x.id)}/test`) },
                           {
                             key: 'delete',
                             label: t.remove,

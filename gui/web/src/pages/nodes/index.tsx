@@ -1,3 +1,4 @@
+import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
 import { useWho } from '../../api/session';
 import type { Node } from '../../api/types';
@@ -63,7 +64,7 @@ export default function Nodes() {
   const s = useSummary();
   return (
     <>
-      <PageTitle title={t.title} lead={t.lead} />
+      <PageTitle title={t.title} lead={t.lead} actions={<Link to="/join">{t.add}</Link>} />
       <ListTable
         label={t.title}
         rows={s.nodes ?? []}

@@ -16,7 +16,7 @@ export default function Quorum() {
   const d = t.device;
   return (
     <>
-      <PageTitle title={t.title} lead={t.lead} state={<State of="quorum" is={q.state} />} />
+      <PageTitle title={t.title} lead={t.lead} state={<State of="quorum" is={q.state} />} actions={(q.voters ?? []).length === 2 && <Link to="/two-nodes">{t.twoNodes}</Link>} />
       <div className="b-stack">
         <Panel title={q.reason}>
           <Facts
