@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import { afterEach, expect, it } from 'vitest';
 import { accessible, open, picture, typeIn, withBrowser, type Opened } from './browser';
 import { alarm, Stub, world } from './stub';
@@ -85,7 +86,7 @@ it('keeps what was typed while the server answers late, wrongly, by half, or not
   await name.fill('kept');
   const show = page.getByRole('button', { name: 'Show the plan' });
   const dialog = page.getByRole('dialog');
-  const bad: [string, RegExp, (r: import('node:http').ServerResponse) => void][] = [
+  const bad: [string, RegExp, (r: ServerResponse) => void][] = [
     ['500', /The server answered 500/, (r) => r.writeHead(500, { 'Content-Type': 'text/html' }).end('<h1>oops</h1><script>window.hit=1</script>')],
     ['half', /No answer|answer/i, (r) => r.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': '5000' }).write('{"generation": 8, "pl', () => r.destroy())],
     ['no JSON', /No answer|answer/i, (r) => r.writeHead(200, { 'Content-Type': 'application/json' }).end('{"generation": ')],
@@ -126,7 +127,7 @@ it('says that the connection is lost, shows what it knew, and goes on by itself'
   const s = await stub(new Stub(world(3, 3)));
   const { page } = await at(s, '/configuration/ticket/new');
   await page.locator('#name').fill('kept');
-  const broken = (r: import('node:http').ServerResponse) => void r.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway</h1>');
+  const broken = (r: ServerResponse) => void r.writeHead(502, { 'Content-Type': 'text/html' }).end('<h1>Bad gateway</h1>');
   s.answers.set('GET /v1/state', (_, r) => broken(r));
   s.cut();
   await page.getByText('No connection to the management daemon').waitFor();

@@ -29,7 +29,7 @@ afterAll(async () => {
   await stub.stop();
   const file = process.env.BELAY_FIGURES;
   if (file) await writeFile(file, JSON.stringify(figures));
-  console.info(figures);
+  else process.stdout.write(`${JSON.stringify(figures)}\n`);
 });
 
 function median(v: number[]): number {
