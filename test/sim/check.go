@@ -138,13 +138,13 @@ func (c *checks) majorities(w *World) {
 	n := &w.net
 	for _, m := range w.machines {
 		count := 0
-		for _, v := range w.store.members {
+		for _, v := range w.store.votes() {
 			if w.machines[v].healthy() && n.both[m.i*n.n+v] {
 				count++
 			}
 		}
 		t := &m.truth
-		have := m.booted && count > len(w.store.members)/2
+		have := m.booted && count > len(w.store.votes())/2
 		if t.majority && !have && m.booted {
 			t.majEnd = m.steady()
 		}
@@ -363,12 +363,12 @@ func (c *checks) seen(w *World, e *engine, snap *cib.Snapshot) {
 			continue
 		}
 		count := 0
-		for _, o := range w.store.members {
+		for _, o := range w.store.votes() {
 			if w.machines[o].truth.viewSeen >= t.excludedFrom {
 				count++
 			}
 		}
-		if count > len(w.store.members)/2 && m.booted {
+		if count > len(w.store.votes())/2 && m.booted {
 			t.excludedAt, t.excludedNow = m.steady(), w.now
 		}
 	}

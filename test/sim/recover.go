@@ -187,11 +187,26 @@ func (s *store) recordVote(d *machine) {
 	slices.Sort(set.Voters)
 	d.tracef("records that the voters are %v", set.Voters)
 	s.apply(cib.Txn{Put: []cib.Put{{Key: cib.KeyVoters, Value: set}}}, nil)
+	s.w.connectivity()
 	for _, i := range s.members {
 		if i != d.i {
 			s.w.spring(CrashForced, "recorded", s.w.machines[i])
 		}
 	}
+}
+
+// votes lists the machines whose votes count: those of the members, but of one that was
+// promoted and whose vote was not recorded.
+func (s *store) votes() []int {
+	v := s.snap.Status.Voters
+	if v == nil || len(v.Voters) >= len(s.members) {
+		return s.members
+	}
+	var out []int
+	for _, name := range v.Voters {
+		out = append(out, s.w.index[name])
+	}
+	return out
 }
 
 // waitsFor is what the daemon of a machine finds out while the store does not answer.
