@@ -108,7 +108,7 @@ func TestIntents(t *testing.T) {
 	d := startDev(t, "--cim-http")
 	f := d.file()
 	admin, viewer := d.login("admin"), d.login("viewer")
-	want := func(s *session, node int, status int, method, path string, body any, header ...string) {
+	want := func(s *session, node, status int, method, path string, body any, header ...string) {
 		t.Helper()
 		if got, answer := s.ask(node, method, path, body, header...); got != status {
 			t.Errorf("%s %s: %d, not %d: %s", method, path, got, status, answer)
