@@ -48,7 +48,7 @@ Flags:
 	fs.BoolVar(&o.HACluster, "ha-cluster-metrics", false, "offer metrics under the names of ha_cluster_exporter, too")
 	fs.DurationVar(&o.Idle, "session-idle", 15*time.Minute, "`time` after which an unused session ends")
 	fs.DurationVar(&o.Life, "session-life", 8*time.Hour, "the longest `time` of a session")
-	fs.DurationVar(&o.FailTime, "login-fail-time", 2*time.Second, "`time` that a refused log-in takes, or a multiple of it")
+	fs.DurationVar(&o.FailTime, "login-fail-time", 3*time.Second, "`time` that a refused log-in takes, or a multiple of it")
 	fs.Float64Var(&o.Rate, "rate", 500, "requests a second of one user; 0: any `number`")
 	fs.IntVar(&o.Connections, "connections", 4096, "`number` of connections at a time")
 	fs.IntVar(&o.PerAddress, "connections-per-address", 512, "`number` of connections of one address")

@@ -31,10 +31,15 @@ type Options struct {
 	Node  func() string // this one
 	Idle  time.Duration // a session that was not used for so long is over; default 15m
 	Life  time.Duration // the longest life of a session; default 8h
-	Fail  time.Duration // a refused log-in is answered after so long, or a multiple of it; default 2s
+	Fail  time.Duration // a refused log-in is answered after so long, or a multiple of it; default FailTime
 	Log   *slog.Logger
 	Roles func(user string, groups []string) []string // of whoever has logged in
 }
+
+// FailTime is how long a refused log-in takes. It is above the delay that PAM's modules ask
+// for after a wrong password, 2 s and up to a quarter more: a module that delays for users
+// it knows only would else tell who is one.
+const FailTime = 3 * time.Second
 
 // localLife bounds a session that began without quorum.
 const localLife = time.Hour
@@ -99,7 +104,7 @@ func New(o Options, k Keeper, p Passwords) *Authenticator {
 		o.Life = 8 * time.Hour
 	}
 	if o.Fail <= 0 {
-		o.Fail = 2 * time.Second
+		o.Fail = FailTime
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -89,9 +89,9 @@ func code(err error) string {
 func TestSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, _, p := newTest()
-		p.slow["anna"] = 1400 * time.Millisecond
-		p.slow["slow"] = 2500 * time.Millisecond
-		for user, want := range map[string]time.Duration{"anna": 2 * time.Second, "nosuch": 2 * time.Second, "a b": 2 * time.Second, "slow": 4 * time.Second} {
+		p.slow["anna"] = 2500 * time.Millisecond
+		p.slow["slow"] = 3500 * time.Millisecond
+		for user, want := range map[string]time.Duration{"anna": FailTime, "nosuch": FailTime, "a b": FailTime, "slow": 2 * FailTime} {
 			began := time.Now()
 			_, err := a.Login(t.Context(), Login{User: user, Password: "wrong", Address: "192.0.2.1"})
 			if took := time.Since(began); took != want || code(err) != api.CodeLoginRefused {
