@@ -43,8 +43,10 @@ func gui(ctx context.Context, r *Report) (err error) {
 	const state = "1000 resources, 100 nodes"
 	r.Add(Figure{Name: "GUI, log-in until usable", Value: f.UsableMs, Unit: "ms", Goal: AtMost(guiUsableMaxMs), Note: state})
 	r.Add(Figure{Name: "GUI, event until painted", Value: f.PaintMs, Unit: "ms", Goal: AtMost(guiPaintMaxMs), Note: state})
-	r.Add(Figure{Name: "GUI, page memory", Value: f.PrivateMB, Unit: "MB", Goal: AtMost(guiMemoryMaxMB),
-		Note: fmt.Sprintf("private memory of the renderer after %.0f events at speed; heap %.0f MB, %+.1f MB in the second half", f.Events, f.HeapMB, f.HeapGrowthMB)})
+	r.Add(Figure{
+		Name: "GUI, page memory", Value: f.PrivateMB, Unit: "MB", Goal: AtMost(guiMemoryMaxMB),
+		Note: fmt.Sprintf("private memory of the renderer after %.0f events at speed; heap %.0f MB, %+.1f MB in the second half", f.Events, f.HeapMB, f.HeapGrowthMB),
+	})
 	r.Add(Figure{Name: "GUI, first load", Value: f.FirstLoadKiB, Unit: "KiB", Goal: AtMost(guiFirstLoadMax), Note: "log-in and overview, gzip, with fonts"})
 	return nil
 }
