@@ -33,17 +33,18 @@ type Manager struct {
 	historyKey  func(node, instance string) string
 	remote      bool // of a node that this one is only connected to
 
-	epoch     uint64 // validity epoch
-	valid     bool
-	limit     int           // agents of actions running at a time
-	wall      time.Duration // wall clock minus steady clock
-	seq       uint64
-	lastRun   uint64
-	instances map[string]*instance
-	order     []*instance // by id
-	runs      map[uint64]*instance
-	stored    map[string]*cib.History // what the newest snapshot shows
-	out       []Command
+	epoch      uint64 // validity epoch
+	registered uint64 // the one that the store shows
+	valid      bool
+	limit      int           // agents of actions running at a time
+	wall       time.Duration // wall clock minus steady clock
+	seq        uint64
+	lastRun    uint64
+	instances  map[string]*instance
+	order      []*instance // by id
+	runs       map[uint64]*instance
+	stored     map[string]*cib.History // what the newest snapshot shows
+	out        []Command
 }
 
 // New returns a manager that knows nothing. The validity epoch starts at the
@@ -150,10 +151,10 @@ func (m *Manager) SetValid(now time.Time, valid bool) {
 	}
 }
 
-// Sync takes what the store shows of this node: its pending records and its
-// histories, by instance.
-func (m *Manager) Sync(now time.Time, pending map[string]*cib.Pending, histories map[string]*cib.History) {
-	m.stored = histories
+// Sync takes what the store shows of this node: the validity epoch that it has
+// registered, its pending records and its histories, by instance.
+func (m *Manager) Sync(now time.Time, epoch uint64, pending map[string]*cib.Pending, histories map[string]*cib.History) {
+	m.stored, m.registered = histories, epoch
 	for id, h := range histories { // each by itself: their order does not matter
 		if in := m.instances[id]; in == nil && h.BootID == m.bootID {
 			in = m.instance(id)
@@ -354,6 +355,9 @@ func (m *Manager) advanceJob(now time.Time, in *instance, j *job, active *int) {
 			return
 		}
 		if j.asked.ValidityEpoch != m.epoch {
+			if m.registered != m.epoch {
+				return // refused now, it would be asked for again, of the old epoch, at once
+			}
 			// Asked before we lost validity: whoever asked knew an older world.
 			j.drop, j.refuse = true, true
 			m.finish(now, in, j)

@@ -78,8 +78,12 @@ func (w *script) do(d *datadriven.TestData) {
 		w.pending[p.Instance] = p
 	case "withdrawn": // the DC takes it back
 		delete(w.pending, d.CmdArgs[0].Key)
-	case "snapshot": // the node sees the store
-		w.m.Sync(w.now, w.pending, w.stored)
+	case "snapshot": // the node sees the store, and its own epoch in it unless the script says otherwise
+		epoch := w.m.Epoch()
+		if d.HasArg("unregistered") {
+			epoch = 0
+		}
+		w.m.Sync(w.now, epoch, w.pending, w.stored)
 	case "answer": // the oldest transaction ends
 		if len(w.commits) == 0 {
 			w.say("no transaction waits for an answer")

@@ -54,7 +54,7 @@ func (n *Node) syncLRM(now time.Time) {
 	if st := n.snap.Status.Nodes[n.self.Name]; st == nil || st.BootID != n.self.BootID {
 		pending = nil
 	}
-	n.lrm.Sync(now, pending, n.snap.Status.Histories[n.self.Name])
+	n.lrm.Sync(now, n.validityEpoch(n.self.Name), pending, n.snap.Status.Histories[n.self.Name])
 }
 
 // removeAgain is when the removal of a move is asked for again, if it failed.

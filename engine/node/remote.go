@@ -173,7 +173,7 @@ func (n *Node) syncLinks(now time.Time) {
 		if s := st.Nodes[name]; s == nil || s.BootID != l.boot {
 			pending = nil // of an earlier boot: the DC's to end
 		}
-		l.lrm.Sync(now, pending, st.Histories[name])
+		l.lrm.Sync(now, n.validityEpoch(name), pending, st.Histories[name])
 	}
 }
 
