@@ -21,13 +21,13 @@ func (b *planner) planGroups() {
 				b.relate(b.start[g.children[k-1].index], start, before|needs|drops|redoes, g.base)
 			}
 			b.relate(start, b.started[g.index], before|needs|drops|redoes, g.base)
-			for _, stop := range b.stop[m.index] {
+			for _, stop := range b.stopsFirst(m) {
 				b.relate(b.stopBegin[g.index], stop, before|requires, g.base)
 				b.relate(stop, b.stopEnd[g.index], before|needs|requires, g.base)
 				if k == 0 {
 					continue
 				}
-				for _, prev := range b.stop[g.children[k-1].index] {
+				for _, prev := range b.stopsFirst(g.children[k-1]) {
 					b.relate(stop, prev, before|needs|requires, g.base)
 				}
 			}
@@ -73,10 +73,11 @@ func (b *planner) planClones() {
 	}
 }
 
-// stopsFirst returns the steps or points before which nothing of r stops.
+// stopsFirst returns the steps or points before which nothing of r stops. What is
+// cleaned up where r was migrated away from ends nothing that others rely on.
 func (b *planner) stopsFirst(r *rsc) []int32 {
 	if r.kind == cib.KindPrimitive {
-		return b.stop[r.index]
+		return b.stop[r.index][:min(len(b.stop[r.index]), len(r.active))]
 	}
 	if b.stopBegin[r.index] == noStep {
 		return nil

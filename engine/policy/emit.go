@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -82,10 +83,14 @@ func (b *planner) real(s *step) bool {
 func (b *planner) awaitPending(list []int32) {
 	p := b.steps[list[0]].fact.pending
 	match := noStep
-	first := b.steps[list[0]].rank
+	first := int8(math.MaxInt8)
 	for _, i := range list {
 		s := &b.steps[i]
-		first = min(first, s.rank)
+		// Notifications wait for other nodes: of them only what announces the action
+		// itself must come before it, where the plan does not say so.
+		if s.op != cib.OpNotify || s.notice.phase == cib.PhasePre+p.Op {
+			first = min(first, s.rank)
+		}
 		if b.isAskedFor(s, p) {
 			match = i
 		}

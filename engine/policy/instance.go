@@ -200,6 +200,17 @@ func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 	if why := b.recovers(r); why.Cause != "" {
 		return why
 	}
+	if isBusy(here, cib.OpStart) {
+		// What its history says is over with that start, which is made anew for what has
+		// changed since it was asked for.
+		if r.settings.multiple == cib.MultipleActiveStopStart && b.steady(r) > 1 {
+			return cib.Why{Cause: "it is active on " + b.places(r), Rule: "multiple-active"}
+		}
+		if cib.Digest(parametersOf(r, r.operation(cib.OpStart, 0))) != cib.Digest(here.pending.Parameters) {
+			return cib.Why{Cause: "its parameters were changed"}
+		}
+		return cib.Why{}
+	}
 	if here.anew != "" {
 		return cib.Why{Cause: here.anew}
 	}

@@ -337,7 +337,10 @@ func (b *planner) toldBefore(c *rsc, op string) []told {
 	var out []told
 	down := op == cib.OpStop || op == cib.OpDemote
 	c.primitives(func(r *rsc) {
-		for _, f := range r.active {
+		for k, f := range r.active {
+			if isBusy(f, cib.OpStart) && !b.steps[b.stop[r.index][k]].required {
+				continue // it is told when it is up
+			}
 			stays := f.node == b.target[r.index] && b.start[r.index] != noStep && !b.steps[b.start[r.index]].required
 			if b.canTell(r, f.node) && (down || stays) {
 				out = append(out, told{r, f.node})
@@ -356,7 +359,11 @@ func (b *planner) toldAfter(c *rsc, op string) []told {
 		switch op {
 		case cib.OpStop, cib.OpDemote:
 			for k, f := range r.active {
-				if b.canTell(r, f.node) && (op == cib.OpDemote || !b.steps[b.stop[i][k]].required) {
+				stops := b.steps[b.stop[i][k]].required
+				if isBusy(f, cib.OpStart) && !stops {
+					continue // it is told when it is up
+				}
+				if b.canTell(r, f.node) && (op == cib.OpDemote || !stops) {
 					out = append(out, told{r, f.node})
 				}
 			}
