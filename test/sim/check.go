@@ -86,6 +86,7 @@ type checks struct {
 
 	unique  map[string]bool // primitives of which only one may run
 	asked   map[string]*asked
+	vain    map[string]int  // how often an action was asked for since it was executed last
 	claimed map[string]bool // fencing request/engine
 	proofAt map[string]int64
 	fenced  map[string]int
@@ -100,7 +101,7 @@ type checks struct {
 func (c *checks) init(w *World) {
 	*c = checks{
 		config: map[string][]byte{}, offered: map[uint64][]map[string][]byte{}, applied: map[uint64]bool{1: true},
-		asked: map[string]*asked{}, claimed: map[string]bool{}, proofAt: map[string]int64{}, fenced: map[string]int{},
+		asked: map[string]*asked{}, vain: map[string]int{}, claimed: map[string]bool{}, proofAt: map[string]int64{}, fenced: map[string]int{},
 		unique: map[string]bool{},
 	}
 	shared := map[string]bool{}
@@ -220,6 +221,7 @@ func (c *checks) run(w *World, r *run) {
 		w.fail(6, "%s runs %s (%s) a second time", m.name, a.String(), a.ID)
 	}
 	k.executed = true
+	delete(c.vain, m.name+" "+a.Key()+" "+a.Phase)
 	if k.boot != "" && k.boot != m.bootID {
 		w.fail(6, "%s runs %s (%s), which was asked of its boot %s; this is %s", m.name, a.String(), a.ID, k.boot, m.bootID)
 	}
@@ -453,6 +455,9 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 	}
 }
 
+// vainMax is how often an action may be asked for in a row without being executed.
+const vainMax = 1000
+
 // ask is rules 4, 5 and 6 for an action that the DC asks for.
 func (c *checks) ask(w *World, p, old *cib.Pending) {
 	if old != nil && old.State != cib.ActionExpected {
@@ -467,6 +472,10 @@ func (c *checks) ask(w *World, p, old *cib.Pending) {
 		k.boot, k.inc = doc.BootID, doc.Incarnation
 	}
 	c.asked[p.ID] = k
+	same := p.Node + " " + p.Key() + " " + p.Phase
+	if c.vain[same]++; c.vain[same] > vainMax {
+		w.fail(ruleGrowth, "%s is asked for the %dth time since it was executed, and always taken back", p.Action.String(), c.vain[same])
+	}
 	if p.Op != cib.OpStart {
 		return
 	}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/belay-ha/belay/engine/policy"
+
 	"github.com/belay-ha/belay/engine/cib"
 )
 
@@ -102,6 +104,35 @@ func Trace(sc *Scenario, mutant *Mutant, linesMax int, out io.Writer) *Failure {
 	}
 	_, _ = io.WriteString(out, strings.Join(lines, "\n")+"\n")
 	return f
+}
+
+// PlanAt runs a scenario up to a time, and writes what is in flight then, and the plan
+// that the policy makes of what the store has.
+func PlanAt(sc *Scenario, at time.Duration, out io.Writer) {
+	w := New(sc)
+	w.runUntil(min(at, sc.Heal))
+	if at > sc.Heal {
+		w.heal()
+		w.runUntil(at)
+	}
+	s := w.store.snap
+	now := w.clock(s)
+	place := policy.Place(s, now)
+	plan := policy.Plan(s, place, now)
+	for _, node := range sortedKeys(s.Status.Pending) {
+		for _, id := range sortedKeys(s.Status.Pending[node]) {
+			p := s.Status.Pending[node][id]
+			_, _ = fmt.Fprintf(out, "in flight: %s (%s, %s)\n", p.Action.String(), p.ID, p.State)
+		}
+	}
+	for i := range place.Instances {
+		p := &place.Instances[i]
+		_, _ = fmt.Fprintf(out, "placed: %s on %q as %s: %s %s\n", p.Instance, p.Node, p.Role, p.Why.Cause, p.Blocked)
+	}
+	for i := range plan.Actions {
+		a := &plan.Actions[i]
+		_, _ = fmt.Fprintf(out, "%d %s %s after %v: %s\n", i, a.String(), a.InFlight, a.After, a.Why.Cause)
+	}
 }
 
 // Explain shrinks a broken seed and writes the scenario that is left and the end of

@@ -25,6 +25,7 @@ func run() int {
 		every   = flag.Uint64("every", 1, "only each n-th seed; those that are 1 modulo 3 migrate the most")
 		nodes   = flag.Int("nodes", 0, "nodes of each cluster; 0 means 3 to 7, 2 have an arbitrator")
 		dump    = flag.Bool("dump", false, "with -seed: print what the store has at the end, as JSON")
+		at      = flag.Duration("at", 0, "with -seed: print what is in flight and planned at this time")
 		keep    = flag.Int("keep", 1, "go on until so many seeds have failed")
 		mutant  = flag.String("mutant", "", "break the engine on purpose; \"list\" names the ways")
 		profile = flag.String("cpuprofile", "", "write a CPU profile to this file")
@@ -58,6 +59,10 @@ func run() int {
 	case *mutant != "" && broken == nil:
 		fmt.Fprintf(os.Stderr, "there is no mutant %q; -mutant list names them\n", *mutant)
 		return 2
+	}
+	if *seed != 0 && *at != 0 {
+		sim.PlanAt(sim.Generate(*seed, *nodes), *at, os.Stdout)
+		return 0
 	}
 	if *seed != 0 {
 		return one(*seed, *nodes, *trace, *shrink, *dump, *lines, broken)
