@@ -66,15 +66,20 @@ it('log-in until usable', async () => {
   figures.usableMs = median(times);
 });
 
+/** seen is when the page has painted a text, on this machine's clock. */
+function seen(page: Page, text: string): Promise<number> {
+  return page.evaluate<number>(`new Promise((done) => {
+    const look = () => (document.querySelector('main').textContent.includes('${text}') ? setTimeout(() => done(Date.now())) : requestAnimationFrame(look));
+    look();
+  })`);
+}
+
 it('event until painted, and memory after many', async () => {
   const { page } = await login();
   const times: number[] = [];
   for (let i = 0; i < paints; i++) {
     const reason = `event ${i} was seen`;
-    const painted = page.evaluate<number>(`new Promise((done) => {
-      const look = () => (document.querySelector('main').textContent.includes('${reason}') ? setTimeout(() => done(Date.now())) : requestAnimationFrame(look));
-      look();
-    })`);
+    const painted = seen(page, reason);
     // The page must be looking before the event is sent.
     await page.evaluate('new Promise((done) => requestAnimationFrame(done))');
     const sent = Date.now();
@@ -100,7 +105,7 @@ it('event until painted, and memory after many', async () => {
     stub.summary = { ...stub.summary, revision: stub.summary.revision + 1, resources: next, cluster: { ...stub.summary.cluster, reason: `change ${i}` } };
     stub.tell();
     // As fast as the page takes them: it is asked now and then whether it has kept up.
-    if (i % 10 === 9) await page.waitForFunction(`document.querySelector('main').textContent.includes('change ${i}')`, undefined, { polling: 20 });
+    if (i % 10 === 9) await seen(page, `change ${i}`);
     if (i === events / 2) half.push(await heap());
   }
   figures.heapMB = await heap();

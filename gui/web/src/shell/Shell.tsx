@@ -131,7 +131,7 @@ function FirstState() {
 
 function Navigation({ pathname, onGo }: { pathname: string; onGo: () => void }) {
   const item = (p: PageEntry) => (
-    <NavItem key={p.path} itemId={p.path} isActive={matchPath({ path: p.path, end: p.path === '/' }, pathname) !== null} onClick={onGo}>
+    <NavItem key={p.path} itemId={p.path} isActive={matchPath({ path: p.path, end: p.path === '/' || p.path === '/configuration' }, pathname) !== null} onClick={onGo}>
       <Link to={p.path}>{p.title}</Link>
     </NavItem>
   );

@@ -84,9 +84,11 @@ function Body({ began, now, onReload }: { began: Config; now: number; onReload: 
               {t.show}
             </Button>
           </Why>
-          <Button variant="link" isDisabled={!dirty && now === began.generation} onClick={onReload}>
-            {t.reset}
-          </Button>
+          {(dirty || now > began.generation) && (
+            <Button variant="link" onClick={onReload}>
+              {dirty ? t.reset : common.reload}
+            </Button>
+          )}
           <span className="b-subtle">{found.value && (changed > 0 ? t.changes(changed) : t.unchanged)}</span>
         </div>
         <CLI text="belay get > cluster.yaml; belay apply -f cluster.yaml --dry-run" />
