@@ -13,8 +13,8 @@ import (
 	engineapi "github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/client"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/mgmtd/view"
-	"github.com/belay-ha/belay/outbox"
 )
 
 // indicationService sends the indications of CIM while this node is the DC. On every

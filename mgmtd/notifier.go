@@ -10,8 +10,8 @@ import (
 	engineapi "github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/client"
 	"github.com/belay-ha/belay/mgmtd/notify"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/mgmtd/view"
-	"github.com/belay-ha/belay/outbox"
 )
 
 // notifiers tells webhooks and mail servers of events, from the DC.

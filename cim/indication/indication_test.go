@@ -25,8 +25,8 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
-	"github.com/belay-ha/belay/outbox"
-	"github.com/belay-ha/belay/outbox/outboxtest"
+	"github.com/belay-ha/belay/mgmtd/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox/outboxtest"
 )
 
 func testSchema(t *testing.T) *object.Schema {

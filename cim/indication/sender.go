@@ -13,7 +13,7 @@ import (
 	"github.com/belay-ha/belay/cim/model"
 	"github.com/belay-ha/belay/cim/object"
 	"github.com/belay-ha/belay/engine/cib"
-	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 )
 
 // Config is what the targets of a node have in common.

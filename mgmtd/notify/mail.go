@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
-	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 )
 
 // mailMax bounds one try to give a message to a mail server.

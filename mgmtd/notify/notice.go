@@ -6,7 +6,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
-	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 )
 
 // Notice is one event as a receiver is told of it.

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
-	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 )
 
 // trust is a client's TLS with the authorities in ca, or those of the system.

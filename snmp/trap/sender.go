@@ -9,7 +9,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
-	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/snmp/mib"
 )
 

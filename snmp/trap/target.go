@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/belay-ha/belay/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/snmp/usm"
 )
 

@@ -13,8 +13,8 @@ import (
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
-	"github.com/belay-ha/belay/outbox"
-	"github.com/belay-ha/belay/outbox/outboxtest"
+	"github.com/belay-ha/belay/mgmtd/outbox"
+	"github.com/belay-ha/belay/mgmtd/outbox/outboxtest"
 )
 
 func testEvent(seq uint64, number int) *cib.Event {
