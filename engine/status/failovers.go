@@ -18,6 +18,7 @@ type moves struct {
 	open   map[string]int // resource to its move in out that has not ended
 	began  []time.Time    // of each move in out: when the service was lost
 	lost   map[string]time.Time
+	heard  map[string]time.Time // when a node that was lost was last heard
 	quorum map[string]time.Time
 	online map[string]time.Time
 	failed map[string]time.Time
@@ -27,7 +28,7 @@ type moves struct {
 // failovers reads the moves of resources from the event ring, newest first.
 func (b *builder) failovers() {
 	m := moves{
-		open: map[string]int{}, lost: map[string]time.Time{}, quorum: map[string]time.Time{}, online: map[string]time.Time{},
+		open: map[string]int{}, lost: map[string]time.Time{}, heard: map[string]time.Time{}, quorum: map[string]time.Time{}, online: map[string]time.Time{},
 		failed: map[string]time.Time{}, wanted: map[string]time.Time{},
 	}
 	for _, ev := range b.st.Events {
@@ -49,6 +50,11 @@ func (m *moves) read(number int, ev *cib.Event) {
 	switch number {
 	case event.NodeLost:
 		m.lost[ev.Node] = ev.Time
+		// It may have served until it fell silent, and no longer.
+		m.heard[ev.Node] = ev.Time
+		if d, err := time.ParseDuration(ev.Args["silence"]); err == nil && d > 0 {
+			m.heard[ev.Node] = ev.Time.Add(-d)
+		}
 	case event.QuorumLost, event.ValidityLost:
 		m.quorum[ev.Node] = ev.Time
 	case event.NodeOnline:
@@ -79,22 +85,19 @@ func (m *moves) move(ev *cib.Event) {
 	for _, c := range []struct {
 		cause FailoverCause
 		at    time.Time
-		lost  bool // the service was lost then, not with the move
+		began time.Time // when the service was lost: the move itself, unless it is said
 	}{
-		{CauseNodeFailure, m.lost[f.From], true},
-		{CauseQuorumLoss, m.quorum[f.From], true},
-		{CauseResourceFailure, m.failed[f.Resource], true},
-		{CauseFailback, m.online[f.To], false},
-		{CauseAdministrator, m.wanted[f.Resource], false},
-		{CauseAdministrator, m.wanted[f.From], false},
-		{CauseAdministrator, m.wanted[f.To], false},
-		{CauseAdministrator, m.wanted[""], false},
+		{CauseNodeFailure, m.lost[f.From], m.heard[f.From]},
+		{CauseQuorumLoss, m.quorum[f.From], m.quorum[f.From]},
+		{CauseResourceFailure, m.failed[f.Resource], m.failed[f.Resource]},
+		{CauseFailback, m.online[f.To], ev.Time},
+		{CauseAdministrator, m.wanted[f.Resource], ev.Time},
+		{CauseAdministrator, m.wanted[f.From], ev.Time},
+		{CauseAdministrator, m.wanted[f.To], ev.Time},
+		{CauseAdministrator, m.wanted[""], ev.Time},
 	} {
 		if c.at.After(newest) {
-			newest, f.Cause, began = c.at, c.cause, ev.Time
-			if c.lost {
-				began = c.at
-			}
+			newest, f.Cause, began = c.at, c.cause, c.began
 		}
 	}
 	if i, ok := m.open[f.Resource]; ok { // overtaken: it did not run there

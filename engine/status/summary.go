@@ -339,8 +339,9 @@ type Failover struct {
 	Cause    FailoverCause  `json:"cause"`
 	Reason   string         `json:"reason,omitempty"`
 	Result   FailoverResult `json:"result"`
-	// Duration is the time without service: from the failure, or else the
-	// decision, to the start. 0 while the move is in progress.
+	// Duration is the time without service: to the start, from the last word of
+	// the node that was lost, or from the failure, or else from the decision. 0
+	// while the move is in progress.
 	Duration time.Duration `json:"durationNs"`
 }
 
