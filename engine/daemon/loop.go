@@ -70,9 +70,10 @@ type engine struct {
 	work       sync.WaitGroup
 	peerKey    string // what comm's peers were set to
 	storeErr   atomic.Pointer[string]
-	opened     atomic.Bool // the store's client is there
-	told       sync.Map    // what was told once already
-	collected  uint64      // configuration generations up to this one are removed
+	opened     atomic.Bool               // the store's client is there
+	backedUp   atomic.Pointer[time.Time] // when this node saved the store last
+	told       sync.Map                  // what was told once already
+	collected  uint64                    // configuration generations up to this one are removed
 }
 
 // eventsMax bounds what waits for the owner goroutine. Its senders wait when it is

@@ -99,9 +99,14 @@ func (e *engine) reportStore(ctx context.Context, s *cib.Snapshot) {
 	r := &st
 	r.Time = time.Now().UTC()
 	old := s.Status.Stores[e.local.Node]
+	if at := e.backedUp.Load(); at != nil {
+		r.Backup = *at
+	}
 	if old != nil {
-		r.Backup = old.Backup
-		if r.Time.Sub(old.Time) < reportMaxAge && old.Member == r.Member && old.Leader == r.Leader && old.Alarm == r.Alarm && old.Learner == r.Learner {
+		if old.Backup.After(r.Backup) {
+			r.Backup = old.Backup
+		}
+		if r.Backup.Equal(old.Backup) && r.Time.Sub(old.Time) < reportMaxAge && old.Member == r.Member && old.Leader == r.Leader && old.Alarm == r.Alarm && old.Learner == r.Learner {
 			return
 		}
 	}
@@ -193,6 +198,8 @@ func (e *engine) backup(ctx context.Context, file string) (*api.Backup, error) {
 		e.emit(event.New(event.BackupFailed, "node", e.local.Node, "reason", err.Error()))
 		return nil, api.NewProblem(api.CodeStore, err.Error())
 	}
+	now := time.Now().UTC()
+	e.backedUp.Store(&now)
 	e.emit(event.New(event.BackupDone, "node", e.local.Node, "file", saved.File))
 	return &saved, nil
 }

@@ -58,6 +58,10 @@ func TestRestoreElsewhere(t *testing.T) {
 	d.apply(`{"resources": {"web": {"agent": "belay:dummy"}}}`)
 	var saved api.Backup
 	must(t, d.post("/v1/backup", &api.BackupRequest{}, &saved))
+	d.await("it is known when the store was saved last", func(s *cib.Snapshot) bool {
+		r := s.Status.Stores["n1"]
+		return r != nil && !r.Backup.IsZero()
+	})
 	d.stop()
 	dir, err := os.MkdirTemp("", "bd") //nolint:usetesting // the path of the socket in it must be short
 	must(t, err)
