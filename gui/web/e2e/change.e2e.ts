@@ -100,6 +100,18 @@ it('watches a fail-over, and finds the server again when it was gone', async () 
   const move = page.locator('.b-moves > li', { hasText: `${lost} →` }).filter({ hasText: `node ${lost} was fenced` }).first();
   await move.getByText('Succeeded').waitFor();
   await picture(page, 'failover');
+  // Somebody looks after an alarm of it.
+  const alarm = page.locator('.b-alarm').first();
+  await alarm.getByRole('button', { name: /^Acknowledge/ }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Comment').fill('its power supply is being replaced');
+  await dialog.getByRole('button', { name: 'Apply' }).click();
+  await dialog.getByText('The cluster is as this change wants it.').waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).last().click();
+  await page.getByText('Acknowledged by admin').first().waitFor();
+  await page.getByText('its power supply is being replaced').first().waitFor();
+  await accessible(page);
+  await picture(page, 'acknowledged');
   execFileSync(dev.belay, ['dev', 'power', 'on', lost, '--dir', dev.dir]);
   await box.getByText('runs nothing').waitFor({ timeout: 60_000 });
 

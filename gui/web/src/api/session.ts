@@ -3,7 +3,10 @@ import { api, must, onSessionEnd, setCSRF } from './client';
 import * as live from './live';
 import { codes, Problem, problemOf } from './problem';
 import { queries } from './queries';
+import type { components } from './schema';
 import type { WhoAmI } from './types';
+
+type S = components['schemas'];
 
 /** Session is who is logged in: not asked yet, nobody, or somebody. */
 export type Session = { state: 'asking'; problem?: Problem } | { state: 'out'; ended: boolean } | { state: 'in'; who: WhoAmI; ended: boolean };
@@ -63,13 +66,25 @@ function took(who: WhoAmI) {
   void queries.invalidateQueries();
 }
 
-/** login begins a session in a cookie; what the server refuses is thrown. */
-export async function login(user: string, password: string) {
-  const r = await fetch('/v1/session', {
+/** Challenge is what a log-in asks besides the password. */
+export type Challenge = S['Challenge'];
+
+/** login begins a session in a cookie, or returns what is asked besides; what the server refuses is thrown. */
+export function login(user: string, password: string): Promise<Challenge | undefined> {
+  return begun('/v1/session', { user, password, cookie: true });
+}
+
+/** answer answers a challenge; another one may come of it. */
+export function answer(challenge: Challenge, answers: string[]): Promise<Challenge | undefined> {
+  return begun('/v1/session/answers', { id: challenge.id, answers, cookie: true });
+}
+
+async function begun(path: string, body: unknown): Promise<Challenge | undefined> {
+  const r = await fetch(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     credentials: 'same-origin',
-    body: JSON.stringify({ user, password, cookie: true }),
+    body: JSON.stringify(body),
     signal: AbortSignal.timeout(60_000),
   }).catch((e: unknown) => {
     throw problemOf(e);
@@ -78,12 +93,14 @@ export async function login(user: string, password: string) {
     const { problemOfResponse } = await import('./problem');
     throw await problemOfResponse(r);
   }
+  if (r.status === 202) return ((await r.json()) as S['SessionAnswer']).challenge;
   const who = await must(api.GET('/v1/session')).catch((e: unknown) => {
     const p = problemOf(e);
     if (p.code === codes.login) throw new Problem({ title: 'The browser kept no session', detail: 'it refuses the cookie', remedy: 'Allow cookies for this address.' });
     throw p;
   });
   took(who);
+  return undefined;
 }
 
 /** logout ends the session, here and on the server. */

@@ -23,6 +23,7 @@ export const change = {
   needsApproval: 'A second person must agree. The change is kept, and made in your name when somebody else approves it.',
   sentTitle: 'It waits for a second person',
   sentBody: (id: string) => `Nothing was changed yet. Approval ${id} says what would be done.`,
+  toApproval: 'Show the approval',
   applying: 'Making the change',
   runningTitle: 'The change is made; the cluster carries it out',
   doneTitle: 'Done',

@@ -45,6 +45,7 @@ export const common = {
   remedy: 'What to do',
   requestId: (id: string) => `Request ${id}`,
   sameInCLI: 'Same in CLI',
+  sameInREST: 'Same by REST',
   copy: 'Copy',
   copied: 'Copied',
   ago: (t: string) => `${t} ago`,

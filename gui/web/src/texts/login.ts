@@ -12,6 +12,10 @@ export const login = {
   otherUser: 'Another user',
   wait: (s: number) => `Try again in ${s} s.`,
   about: 'Everything you do is recorded in the audit log.',
+  more: (user: string) => `More is asked of ${user}`,
+  answer: 'Go on',
+  again: 'Begin again',
+  question: (n: number) => `Answer ${n}`,
   asking: 'Asking the server who you are',
   noServer: 'The management daemon does not answer',
 } as const;

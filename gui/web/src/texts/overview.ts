@@ -21,6 +21,13 @@ export const overview = {
     all: (n: number) => `All ${n}`,
     fewer: 'Fewer',
     page: 'Pages of alarms',
+    acknowledge: 'Acknowledge…',
+    withdraw: 'Withdraw…',
+    acknowledgeOf: (id: string) => `Acknowledge alarm ${id}`,
+    withdrawOf: (id: string) => `Withdraw the acknowledgement of alarm ${id}`,
+    lead: 'Everybody sees who looks after it. The alarm stands until its cause is gone.',
+    comment: 'Comment',
+    acknowledged: (by: string) => `Acknowledged by ${by}`,
   },
   topology: {
     title: 'Topology',

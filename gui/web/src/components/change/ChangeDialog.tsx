@@ -1,6 +1,7 @@
 import { Alert, Button, Checkbox, Form, FormGroup, FormSelect, FormSelectOption, Modal, ModalBody, ModalFooter, ModalHeader, Skeleton, TextInput } from '@patternfly/react-core';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
+import { Link } from 'react-router';
 import { api, must } from '../../api/client';
 import { useLive } from '../../api/live';
 import { codes, problemOf } from '../../api/problem';
@@ -55,12 +56,13 @@ function Dialog({ proposal: p }: { proposal: Proposal }) {
   const [chosen, setChosen] = useState(p.choice?.initial ?? '');
   const [edit, setEdit] = useState(p.edit);
   const [ref, setRef] = useState('');
+  const [comment, setComment] = useState('');
   const [force, setForce] = useState(false);
   const [note, setNote] = useState('');
   const [key] = useState(newKey);
   const [sent, setSent] = useState<Sent>();
   const connection = useLive().connection;
-  const request = edit ? changeOf(edit) : p.change!(chosen);
+  const request = edit ? changeOf(edit) : p.change!(chosen, '');
   const generation = edit?.generation;
 
   const plan = useQuery({
@@ -94,7 +96,7 @@ function Dialog({ proposal: p }: { proposal: Proposal }) {
   const needsApproval = (policy.data?.actions ?? []).includes(request.action);
 
   const apply = useMutation({
-    mutationFn: () => send(request, generation, { dryRun: false, planToken: plan.data?.result?.planToken, force, changeRef: ref, key }),
+    mutationFn: () => send(edit ? request : p.change!(chosen, comment), generation, { dryRun: false, planToken: plan.data?.result?.planToken, force, changeRef: ref, key }),
     onSuccess: (s) => {
       setSent(s);
       void queries.invalidateQueries({ queryKey: ['config'] });
@@ -117,7 +119,7 @@ function Dialog({ proposal: p }: { proposal: Proposal }) {
   const approval = failure?.code === codes.approval ? failure.approval : undefined;
   const shownFailure = failure && ![codes.approval, codes.planChanged, codes.conflict, codes.noMatch].includes(failure.code as never) ? failure : undefined;
   const ready = !!plan.data?.result && !plan.isFetching;
-  const cli = edit ? cliOf(edit) : p.cli(chosen);
+  const cli = edit ? cliOf(edit) : p.cli(chosen, comment);
 
   return (
     <Modal isOpen variant="large" onClose={apply.isPending ? undefined : dismiss} aria-labelledby="change-title">
@@ -129,7 +131,9 @@ function Dialog({ proposal: p }: { proposal: Proposal }) {
           ) : approval ? (
             <Alert variant="info" isInline title={t.sentTitle}>
               <p>{t.sentBody(approval)}</p>
-              <CLI text={`belay approval approve ${approval}`} />
+              <Link to={`/approvals/${approval}`} onClick={dismiss}>
+                {t.toApproval}
+              </Link>
             </Alert>
           ) : (
             <>
@@ -141,6 +145,13 @@ function Dialog({ proposal: p }: { proposal: Proposal }) {
                         <FormSelectOption key={o.value} value={o.value} label={o.note ? `${o.label} – ${o.note}` : o.label} />
                       ))}
                     </FormSelect>
+                  </FormGroup>
+                </Form>
+              )}
+              {p.comment && (
+                <Form onSubmit={(e) => e.preventDefault()}>
+                  <FormGroup label={p.comment} fieldId="change-comment">
+                    <TextInput id="change-comment" value={comment} onChange={(_, v) => setComment(v)} maxLength={500} />
                   </FormGroup>
                 </Form>
               )}

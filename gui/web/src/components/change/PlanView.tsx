@@ -19,27 +19,13 @@ const groups: [keyof Plan & keyof typeof change.counts, Tone][] = [
 /** shownMax is how many names of a group are listed before the rest is counted. */
 const shownMax = 12;
 
-/** PlanView shows what a change would do: to the services first, then to the configuration. */
-export function PlanView({ result }: { result: ChangeResult }) {
-  const { plan } = result;
+/** Effects shows what a plan does to the services, and its steps. */
+export function Effects({ plan, none }: { plan: Plan; none: string }) {
   const steps = plan.steps ?? [];
   const lists = groups.map(([name, tone]) => ({ name, tone, items: (plan[name]) ?? [] })).filter((g) => g.items.length > 0);
-  const changes = result.changes ?? [];
   return (
-    <div className="b-plan">
-      {(result.warnings ?? []).length > 0 && (
-        <Alert variant="warning" isInline title={change.warnings}>
-          <ul>
-            {result.warnings!.map((f, i) => (
-              <li key={i} className="b-wrap">
-                {f.path && <code>{f.path}</code>} {f.text}
-              </li>
-            ))}
-          </ul>
-        </Alert>
-      )}
-      <h2 className="b-plan__title">{change.planTitle}</h2>
-      {lists.length === 0 && steps.length === 0 && <p>{change.nothing}</p>}
+    <>
+      {lists.length === 0 && steps.length === 0 && <p>{none}</p>}
       <dl className="b-effects">
         {lists.map((g) => (
           <div key={g.name} className={`b-effect b-effect--${g.tone}`}>
@@ -70,6 +56,28 @@ export function PlanView({ result }: { result: ChangeResult }) {
           <PlanGraph steps={steps} />
         </ExpandableSection>
       )}
+    </>
+  );
+}
+
+/** PlanView shows what a change would do: to the services first, then to the configuration. */
+export function PlanView({ result }: { result: ChangeResult }) {
+  const changes = result.changes ?? [];
+  return (
+    <div className="b-plan">
+      {(result.warnings ?? []).length > 0 && (
+        <Alert variant="warning" isInline title={change.warnings}>
+          <ul>
+            {result.warnings!.map((f, i) => (
+              <li key={i} className="b-wrap">
+                {f.path && <code>{f.path}</code>} {f.text}
+              </li>
+            ))}
+          </ul>
+        </Alert>
+      )}
+      <h2 className="b-plan__title">{change.planTitle}</h2>
+      <Effects plan={result.plan} none={change.nothing} />
       {changes.length > 0 && (
         <ExpandableSection toggleText={change.differences(changes.length)} isIndented>
           {changes.map((c) => (

@@ -26,11 +26,13 @@ export interface Proposal {
   lead?: string;
   danger?: boolean;
   /** Either a request, made of what was chosen, or an edit. */
-  change?: (chosen: string) => Pick<Change, 'action' | 'object' | 'value' | 'merge'>;
+  change?: (chosen: string, comment: string) => Pick<Change, 'action' | 'object' | 'value' | 'merge'>;
   edit?: Edit;
   choice?: Choice;
+  /** The name of a comment that goes with the change, and has no effect on its plan. */
+  comment?: string;
   /** The command that does the same. */
-  cli: (chosen: string) => string[] | string;
+  cli: (chosen: string, comment: string) => string[] | string;
   /** Called once the change is made. */
   onApplied?: () => void;
   /** Called where the user would rather see what somebody else made of it. */

@@ -1,13 +1,15 @@
-import { Button, Label, Modal, ModalBody, ModalFooter, ModalHeader } from '@patternfly/react-core';
-import { useMutation, useQuery } from '@tanstack/react-query';
+import { Button, Label } from '@patternfly/react-core';
+import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, must } from '../../api/client';
 import { useWho } from '../../api/session';
 import type { LoginSession } from '../../api/types';
 import { Actions } from '../../components/Actions';
+import { Confirm } from '../../components/Confirm';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name, nodePath } from '../../components/Name';
 import { ProblemAlert } from '../../components/ProblemAlert';
+import { REST } from '../../components/REST';
 import { Time } from '../../components/Time';
 import { Waiting } from '../../shell/App';
 import { access as t } from '../../texts/access';
@@ -39,15 +41,8 @@ function columns(mine: string): Column<LoginSession>[] {
 /** Sessions lists who is logged in; whoever may, ends a session. */
 export function Sessions() {
   const who = useWho();
-  const q = useQuery({ queryKey: ['sessions'], queryFn: async () => (await must(api.GET('/v1/sessions'))) ?? [], staleTime: 0 });
+  const q = useQuery({ queryKey: ['sessions'], queryFn: async () => (await must(api.GET('/v1/sessions'))) ?? [], staleTime: 0, refetchInterval: 5000 });
   const [asked, setAsked] = useState<LoginSession>();
-  const end = useMutation({
-    mutationFn: (s: LoginSession) => api.DELETE('/v1/sessions/{id}', { params: { path: { id: s.id } } }),
-    onSuccess: () => {
-      setAsked(undefined);
-      void q.refetch();
-    },
-  });
   if (q.error) return <ProblemAlert error={q.error} onRetry={() => void q.refetch()} />;
   if (q.isPending) return <Waiting text={common.loading} />;
   return (
@@ -58,25 +53,28 @@ export function Sessions() {
         columns={columns(who.session ?? '')}
         id={id}
         text={text}
-        actions={(s) => <SessionActions session={s} own={s.user === who.user} onEnd={() => (end.reset(), setAsked(s))} />}
+        actions={(s) => <SessionActions session={s} own={s.user === who.user} onEnd={() => setAsked(s)} />}
         empty={<p className="b-subtle">{t.noSessions}</p>}
       />
+      <REST method="GET" path="/v1/sessions" />
       {asked && (
-        <Modal isOpen variant="small" onClose={() => setAsked(undefined)} aria-labelledby="end-session">
-          <ModalHeader title={t.endTitle(asked.user)} labelId="end-session" titleIconVariant="warning" />
-          <ModalBody>
-            <p>{t.endBody}</p>
-            {end.error && <ProblemAlert error={end.error} />}
-          </ModalBody>
-          <ModalFooter>
-            <Button variant="danger" isLoading={end.isPending} isDisabled={end.isPending} onClick={() => end.mutate(asked)}>
-              {t.end}
-            </Button>
-            <Button variant="link" onClick={() => setAsked(undefined)}>
-              {common.cancel}
-            </Button>
-          </ModalFooter>
-        </Modal>
+        <Confirm
+          title={t.endTitle(asked.user)}
+          body={
+            <>
+              <p>{t.endBody}</p>
+              <REST method="DELETE" path={`/v1/sessions/${asked.id}`} />
+            </>
+          }
+          label={t.end}
+          danger
+          run={() => api.DELETE('/v1/sessions/{id}', { params: { path: { id: asked.id } } })}
+          onDone={() => {
+            setAsked(undefined);
+            void q.refetch();
+          }}
+          onClose={() => setAsked(undefined)}
+        />
       )}
     </>
   );

@@ -7,7 +7,7 @@ import { api, must } from '../../api/client';
 import { useSummary } from '../../api/live';
 import { useConfig } from '../../api/queries';
 import type { AccessRow } from '../../api/types';
-import { Actions, type ActionSpec } from '../../components/Actions';
+import { Actions, useAllowed, Why, type ActionSpec } from '../../components/Actions';
 import { CLI } from '../../components/CLI';
 import { Document } from '../../components/Document';
 import { ListTable, type Column } from '../../components/ListTable';
@@ -19,8 +19,10 @@ import { Time } from '../../components/Time';
 import { Waiting } from '../../shell/App';
 import { access as t } from '../../texts/access';
 import { common } from '../../texts/common';
+import { Certificates } from './Certificates';
 import { groupsOf } from './groups';
 import { Sessions } from './Sessions';
+import { Tokens } from './Tokens';
 
 /** Access: who holds what, who may do what, the roles, and who is logged in. */
 export default function Access() {
@@ -41,6 +43,8 @@ export default function Access() {
         {tab('report', <Report />, <Link to="/configuration/role-binding/new">{t.bind}</Link>)}
         {tab('can', <Can />)}
         {tab('roles', <Roles />, <Link to="/configuration/role/new">{t.newRole}</Link>)}
+        {tab('tokens', <Tokens />)}
+        {tab('certificates', <Certificates />)}
         {tab('sessions', <Sessions />)}
       </Tabs>
     </>
@@ -56,6 +60,7 @@ const columns: Column<AccessRow>[] = [
   { key: 'on', name: c.on, className: 'b-wrap', cell: (r) => [...(r.resources ?? []), ...(r.nodes ?? [])].join(', ') || t.everything },
   { key: 'since', name: c.since, sort: (r) => r.since ?? '', cell: (r) => <Time time={r.since} /> },
   { key: 'by', name: c.by, sort: (r) => r.by ?? '', cell: (r) => <Name>{r.by || '–'}</Name> },
+  { key: 'used', name: t.lastUse, sort: (r) => r.lastUsed ?? '', cell: (r) => <Time time={r.lastUsed} /> },
   { key: 'exception', name: c.exception, className: 'b-wrap', cell: (r) => <bdi>{r.exception || '–'}</bdi> },
 ];
 
@@ -76,7 +81,10 @@ function documentActions(kind: 'role' | 'role-binding', id: string, base: Record
 function Report() {
   const generation = useSummary().cluster.generation;
   const config = useConfig();
-  const q = useQuery({ queryKey: ['access', generation], queryFn: () => must(api.GET('/v1/access')), placeholderData: (before) => before });
+  // Who used what last is read from the audit logs, which is a record of its own: only if asked for.
+  const [use, setUse] = useState(false);
+  const mayRead = useAllowed('read', 'audit');
+  const q = useQuery({ queryKey: ['access', generation, use], queryFn: () => must(api.GET('/v1/access', { params: { query: { use: use || undefined } } })), placeholderData: (before) => before });
   if (q.error) return <ProblemAlert error={q.error} onRetry={() => void q.refetch()} />;
   if (q.isPending) return <Waiting text={common.loading} />;
   const rows = q.data.access ?? [];
@@ -85,7 +93,14 @@ function Report() {
       <ListTable
         label={t.tabs.report}
         rows={rows}
-        columns={rows.some((r) => r.exception) ? columns : columns.filter((x) => x.key !== 'exception')}
+        columns={columns.filter((x) => (x.key === 'exception' ? rows.some((r) => r.exception) : x.key === 'used' ? use : true))}
+        tools={
+          <Why text={mayRead.why}>
+            <Button variant="secondary" isAriaDisabled={mayRead.isAriaDisabled || use} isLoading={use && q.isFetching} onClick={() => setUse(true)}>
+              {t.use}
+            </Button>
+          </Why>
+        }
         id={rowId}
         text={rowText}
         actions={(r) => r.binding && <Actions kebab of={r.name} list={documentActions('role-binding', r.binding, config.data?.config['role-bindings']?.[r.binding], config.data?.generation ?? 0)} />}

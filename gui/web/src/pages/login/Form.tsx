@@ -3,8 +3,9 @@ import EyeIcon from '@patternfly/react-icons/dist/esm/icons/eye-icon';
 import EyeSlashIcon from '@patternfly/react-icons/dist/esm/icons/eye-slash-icon';
 import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { type Problem, problemOf } from '../../api/problem';
-import { login as logIn } from '../../api/session';
+import { login as logIn, type Challenge } from '../../api/session';
 import { login } from '../../texts/login';
+import { Answers } from './Answers';
 
 /** LoginForm asks for name and password. What was typed stays after a refusal, but for the password. */
 export function LoginForm({ user: fixed }: { user?: string }) {
@@ -14,6 +15,7 @@ export function LoginForm({ user: fixed }: { user?: string }) {
   const [working, setWorking] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const [wait, setWait] = useState(0);
+  const [challenge, setChallenge] = useState<Challenge>();
   const field = useRef<HTMLInputElement>(null);
 
   useEffect(() => {
@@ -27,7 +29,8 @@ export function LoginForm({ user: fixed }: { user?: string }) {
     setWorking(true);
     setProblem(undefined);
     try {
-      await logIn(user, password);
+      setChallenge(await logIn(user, password));
+      setPassword('');
     } catch (err) {
       const p = problemOf(err);
       setProblem(p);
@@ -38,6 +41,23 @@ export function LoginForm({ user: fixed }: { user?: string }) {
       setWorking(false);
     }
   };
+
+  if (challenge) {
+    return (
+      <Answers
+        // Each challenge begins with empty answers.
+        key={challenge.id}
+        user={user}
+        challenge={challenge}
+        onMore={setChallenge}
+        onEnd={(p) => {
+          setChallenge(undefined);
+          setProblem(p);
+          setWait(p?.retryAfter ?? 0);
+        }}
+      />
+    );
+  }
 
   return (
     <Form onSubmit={(e) => void submit(e)} noValidate>

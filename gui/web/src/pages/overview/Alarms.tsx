@@ -1,7 +1,9 @@
 import { Button, Pagination } from '@patternfly/react-core';
 import { useState } from 'react';
 import type { Alarm } from '../../api/types';
+import { useAllowed, Why } from '../../components/Actions';
 import { Age } from '../../components/Age';
+import { propose } from '../../components/change/proposal';
 import { Name, nodePath, resourcePath } from '../../components/Name';
 import { State } from '../../components/State';
 import { overview } from '../../texts/overview';
@@ -36,10 +38,17 @@ export function Alarms({ alarms }: { alarms: Alarm[] }) {
                   <strong>{t.remedy}</strong> <bdi>{a.remedy}</bdi>
                 </p>
               )}
+              {a.acknowledged && (
+                <p className="b-wrap b-clamp">
+                  <bdi>{t.acknowledged(a.acknowledged.by)}</bdi> <Age time={a.acknowledged.time} />
+                  {a.acknowledged.comment && <>: <bdi>{a.acknowledged.comment}</bdi></>}
+                </p>
+              )}
               <p className="b-subtle b-alarm__foot">
                 <Age time={a.since} />
                 {a.node && <Name to={nodePath(a.node)}>{a.node}</Name>}
                 {a.resource && <Name to={resourcePath(a.resource)}>{a.resource}</Name>}
+                <Acknowledge a={a} />
               </p>
             </div>
           </li>
@@ -54,5 +63,27 @@ export function Alarms({ alarms }: { alarms: Alarm[] }) {
         </Button>
       )}
     </>
+  );
+}
+
+/** Acknowledge notes that somebody looks after an alarm, or no longer does. */
+function Acknowledge({ a }: { a: Alarm }) {
+  const object = `alarm/${a.id}`;
+  const may = useAllowed('acknowledge', object);
+  const withdraw = !!a.acknowledged;
+  const run = () =>
+    propose({
+      title: withdraw ? t.withdrawOf(a.id) : t.acknowledgeOf(a.id),
+      lead: t.lead,
+      comment: withdraw ? undefined : t.comment,
+      change: (_, comment) => ({ action: 'acknowledge', object, value: withdraw ? { withdraw: true } : { comment } }),
+      cli: (_, comment) => ['alarms', 'acknowledge', a.id, ...(withdraw ? ['--withdraw'] : comment ? ['--comment', comment] : [])],
+    });
+  return (
+    <Why text={may.why}>
+      <Button variant="link" isInline isAriaDisabled={may.isAriaDisabled} aria-label={withdraw ? t.withdrawOf(a.id) : t.acknowledgeOf(a.id)} onClick={run}>
+        {withdraw ? t.withdraw : t.acknowledge}
+      </Button>
+    </Why>
   );
 }

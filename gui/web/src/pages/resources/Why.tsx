@@ -3,6 +3,7 @@ import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { useQuery } from '@tanstack/react-query';
 import { api, must } from '../../api/client';
 import { useSummary } from '../../api/live';
+import type { Explanation } from '../../api/types';
 import { Name, nodePath } from '../../components/Name';
 import { ProblemAlert } from '../../components/ProblemAlert';
 import { resources } from '../../texts/resources';
@@ -29,6 +30,11 @@ export function Explain({ id }: { id: string }) {
   if (q.error) return <ProblemAlert error={q.error} onRetry={() => void q.refetch()} />;
   const instances = q.data?.instances ?? [];
   if (!q.isPending && instances.length === 0) return <p className="b-subtle">{t.none}</p>;
+  return <Explained instances={instances} />;
+}
+
+/** Explained lists the scores of instances, node by node. */
+export function Explained({ instances }: { instances: NonNullable<Explanation['instances']> }) {
   return (
     <div className="b-stack">
       {instances.map((i, n) => (

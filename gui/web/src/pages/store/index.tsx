@@ -1,4 +1,5 @@
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
+import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
 import { Age } from '../../components/Age';
 import { Facts } from '../../components/Facts';
@@ -26,7 +27,12 @@ export default function Store() {
               [f.revision, String(s.revision)],
               [f.size, t.sizeOf(bytes(s.sizeBytes), bytes(s.quotaBytes))],
               [f.latency, nanos(s.latencyNs)],
-              [f.backup, <Age time={s.lastBackup} />],
+              [
+                f.backup,
+                <Link to="/backup">
+                  <Age time={s.lastBackup} />
+                </Link>,
+              ],
             ]}
           />
         </Panel>
@@ -34,7 +40,7 @@ export default function Store() {
           <Table variant="compact" aria-label={t.members}>
             <Thead>
               <Tr>
-                {[c.node, c.state, c.role, c.size, c.use, c.latency, c.backup, c.alarm].map((h) => (
+                {[c.node, c.state, c.role, c.size, c.use, c.latency, c.alarm].map((h) => (
                   <Th key={h}>{h}</Th>
                 ))}
               </Tr>
@@ -52,9 +58,6 @@ export default function Store() {
                   <Td dataLabel={c.size}>{t.sizeOf(bytes(m.sizeBytes), bytes(m.quotaBytes))}</Td>
                   <Td dataLabel={c.use}>{bytes(m.inUseBytes)}</Td>
                   <Td dataLabel={c.latency}>{nanos(m.latencyNs)}</Td>
-                  <Td dataLabel={c.backup}>
-                    <Age time={m.lastBackup} />
-                  </Td>
                   <Td dataLabel={c.alarm}>{m.alarm || '–'}</Td>
                 </Tr>
               ))}
