@@ -100,18 +100,6 @@ it('watches a fail-over, and finds the server again when it was gone', async () 
   const move = page.locator('.b-moves > li', { hasText: `${lost} →` }).filter({ hasText: `node ${lost} was fenced` }).first();
   await move.getByText('Succeeded').waitFor();
   await picture(page, 'failover');
-  // Somebody looks after an alarm of it.
-  const alarm = page.locator('.b-alarm').first();
-  await alarm.getByRole('button', { name: /^Acknowledge/ }).click();
-  const dialog = page.getByRole('dialog');
-  await dialog.getByLabel('Comment').fill('its power supply is being replaced');
-  await dialog.getByRole('button', { name: 'Apply' }).click();
-  await dialog.getByText('The cluster is as this change wants it.').waitFor();
-  await dialog.getByRole('button', { name: 'Close' }).last().click();
-  await page.getByText('Acknowledged by admin').first().waitFor();
-  await page.getByText('its power supply is being replaced').first().waitFor();
-  await accessible(page);
-  await picture(page, 'acknowledged');
   execFileSync(dev.belay, ['dev', 'power', 'on', lost, '--dir', dev.dir]);
   await box.getByText('runs nothing').waitFor({ timeout: 60_000 });
 
@@ -121,6 +109,34 @@ it('watches a fail-over, and finds the server again when it was gone', async () 
   await picture(page, 'no-connection');
   await page.getByText('Live').waitFor({ timeout: 60_000 });
   await page.getByText('No connection to the management daemon').waitFor({ state: 'detached' });
+});
+
+it('acknowledges an alarm, for everybody to see, and withdraws it', async () => {
+  const fencing = async (on: boolean | null) => belay('apply', '--merge', '-f', await file(JSON.stringify({ cluster: { options: { 'fencing-required': on } } })));
+  await fencing(false);
+  try {
+    const { page, complaints } = await enter('/', 'operator');
+    const alarm = page.locator('.b-alarm').first();
+    await alarm.getByRole('button', { name: /^Acknowledge/ }).click({ timeout: 60_000 });
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Comment').fill('its power supply is being replaced');
+    await dialog.getByText("--comment 'its power supply is being replaced'").waitFor();
+    await dialog.getByRole('button', { name: 'Apply' }).click();
+    await dialog.getByText('The cluster is as this change wants it.').waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).last().click();
+    await alarm.getByText('Acknowledged by operator').waitFor();
+    await alarm.getByText('its power supply is being replaced').waitFor();
+    await accessible(page);
+    await picture(page, 'acknowledged');
+    await alarm.getByRole('button', { name: /^Withdraw/ }).click();
+    await dialog.getByRole('button', { name: 'Apply' }).click();
+    await dialog.getByText('The cluster is as this change wants it.').waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).last().click();
+    await alarm.getByText('Acknowledged by operator').waitFor({ state: 'detached' });
+    expect(complaints).toEqual([]);
+  } finally {
+    await fencing(null);
+  }
 });
 
 async function file(text: string): Promise<string> {

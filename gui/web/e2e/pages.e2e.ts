@@ -58,12 +58,12 @@ for (const scheme of ['light', 'dark'] as const) {
     for (const [path, heading] of pages) {
       await page.goto(dev.rest + path);
       await page.getByRole('heading', { name: heading, exact: true }).first().waitFor();
-      await page.locator('.pf-v6-c-spinner').waitFor({ state: 'detached' });
+      await expect.poll(() => page.locator('.pf-v6-c-spinner').count(), { timeout: 20_000 }).toBe(0);
       await accessible(page);
       await picture(page, `page${path.replace(/\W+/g, '-')}-${scheme}`);
     }
     expect(complaints).toEqual([]);
-  });
+  }, 400_000);
 }
 
 it('is usable on a phone', async () => {
@@ -77,7 +77,7 @@ it('is usable on a phone', async () => {
   await page.getByRole('navigation', { name: 'Main navigation' }).getByRole('link', { name: 'Quorum' }).click();
   await page.getByRole('heading', { name: 'Quorum', exact: true }).first().waitFor();
   await picture(page, 'phone');
-});
+}, 300_000);
 
 it('shows the plan of a change, applies it, and follows it to its end', async () => {
   const { page, complaints } = await enter('/resources/demo');
