@@ -144,7 +144,7 @@ export function world(nodes: number, resources: number): Summary {
         nodesStandby: 0,
         nodesMaintenance: 0,
         nodesOffline: 0,
-        nodesUnclean: 0,
+        nodesUnclean: 0, remotes: 0, remotesOnline: 0,
         resources,
         resourcesRunning: resources,
         resourcesStopped: 0,
