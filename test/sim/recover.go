@@ -196,17 +196,28 @@ func (s *store) recordVote(d *machine) {
 }
 
 // votes lists the machines whose votes count: those of the members, but of one that was
-// promoted and whose vote was not recorded.
+// promoted and whose vote was not recorded, or is not known yet to those before it, who
+// go on without it as long.
 func (s *store) votes() []int {
 	v := s.snap.Status.Voters
-	if v == nil || len(v.Voters) >= len(s.members) {
+	if v == nil || len(v.Voters) > len(s.members) {
 		return s.members
 	}
-	var out []int
+	var before, all []int
+	unknown := false
 	for _, name := range v.Voters {
-		out = append(out, s.w.index[name])
+		i := s.w.index[name]
+		all = append(all, i)
+		if name != v.Added {
+			before = append(before, i)
+			kept := s.w.machines[i].kept
+			unknown = unknown || kept == nil || kept.Status.Voters == nil || kept.Status.Voters.Epoch < v.Epoch
+		}
 	}
-	return out
+	if v.Added != "" && unknown {
+		return before
+	}
+	return all
 }
 
 // waitsFor is what the daemon of a machine finds out while the store does not answer.

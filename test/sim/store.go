@@ -303,7 +303,11 @@ func (s *store) deliver(e *engine, snap *cib.Snapshot) {
 		return
 	}
 	e.seen = snap.Revision
+	votes := len(s.votes())
 	e.disk(snap)
+	if len(s.votes()) != votes {
+		s.w.checks.majorities(s.w)
+	}
 	s.w.checks.seen(s.w, e, snap)
 	if mu := s.w.mutant; mu != nil && mu.snapshot != nil {
 		snap = mu.snapshot(s.w, e, snap)
