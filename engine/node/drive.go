@@ -44,6 +44,7 @@ func (n *Node) drive(now time.Time) {
 	})
 	var c viewChange
 	for _, p := range withdraw {
+		n.tookBack(now, &p.Action)
 		n.withdrawAction(p, &c)
 	}
 	rounds := n.tendRounds(plan, &c)
@@ -56,6 +57,9 @@ func (n *Node) drive(now time.Time) {
 			n.requestOf(now, &a, &c)
 			gated = gated || !c.any
 			c.any = c.any || before
+			continue
+		}
+		if n.holdsBack(now, &a) {
 			continue
 		}
 		if r := rounds[cib.RoundID(a.Round)]; r != nil {

@@ -72,6 +72,7 @@ type Node struct {
 	advising   bool                 // it is being asked
 	planner    policy.Planner       // decides on one snapshot after another
 	replanAt   time.Time            // when time alone changes the decision
+	vain       map[string]vain      // what was asked for and taken back, by node and action
 	ended      map[string]bool      // what this node has stopped by itself since its validity ended
 	removing   map[string]time.Time // moves whose removal was asked for, and until when that is waited for
 	refused    string               // why the plan checker refused the last plan

@@ -456,7 +456,7 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 }
 
 // vainMax is how often an action may be asked for in a row without being executed.
-const vainMax = 1000
+const vainMax = 12
 
 // ask is rules 4, 5 and 6 for an action that the DC asks for.
 func (c *checks) ask(w *World, p, old *cib.Pending) {
