@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,17 +77,24 @@ func testConfig() *Config {
 type trapd struct {
 	t    *testing.T
 	dir  string
+	host net.IP
 	port int
 	cmd  *exec.Cmd
 }
 
+// trapds counts them.
+var trapds atomic.Int32
+
 func newTrapd(t *testing.T) *trapd {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	// Each has an address of its own: a free port of 127.0.0.1 may be somebody else's
+	// before the receiver is there.
+	host := net.IPv4(127, 83, byte(os.Getpid()), byte(trapds.Add(1)))
+	c, err := net.ListenPacket("udp", net.JoinHostPort(host.String(), "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &trapd{t: t, dir: t.TempDir(), port: c.LocalAddr().(*net.UDPAddr).Port}
+	d := &trapd{t: t, dir: t.TempDir(), host: host.To4(), port: c.LocalAddr().(*net.UDPAddr).Port}
 	_ = c.Close()
 	conf := "authCommunity log public\n"
 	for _, user := range []string{"ops SHA-256 authpass123 AES privpass123", "safe SHA-512 authpass123 AES-256 privpass123"} {
@@ -101,7 +109,7 @@ func newTrapd(t *testing.T) *trapd {
 
 func (d *trapd) start() {
 	d.t.Helper()
-	d.cmd = exec.Command("snmptrapd", "-f", "-A", "-Lf", filepath.Join(d.dir, "log"), "-C", "-c", filepath.Join(d.dir, "conf"), "-On", fmt.Sprintf("udp:127.0.0.1:%d", d.port))
+	d.cmd = exec.Command("snmptrapd", "-f", "-A", "-Lf", filepath.Join(d.dir, "log"), "-C", "-c", filepath.Join(d.dir, "conf"), "-On", fmt.Sprintf("udp:%s:%d", d.host, d.port))
 	d.cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+d.dir, "MIBS=")
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
@@ -146,7 +154,7 @@ func (d *trapd) await(want ...string) {
 
 func (d *trapd) target(version Version, inform bool) *Target {
 	return &Target{
-		Name: "nms", Address: fmt.Sprintf("127.0.0.1:%d", d.port), Version: version, Inform: inform, Community: "public", Timeout: time.Second, Retries: 1,
+		Name: "nms", Address: fmt.Sprintf("%s:%d", d.host, d.port), Version: version, Inform: inform, Community: "public", Timeout: time.Second, Retries: 1,
 		User: &usm.User{Name: "ops", Auth: "SHA-256", AuthPass: "authpass123", Priv: "AES", PrivPass: "privpass123"},
 	}
 }
@@ -209,7 +217,7 @@ func TestKinds(t *testing.T) {
 // are.
 func awaitPort(t *testing.T, d *trapd) {
 	t.Helper()
-	want := fmt.Sprintf("0100007F:%04X", d.port)
+	want := fmt.Sprintf("%02X%02X%02X%02X:%04X", d.host[3], d.host[2], d.host[1], d.host[0], d.port)
 	for end := time.Now().Add(20 * time.Second); ; <-time.After(2 * time.Millisecond) {
 		b, err := os.ReadFile("/proc/net/udp")
 		if err == nil && strings.Contains(string(b), want) {
