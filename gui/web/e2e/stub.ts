@@ -159,8 +159,6 @@ export function world(nodes: number, resources: number): Summary {
         alarmsMinor: 0,
         alarmsWarning: 0,
         failovers: 0,
-        remotes: 0,
-        remotesOnline: 0,
       },
     },
     quorum: {
