@@ -219,12 +219,19 @@ func (b *builder) notAllowed(h *cib.History, s *settings, st *cib.InstanceState,
 		}
 		return InstanceNotAllowed, fmt.Sprintf("it failed %s times here", failures)
 	}
+	if failures > 0 && b.c.Cluster.Options.StartFailureIsFatal() { // a failed start counts as infinitely many
+		for i := len(h.Ops) - 1; i >= 0; i-- {
+			if op := &h.Ops[i]; op.Op == cib.OpStart && op.Failure() {
+				return InstanceNotAllowed, describe(op)
+			} else if op.Op == cib.OpStart {
+				break
+			}
+		}
+	}
 	return InstanceStopped, ""
 }
 
-// failCount is the number of failures that count: those that have not expired. A
-// failed start counts as infinitely many where start-failure-is-fatal says so;
-// the node's local resource manager has written that.
+// failCount is the number of failures that count: those that have not expired.
 func failCount(h *cib.History, s *settings, now time.Time) cib.Score {
 	timeout := s.meta.FailuresExpireAfter().D()
 	if timeout > 0 && !h.LastFailure.IsZero() && !now.Before(h.LastFailure.Add(timeout)) {
