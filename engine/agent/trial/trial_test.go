@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -165,11 +164,13 @@ func TestDebianFenceAgents(t *testing.T) {
 // TestFaults tries an agent out that makes one mistake after another.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	root, err := filepath.Abs("testdata/ocf")
+	agent, err := os.ReadFile("testdata/ocf/resource.d/trial/broken")
 	if err != nil {
 		t.Fatal(err)
 	}
-	setup := Setup{Before: "cp -r " + root + " /run/ocf", OCFRoot: "/run/ocf"}
+	// It is written down there: where this file is may be hidden in the scratch host.
+	const dir = "/run/ocf/resource.d/trial"
+	setup := Setup{Before: "mkdir -p " + dir + "\ncat >" + dir + "/broken <<'END OF AGENT'\n" + string(agent) + "\nEND OF AGENT\nchmod 755 " + dir + "/broken", OCFRoot: "/run/ocf"}
 	for fault, want := range map[string][]string{
 		"nothing":  nil,
 		"none":     {validation + ": validate-all returned 6", validation + ", while it runs: validate-all returned 6"},
