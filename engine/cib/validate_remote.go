@@ -173,5 +173,38 @@ func Undriven(c *Config, level int) []Fault {
 			add(p+".meta.remote-node", "a guest node")
 		}
 	}
+	if level < readLevel {
+		out = append(out, misread(c, level)...)
+	}
+	return out
+}
+
+// readLevel is the feature level from which on engines know all that a configuration of
+// this release may say.
+const readLevel = 2
+
+// misread lists what an engine of an older feature level would pass over: it would run
+// something else than was written.
+func misread(c *Config, level int) []Fault {
+	var out []Fault
+	add := func(path string) {
+		out = append(out, Fault{path, fmt.Sprintf("the cluster runs at feature level %d, and its older engines would pass over this; upgrade the other nodes first", level)})
+	}
+	if len(c.Cluster.ResourceDefaultRules) > 0 {
+		add("cluster.resource-default-rules")
+	}
+	if len(c.Cluster.OpDefaultRules) > 0 {
+		add("cluster.op-default-rules")
+	}
+	for _, id := range sortedResources(c) {
+		if c.Resources[id].Restarts > 0 {
+			add(join("resources", id, false) + ".restarts")
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Constraints)) {
+		if l := c.Constraints[id].Location; l != nil && l.Pattern != "" {
+			add(join("constraints", id, false) + ".location.resource-pattern")
+		}
+	}
 	return out
 }
