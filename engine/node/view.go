@@ -190,7 +190,9 @@ func (n *Node) doubt(now time.Time, name string) (cib.ViewMember, bool) {
 	st := &n.snap.Status
 	m, member := st.View.Member(name)
 	cur, doc := st.Nodes[name], st.Members[name]
-	ok := member && cur != nil && doc != nil && (cur.State == cib.NodeOnline || cur.State == cib.NodeLeaving)
+	// One that was booted anew while its engine restarted is silent no longer either.
+	ok := member && cur != nil && doc != nil &&
+		(cur.State == cib.NodeOnline || cur.State == cib.NodeLeaving || cur.State == cib.NodeRestarting && doc.BootID != cur.BootID)
 	detection := n.snap.Config.Cluster.Options.DetectionTime()
 	if since, silent := n.tracker.SilentSince(name); ok && silent {
 		// Also one that answers from a new boot, and has not registered yet, and one
