@@ -444,6 +444,9 @@ func (c *checker) order(o *order) error {
 	}
 	thens := c.starts(o.then, cib.OpStop)
 	for _, first := range c.starts(o.first, cib.OpStop) {
+		if c.cleansUp(first) {
+			continue
+		}
 		for _, then := range thens {
 			if related(first, then) && !c.waits(first, then) {
 				return c.fault(first, "does not wait for action %d, %s, which order %s puts before it", then, c.g.Actions[then].String(), o.id)
@@ -451,6 +454,18 @@ func (c *checker) order(o *order) error {
 		}
 	}
 	return nil
+}
+
+// cleansUp reports whether a stop only cleans up where something was migrated away from.
+func (c *checker) cleansUp(k int) bool {
+	a := &c.g.Actions[k]
+	n, ok := c.u.nodeIndex[a.Node]
+	l := c.u.ledgers[a.Instance]
+	if !ok || l == nil {
+		return false
+	}
+	f := l.on(n)
+	return f != nil && f.dangling && f.role <= cib.RoleStopped
 }
 
 // upOrStarted counts what of a resource is active or started by the plan.

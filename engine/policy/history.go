@@ -74,6 +74,9 @@ func (u *state) unpackHistories() {
 	u.judgeNodes() // what is connected to a node that is to be fenced is cut off
 	for i := u.members; i < len(u.nodes); i++ {
 		n := &u.nodes[i]
+		if c := n.remote.container; c != nil { // which may be on a remote node, read by now
+			u.endInsideOf(c)
+		}
 		u.judgeRemote(n)
 		u.unpackHistoriesOf(n)
 		u.settleRemote(n)

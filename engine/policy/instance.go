@@ -245,11 +245,16 @@ func (b *planner) wasMultiple(r *rsc, here *fact) string {
 		return ""
 	}
 	since := newestChange(here)
+	for i := range here.history.Ops { // one that was only found runs since it was looked for, at the latest
+		if op := &here.history.Ops[i]; since == nil && op.Op == cib.OpMonitor && op.Interval == 0 {
+			since = op
+		}
+	}
 	for _, f := range r.ledger.facts {
 		if f == here || f.dead || f.history == nil || f.role > cib.RoleStopped {
 			continue
 		}
-		if op := newestChange(f); op != nil && op.Op == cib.OpStop && op.Why.Rule == "multiple-active" && (since == nil || op.Ended.After(since.Ended)) {
+		if op := newestChange(f); op != nil && op.Op == cib.OpStop && op.Why.Rule == "multiple-active" && since != nil && !op.Ended.Before(since.Ended) {
 			return b.nodes[f.node].name
 		}
 	}

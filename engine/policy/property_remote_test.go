@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -192,7 +193,8 @@ func TestNestedConverges(t *testing.T) {
 				}
 			}
 			real.sink(w)
-			log = append(log, fmt.Sprintf("%s: %d", a.String(), rc))
+			log = append(log, fmt.Sprintf("%s: %d %s", a.String(), rc, a.Why.Cause))
+			w.now = w.now.Add(time.Second)
 			w.do(a, rc)
 			for instance, on := range real {
 				check(len(on) <= 1 || w.anonymous(instance) || instance == "in" || instance == "in"+promotedMark, "%s runs on %v", instance, on)

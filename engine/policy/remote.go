@@ -596,16 +596,21 @@ func (u *state) staysDown(r *rsc) (text, rule string) {
 // gone, whatever the last was that it said itself.
 func (u *state) endInside() {
 	for _, c := range u.rscs {
-		if len(c.contains) == 0 {
+		if len(c.contains) > 0 {
+			u.endInsideOf(c)
+		}
+	}
+}
+
+func (u *state) endInsideOf(c *rsc) {
+	for _, f := range c.ledger.facts {
+		ended := lastStop(f)
+		if ended == nil {
 			continue
 		}
-		for _, f := range c.ledger.facts {
-			ended := lastStop(f)
-			if ended == nil {
-				continue
-			}
-			for _, x := range c.contains {
-				if g := x.ledger.on(f.node); g != nil && g.history != nil && g.pending == nil && g.role > cib.RoleStopped && newestEnd(g).Before(ended.Ended) {
+		for _, x := range c.contains {
+			for _, g := range x.ledger.facts { // the connection to what is inside may be another node's
+				if (g.node == f.node || x.connects != nowhere && g.failed != nil) && g.history != nil && g.pending == nil && g.role > cib.RoleStopped && newestEnd(g).Before(ended.Ended) {
 					g.role, g.failed, g.onFail, g.banned, g.fatal = cib.RoleStopped, nil, 0, "", false
 				}
 			}
