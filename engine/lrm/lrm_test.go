@@ -118,8 +118,11 @@ func (w *script) do(d *datadriven.TestData) {
 		if !w.m.Direct(w.now, cib.Action{ID: "local", Op: d.CmdArgs[0].Key, Instance: d.CmdArgs[1].Key, Resource: d.CmdArgs[1].Key, Node: "n1"}) {
 			w.say("busy")
 		}
-	case "history":
+	case "history", "stored": // what the manager knows, and what the store has
 		h := w.m.Histories()[d.CmdArgs[0].Key]
+		if d.Cmd == "stored" {
+			h = w.stored[d.CmdArgs[0].Key]
+		}
 		if h == nil {
 			w.say("none")
 			return
@@ -165,11 +168,11 @@ func (w *script) next() {
 	}
 }
 
-// answer ends a transaction: done, refused, or lost (it happened, but the answer
-// did not come).
+// answer ends a transaction: done, refused, lost (it happened, but the answer did not
+// come), or away (neither).
 func (w *script) answer(c Commit, how string) {
 	w.rev++
-	if how != "refused" {
+	if how != "refused" && how != "away" {
 		for _, p := range c.Txn.Put {
 			switch v := p.Value.(type) {
 			case *cib.Pending:
@@ -185,7 +188,7 @@ func (w *script) answer(c Commit, how string) {
 			delete(w.pending, inst)
 		}
 	}
-	w.m.Committed(w.now, c.Tag, map[string]Outcome{"done": Done, "refused": Refused, "lost": Unknown}[how], w.rev)
+	w.m.Committed(w.now, c.Tag, map[string]Outcome{"done": Done, "refused": Refused, "lost": Unknown, "away": Unknown}[how], w.rev)
 }
 
 func (w *script) say(format string, args ...any) { _, _ = fmt.Fprintf(w.out, format+"\n", args...) }

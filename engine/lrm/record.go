@@ -74,6 +74,11 @@ func (m *Manager) finish(now time.Time, in *instance, j *job) {
 		j.drop = false
 		m.end(now, in, Result{Status: cib.OpUnknown, Started: now.Add(m.wall), Ended: now.Add(m.wall), Reason: "it was not run"})
 	}
+	if in.dirty || in.writing {
+		// What this node did on its own meanwhile stands in no store yet. Without record
+		// and without history nobody would know that the instance may be active here.
+		j.drop = false
+	}
 	j.phase = finishing
 	if j.rev == 0 { // direct: there is no record
 		in.job = nil
