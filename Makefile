@@ -10,7 +10,7 @@ TOOL := $(GO) tool -modfile=tools.mod
 VERSION := $(shell .ci/version)
 LDFLAGS := -X main.version=$(VERSION)
 
-SEEDS ?= 10000
+SEEDS ?= 20000
 FUZZTIME ?= 30s
 BENCH ?= .
 RUN ?= .
