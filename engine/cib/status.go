@@ -218,7 +218,7 @@ type History struct {
 	BootID      string            `json:"bootId"`               // of the node when it wrote this
 	Incarnation uint64            `json:"incarnation"`          // of the engine; an older one means that a probe is due
 	Ops         []OpResult        `json:"ops"`                  // newest last; one for each operation and interval, besides the last failure
-	FailCount   Score             `json:"failCount,omitempty"`  // since the last cleanup; INFINITY after a fatal failure
+	FailCount   Score             `json:"failCount,omitempty"`  // since the last cleanup; what is fatal, policy and status judge by the options
 	LastFailure time.Time         `json:"lastFailure,omitzero"`
 	Rev         int64             `json:"-"`
 }
