@@ -18,15 +18,29 @@ func (c *changing) carryOut(ctx context.Context, p *prepared) error {
 	}
 	tctx, cancel := context.WithTimeout(ctx, 2*commitTimeout)
 	defer cancel()
-	ok, rev, err := c.store.Commit(tctx, p.txn)
-	switch {
-	case err != nil:
-		return c.storeProblem(tctx, p, err)
-	case !ok:
-		return api.NewProblem(api.CodeConflict, "the cluster changed while the change was being made; nothing was done")
+	for range tries {
+		ok, rev, err := c.store.Commit(tctx, p.txn)
+		switch {
+		case err != nil:
+			return c.storeProblem(tctx, p, err)
+		case ok:
+			return c.await(tctx, rev)
+		case c.Action != api.ActionCleanup && c.Action != api.ActionRefresh:
+			return api.NewProblem(api.CodeConflict, "the cluster changed while the change was being made; nothing was done")
+		}
+		// An action was asked for meanwhile, such as the monitor after a start: the caller
+		// wants the same after it.
+		again, err := c.prepareIdle(tctx)
+		if err != nil || again.nothing() {
+			return err
+		}
+		p.txn = again.txn
 	}
-	return c.await(tctx, rev)
+	return api.NewProblem(api.CodeConflict, "the resources are being worked on without a pause; nothing was changed")
 }
+
+// tries is how often a change is committed that another action came before.
+const tries = 10
 
 // storeProblem says what is known of a change whose commit had no clear answer: an
 // edit is found out by its generation record.

@@ -44,7 +44,7 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 		}
 	}
 	c := &changing{engine: e, actor: actor, Change: ch, own: edit}
-	plan, err := c.prepare(ctx)
+	plan, err := c.prepareIdle(ctx)
 	if err != nil {
 		c.note(err)
 		return nil, err
@@ -54,7 +54,7 @@ func (e *engine) changeBy(ctx context.Context, actor api.Actor, ch *api.Change, 
 	}
 	waited, err := c.quorate(ctx, plan)
 	if err == nil && waited {
-		plan, err = c.prepare(ctx)
+		plan, err = c.prepareIdle(ctx)
 	}
 	if err != nil {
 		c.note(err)
@@ -126,11 +126,40 @@ type prepared struct {
 	changes []cib.Changed
 	txn     cib.Txn // of the change; for an edit made from changes
 	edit    bool
+	busy    []string                        // what runs now and must end before the change can be made
 	local   func(ctx context.Context) error // what is done on this node instead of a transaction
 	result  *api.ChangeResult
 }
 
 func (p *prepared) nothing() bool { return p.edit && len(p.changes) == 0 }
+
+// idleWait is how long a change waits for actions that are in its way.
+const idleWait = 5 * time.Second
+
+// prepareIdle prepares a change when nothing that it is about is in progress: that is
+// waited for a little, while others may make theirs. What goes on longer is told to the
+// caller; the change is not made in part.
+func (c *changing) prepareIdle(ctx context.Context) (*prepared, error) {
+	ctx, cancel := context.WithTimeout(ctx, idleWait)
+	defer cancel()
+	for {
+		next := c.changed.wait()
+		p, err := c.prepare(ctx)
+		if err != nil || len(p.busy) == 0 || c.DryRun {
+			return p, err
+		}
+		c.changing.Unlock()
+		select {
+		case <-next:
+		case <-ctx.Done():
+			err = api.NewProblem(api.CodeConflict, fmt.Sprintf("nothing was changed: %s in progress; ask again when that has ended", strings.Join(p.busy, ", ")))
+		}
+		c.changing.Lock()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
 
 // prepare validates and simulates.
 func (c *changing) prepare(ctx context.Context) (*prepared, error) {

@@ -84,11 +84,17 @@ func (c *changing) cleanup(s *cib.Snapshot, p *prepared, kind, id string) error 
 		boot, epoch, known := claims(s, name)
 		for _, inst := range sortedKeys(s.Status.Histories[name]) {
 			h := s.Status.Histories[name][inst]
-			if kind == "resource" && !wanted[h.Resource] || s.Status.Pending[name][inst] != nil || !known || boot != h.BootID {
+			if kind == "resource" && !wanted[h.Resource] || !known || boot != h.BootID {
 				continue
 			}
 			if c.Action == api.ActionCleanup && kind == "resource" && h.FailCount == 0 && h.State(time.Time{}, 0).Failure == nil {
 				continue // nothing to forget
+			}
+			if now := s.Status.Pending[name][inst]; now != nil {
+				if now.Action.Op != cib.OpCleanup {
+					p.busy = append(p.busy, fmt.Sprintf("%s of %s on %s", now.Action.Op, inst, name))
+				}
+				continue
 			}
 			found++
 			key := cib.PendingKey(name, inst)
