@@ -55,7 +55,9 @@ build: gui ## build every program into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 	CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/belay-mgmtd-pam
 
-demo: setup build ## a cluster on this machine, to try
+demo: ## build, and run a cluster on this machine to try, until Ctrl-C; no rights needed
+	@.ci/setup build
+	@$(MAKE) --no-print-directory build
 	bin/belay dev
 
 test: setup test-race test-rest ## every test

@@ -165,7 +165,7 @@ func foreground(ctx context.Context, o options, out io.Writer) error {
 		if o.nodes == 2 && !o.arbiter {
 			s.say("Two nodes survive no loss: one vote of two is no majority. Three do, and two with --quorumd.")
 		}
-		s.say("%s", c.hints("Ctrl-C ends the cluster."))
+		s.say("%s", c.hints(s.howItEnds()))
 		fctx, stop := context.WithCancel(ctx)
 		defer stop()
 		go func() {

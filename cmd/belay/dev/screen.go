@@ -35,6 +35,15 @@ func newScreen(out io.Writer) *screen {
 	return s
 }
 
+// howItEnds says how a cluster in the foreground is ended. Where no terminal is, the
+// process may run in the background, where Ctrl-C does not come.
+func (s *screen) howItEnds() string {
+	if s.terminal >= 0 {
+		return "Ctrl-C ends the cluster."
+	}
+	return fmt.Sprintf("Ctrl-C, or kill %d, ends the cluster.", os.Getpid())
+}
+
 // say shows lines that stay.
 func (s *screen) say(format string, args ...any) {
 	s.mu.Lock()
@@ -245,7 +254,7 @@ func (c *cluster) hints(stop string) string {
 		fmt.Fprintf(&b, "  %-62s # %s\n", l[0], l[1])
 	}
 	if c.opts.mgmtd != "" {
-		fmt.Fprintf(&b, "\nManagement: https://%s, of every node; certificate authority: %s\n", v[0].rest, c.work.path+"/"+fileCA)
+		fmt.Fprintf(&b, "\nIn a browser: https://%s (web GUI and REST, of every node; its authority's certificate: %s)\n", v[0].rest, c.work.path+"/"+fileCA)
 		for _, u := range c.users {
 			fmt.Fprintf(&b, "  user %-15s password %s\n", u.Name, u.Password)
 		}
