@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -77,15 +76,14 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 func serve(ctx context.Context, cfg Config, network, address string) error {
-	dialer := net.Dialer{Timeout: answerMax}
-	conn, err := dialer.DialContext(ctx, network, address)
+	conn, err := dial(ctx, network, address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // what was not taken is lost, as the peer is
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	stop := context.AfterFunc(ctx, conn.interrupt)
 	defer stop()
-	c := &connection{Conn: conn, r: bufio.NewReader(conn), ctx: ctx}
+	c := &connection{socket: conn, r: bufio.NewReader(conn)}
 	s := &session{root: cfg.Root, variables: cfg.Variables}
 	h, err := c.ask(s, s.open(cfg.Description, answerMax))
 	if err != nil {
@@ -104,37 +102,15 @@ func serve(ctx context.Context, cfg Config, network, address string) error {
 	if ctx.Err() != nil {
 		reason = closeShutdown
 	}
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	_ = c.send(s.close(reason))
 	return err
 }
 
 // connection reads and writes PDUs, from one goroutine.
 type connection struct {
-	net.Conn
+	*socket
 	r       *bufio.Reader
-	payload []byte          // of the PDU that was read last; its memory serves the next
-	until   time.Time       // the deadline that is set
-	ctx     context.Context //nolint:containedctx // of this one connection
-}
-
-// slack is how much a deadline may be off. A walk is thousands of requests in a row, and
-// setting a deadline costs as much as an answer.
-const slack = time.Second
-
-func (c *connection) deadline(d time.Duration) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	until := time.Now().Add(d)
-	if until.Sub(c.until).Abs() < slack {
-		return nil
-	}
-	c.until = until
-	if err := c.SetDeadline(until); err != nil {
-		return err
-	}
-	return c.ctx.Err() // it may have ended before the deadline was set
+	payload []byte // of the PDU that was read last; its memory serves the next
 }
 
 func (c *connection) send(pdu []byte) error {
@@ -173,9 +149,7 @@ func (c *connection) read() (header, []byte, error) {
 // ask sends a request of our own and waits for its answer; what the master asks
 // meanwhile is answered.
 func (c *connection) ask(s *session, request []byte) (header, error) {
-	if err := c.deadline(answerMax); err != nil {
-		return header{}, err
-	}
+	c.deadline(answerMax)
 	if err := c.send(request); err != nil {
 		return header{}, err
 	}
@@ -206,10 +180,8 @@ func (c *connection) answer(s *session, h header, payload []byte) error {
 
 func (c *connection) loop(s *session) error {
 	for {
-		if err := c.deadline(idlePing); err != nil {
-			return err
-		}
-		if _, err := c.r.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) && c.ctx.Err() == nil {
+		c.deadline(idlePing)
+		if _, err := c.r.Peek(1); errors.Is(err, os.ErrDeadlineExceeded) {
 			if _, err := c.ask(s, s.ping()); err != nil {
 				return fmt.Errorf("ping: %w", err)
 			}
@@ -218,9 +190,7 @@ func (c *connection) loop(s *session) error {
 			return err
 		}
 		if !c.whole() {
-			if err := c.deadline(answerMax); err != nil {
-				return err
-			}
+			c.deadline(answerMax)
 		}
 		h, payload, err := c.read()
 		if err != nil {

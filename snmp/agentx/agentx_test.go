@@ -382,18 +382,23 @@ func BenchmarkRow(b *testing.B) {
 		}
 	}
 	s := &session{id: 9, root: testRoot, variables: func() []mib.Variable { return vars }}
-	row := uint32(0)
-	b.ReportAllocs()
-	for b.Loop() {
-		h, payload := request(pduGetNext, flagNetwork, func(e *encoder) {
+	var asked [999][]byte
+	var h header
+	for row := range asked {
+		h, asked[row] = request(pduGetNext, flagNetwork, func(e *encoder) {
 			for c := range uint32(14) {
-				e.oid(table.Child(c+2, row), false)
+				e.oid(table.Child(c+2, uint32(row)), false)
 				e.oid(testRoot.Child(6), false)
 			}
 		})
-		if out, err := s.handle(h, payload); err != nil || len(out) < 14*40 {
+	}
+	row := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		h.length = uint32(len(asked[row]))
+		if out, err := s.handle(h, asked[row]); err != nil || len(out) < 14*40 {
 			b.Fatal(len(out), err)
 		}
-		row = (row + 1) % 999
+		row = (row + 1) % len(asked)
 	}
 }

@@ -16,6 +16,7 @@ type session struct {
 	packet    uint32                // of our own last request
 	out       []byte                // of the answer before; its memory serves the next
 	ranges    []searchRange         // of the request before, likewise
+	arcs      mib.OID               // of those ranges
 	found     []int                 // where in variables the ranges of the request before ended
 }
 
@@ -132,7 +133,9 @@ func (s *session) read(e *encoder, kind uint8, d *decoder) (code, index uint16) 
 	if kind == pduGetBulk {
 		single, repeat = int(d.uint16()), int(d.uint16())
 	}
+	d.arcs = s.arcs[:0]
 	s.ranges = d.ranges(s.ranges[:0])
+	s.arcs = d.arcs
 	ranges := s.ranges
 	if d.err != nil {
 		return errParse, 0
