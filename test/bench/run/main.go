@@ -23,6 +23,13 @@ func main() {
 		}
 		return
 	}
+	if dir := os.Getenv(bench.SubagentVariable); dir != "" {
+		if err := bench.Subagent(dir, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	pattern := flag.String("run", ".", "measure the suites whose names match this regular expression")
 	file := flag.String("json", "", "also write the figures to this file, one JSON object a line")
 	flag.Parse()
