@@ -131,14 +131,37 @@ func (w *World) tied(s *cib.Snapshot) map[string]bool {
 	return out
 }
 
-// clock is the time of who decides: failures expire by it, even where it was set wrong.
+// clockTolerance is what clocks may differ by and each node still goes by its own.
+const clockTolerance = 500 * time.Millisecond
+
+// clock is the cluster's time as who decides knows it, by which failures expire: its
+// own clock, or the median of the voters' where its own is out of step with that. With
+// two voters the median is halfway, so that a jump of one moves the cluster's time too.
 func (w *World) clock(s *cib.Snapshot) time.Time {
-	if dc := s.Status.DC; dc != nil {
-		if k, ok := w.index[dc.Node]; ok {
-			return w.machines[k].wall()
+	dc := s.Status.DC
+	if dc == nil {
+		return epoch.Add(time.Duration(w.now))
+	}
+	k, ok := w.index[dc.Node]
+	if !ok {
+		return epoch.Add(time.Duration(w.now))
+	}
+	own := w.machines[k].wall()
+	var walls []time.Time
+	for _, m := range w.machines {
+		if m.healthy() && slices.Contains(w.sc.Voters, m.i) {
+			walls = append(walls, m.wall())
 		}
 	}
-	return epoch.Add(time.Duration(w.now))
+	if len(walls) == 0 {
+		return own
+	}
+	slices.SortFunc(walls, time.Time.Compare)
+	low, high := walls[(len(walls)-1)/2], walls[len(walls)/2]
+	if median := low.Add(high.Sub(low) / 2); own.Sub(median).Abs() > clockTolerance {
+		return median
+	}
+	return own
 }
 
 // misplaced compares what really runs with the placement.

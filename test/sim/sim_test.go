@@ -264,3 +264,23 @@ func readable(line string) bool {
 	}
 	return true
 }
+
+// What the checker holds against the cluster is judged by the cluster's time, not by
+// the clock of a DC that is out of step with the other voters.
+func TestClockIsTheClusters(t *testing.T) {
+	for voters, want := range map[int]time.Duration{3: 0, 2: -772 * time.Second} {
+		sc := calm()
+		sc.Voters = sc.Voters[:voters]
+		w := New(sc)
+		w.runUntil(20 * time.Second)
+		dc := w.machines[0]
+		s := &cib.Snapshot{Status: cib.Status{DC: &cib.DC{Node: dc.name}}}
+		if off := w.clock(s).Sub(epoch.Add(20 * time.Second)); off.Abs() > time.Second {
+			t.Errorf("%d voters: the time of a DC that is in step is %s off", voters, off)
+		}
+		dc.wallOff -= 1544 * time.Second
+		if off := w.clock(s).Sub(epoch.Add(20 * time.Second)); (off - want).Abs() > time.Second {
+			t.Errorf("%d voters: the time of a DC whose clock was set back is %s off, not %s", voters, off, want)
+		}
+	}
+}
