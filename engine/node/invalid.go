@@ -58,9 +58,8 @@ func (n *Node) actInvalid(now time.Time) {
 // activeHere returns the managed instances that run, or may run, on this node.
 func (n *Node) activeHere() map[string]*cib.History {
 	out := map[string]*cib.History{}
-	me := n.snap.Config.Nodes[n.self.Name]
 	for id, h := range n.lrm.Histories() {
-		if n.unmanaged(h.Resource) || me != nil && me.Maintenance {
+		if n.unmanaged(h.Resource, n.self.Name) {
 			continue // nobody stops it; that it runs must not end the machine
 		}
 		if h.BootID == n.self.BootID && (h.Role().Active() || h.Role() == cib.RoleUnknown) || n.lrm.Busy(id) {
@@ -68,7 +67,7 @@ func (n *Node) activeHere() map[string]*cib.History {
 		}
 	}
 	for id, p := range n.snap.Status.Pending[n.self.Name] { // each by itself: their order does not matter
-		if p.Migration == "" || out[id] != nil || n.ended[id] && !n.lrm.Busy(id) || n.unmanaged(p.Resource) || me != nil && me.Maintenance {
+		if p.Migration == "" || out[id] != nil || n.ended[id] && !n.lrm.Busy(id) || n.unmanaged(p.Resource, n.self.Name) {
 			continue
 		}
 		if st := n.snap.Status.Nodes[n.self.Name]; st == nil || st.BootID != n.self.BootID {

@@ -76,6 +76,8 @@ type Node struct {
 	ended      map[string]bool      // what this node has stopped by itself since its validity ended
 	removing   map[string]time.Time // moves whose removal was asked for, and until when that is waited for
 	refused    string               // why the plan checker refused the last plan
+	parents    map[string]string    // group or clone of each resource
+	parentsOf  *cib.Config          // that they were taken from
 
 	// Registration and leaving.
 	registering bool

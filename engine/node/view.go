@@ -339,7 +339,7 @@ func (n *Node) drained(name string) bool {
 func (n *Node) empty(name string) bool {
 	doc := n.snap.Status.Members[name]
 	for _, h := range n.snap.Status.Histories[name] {
-		if role := h.Role(); doc != nil && h.BootID == doc.BootID && (role.Active() || role == cib.RoleUnknown) && !n.unmanaged(h.Resource) {
+		if role := h.Role(); doc != nil && h.BootID == doc.BootID && (role.Active() || role == cib.RoleUnknown) && !n.unmanaged(h.Resource, name) {
 			return false
 		}
 	}
@@ -363,16 +363,26 @@ func (n *Node) expected(name string) bool {
 		}
 	}
 	return migrates && slices.ContainsFunc(policy.Active(n.snap, n.wallNow()), func(a graph.Activity) bool {
-		return a.Node == name && !n.unmanaged(a.Resource)
+		return a.Node == name && !n.unmanaged(a.Resource, name)
 	})
 }
 
-// unmanaged reports whether a resource is left alone, so that a leaving node does
-// not wait for it.
-func (n *Node) unmanaged(resource string) bool {
-	r := n.snap.Config.Resources[resource]
-	return n.snap.Config.Cluster.Options.MaintenanceMode ||
-		r != nil && (r.Meta.Managed != nil && !*r.Meta.Managed || r.Meta.Maintenance != nil && *r.Meta.Maintenance)
+// unmanaged reports whether a resource is left alone on a node, as the policy does, so
+// that nobody waits for its stop there: the resource, the group or clone that it is in,
+// the node or the whole cluster is.
+func (n *Node) unmanaged(resource, name string) bool {
+	c := n.snap.Config
+	if host := c.Nodes[name]; c.Cluster.Options.MaintenanceMode || host != nil && host.Maintenance {
+		return true
+	}
+	if c.Resources[resource] == nil {
+		return false
+	}
+	if n.parentsOf != c {
+		n.parentsOf, n.parents = c, c.Parents()
+	}
+	meta := c.MetaOf(resource, n.parents, n.wallNow())
+	return !meta.IsManaged() || meta.InMaintenance()
 }
 
 // proofFor returns the newest proof that confirms the end of a boot.

@@ -554,13 +554,13 @@ func (c *checks) nodeStatus(w *World, name string, s *cib.NodeStatus, txn *cib.T
 	case cib.NodeOffline:
 		if s.BootID != "" && m.powered && m.bootID == s.BootID && !m.truth.lied {
 			for _, id := range sortedKeys(m.inst) {
-				if c.managed(w, id) && !m.inst[id].excused {
+				if c.managedOn(w, id, name) && !m.inst[id].excused {
 					w.fail(4, "%s is marked offline, and %s runs there", name, id)
 				}
 			}
 		}
 		for _, id := range sortedKeys(m.truth.lost) {
-			if m.truth.lost[id].boot == s.BootID && c.managed(w, id) {
+			if m.truth.lost[id].boot == s.BootID && c.managedOn(w, id, name) {
 				w.fail(4, "%s is marked offline, and %s ran there when its power went", name, id)
 			}
 		}
@@ -577,6 +577,12 @@ func (c *checks) managed(w *World, id string) bool {
 	}
 	meta := cfg.MetaOf(resource, cfg.Parents(), time.Time{})
 	return meta.IsManaged() && !meta.InMaintenance() && !cfg.Cluster.Options.MaintenanceMode
+}
+
+// managedOn reports whether the cluster decides about an instance on a node.
+func (c *checks) managedOn(w *World, id, name string) bool {
+	n := w.store.snap.Config.Nodes[name]
+	return c.managed(w, id) && (n == nil || !n.Maintenance)
 }
 
 // request is rule 7 for a fencing request.
@@ -839,7 +845,7 @@ func (c *checks) deadline(w *World, m *machine) {
 		return
 	}
 	for _, id := range sortedKeys(m.inst) {
-		if c.managed(w, id) && !m.inst[id].excused {
+		if c.managedOn(w, id, m.name) && !m.inst[id].excused {
 			w.fail(8, "%s still runs on %s, which has been without a majority, or out of the view, for %s (%s)", id, m.name,
 				time.Duration(w.now-since), policy)
 		}
