@@ -392,6 +392,11 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 			return err
 		}
 	}
+	if !k.running && k.hasBegun() {
+		// It could not be started. Without it there may be nobody who could be asked
+		// for the members, and what it has tells it who they are.
+		return k.startMember(ctx)
+	}
 	members, err := k.admin().Members(ctx)
 	if err != nil {
 		return err

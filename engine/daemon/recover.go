@@ -170,17 +170,33 @@ func (k *keeper) stepsOf(ctx context.Context, r *recovery) error {
 
 // open asks the arbitrator to open the generation.
 func (k *keeper) open(ctx context.Context, r *recovery) error {
-	r.Asked = true
-	if err := writeJSON(k.d.path(fileRecovery), r); err != nil {
+	return r.open(func(r *recovery) error { return writeJSON(k.d.path(fileRecovery), r) }, func() error {
+		ctx, cancel := context.WithTimeout(ctx, openMax)
+		defer cancel()
+		return k.arbiters.openGeneration(ctx, r.Device, r.Next)
+	})
+}
+
+// open asks the arbitrator by ask, and keeps by keep what is known before and after
+// that. What can't be kept is not so: an engine that begins anew must find what this one
+// goes by, or it would start the member beside the copy.
+func (r *recovery) open(keep func(*recovery) error, ask func() error) error {
+	asked := *r
+	asked.Asked = true
+	if err := keep(&asked); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, openMax)
-	defer cancel()
-	if err := k.arbiters.openGeneration(ctx, r.Device, r.Next); err != nil {
+	*r = asked
+	if err := ask(); err != nil {
 		return err
 	}
-	r.Opened = true
-	return writeJSON(k.d.path(fileRecovery), r)
+	opened := asked
+	opened.Opened = true
+	if err := keep(&opened); err != nil {
+		return err
+	}
+	*r = opened
+	return nil
 }
 
 // unvoted settles that the other one's vote was never recorded. Where it was, the data
