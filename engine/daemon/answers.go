@@ -42,6 +42,7 @@ func (e *engine) observe(ctx context.Context) *status.Observer {
 	if err := e.ask(ctx, func(n *node.Node) {
 		q := n.Quorum()
 		o.Quorate, o.Reason, o.Valid = n.QuorumShown(), q.Reason, n.Valid()
+		o.StoreAlone = n.StoreAlone()
 		o.Devices = tieBreakers(&q, n.Arbitration())
 	}); err != nil {
 		return nil

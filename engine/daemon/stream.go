@@ -57,7 +57,7 @@ func watchStatus(ctx context.Context, e *engine, _ *http.Request, send func(any)
 		if s := e.snap.Load(); s != nil {
 			// Losing quorum changes what this node says without a newer snapshot.
 			o := e.observe(ctx)
-			now := fmt.Sprint(o != nil && o.Quorate, o != nil && o.Valid, o != nil && o.StoreOK)
+			now := fmt.Sprint(o != nil && o.Quorate, o != nil && o.Valid, o != nil && o.StoreOK, o != nil && o.StoreAlone != "")
 			if s.Revision != last || now != quorum {
 				last, quorum = s.Revision, now
 				if err := send(status.SummarizeFor(s, time.Now(), o)); err != nil {

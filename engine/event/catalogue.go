@@ -101,6 +101,7 @@ const (
 	RemoteOnline
 	RemoteLost
 	RemoteRefused
+	StoreGoesOn
 )
 
 const (
@@ -178,7 +179,7 @@ var Catalogue = []Definition{
 	{AuditForwarded, "audit-forwarded", cleared, "Audit log is forwarded again", "node {node} forwards its audit log to {device} again", nil, "", AuditForwardFailed, false, true},
 	{NotificationFailed, "notification-failed", warning, "Notification failed", "resource {resource} on {node} did not take the notification {phase}: {reason}; the plan goes on", []string{"phase", "reason"}, "See what its agent logs about notify, or turn notify off for its clone.", 0, false, false},
 	{StoreForced, "store-forced", major, "Store goes on alone", "the store goes on at node {node} alone, as generation {number} of the data: {peer} is lost, and shut out by quorum device {device}", []string{"number", "peer"}, "Bring {peer} back: it learns the store anew. Until then one more failure stops the cluster.", 0, false, true},
-	{StoreForceRefused, "store-force-refused", critical, "Store can't go on alone", "node {node} can't go on alone with the store: {reason}", []string{"reason"}, "Bring the other voter back; changes wait until then: belay quorum status on {node}", 0, false, true},
+	{StoreForceRefused, "store-force-refused", critical, "Store can't go on alone", "node {node} can't go on alone with the store: {reason}", []string{"reason"}, "Bring the other voter back; changes wait until then: belay quorum status on {node}", 0, true, true},
 	{StoreReplaced, "store-replaced", warning, "Store data replaced", "the store went on without node {node}: its data of the store lie in {aside}, and it learns them anew", []string{"aside"}, "", 0, false, true},
 	{AlarmAcknowledged, "alarm-acknowledged", info, "Alarm acknowledged", "{person} acknowledged alarm {alarm}: {comment}", []string{"person", "alarm", "comment"}, "", 0, false, true},
 	{UnfencingFailed, "unfencing-failed", major, "Unfencing failed", "attempt {attempt} to unfence node {node} with device {device} failed: {reason}; what requires it does not start there", []string{"attempt", "reason"}, "Check the device's parameters, and that {node} reaches it: belay fence check {device}", 0, true, true},
@@ -188,6 +189,7 @@ var Catalogue = []Definition{
 	{RemoteOnline, "remote-online", info, "Remote node online", "remote node {node} is connected to node {host}", []string{"host"}, "", 0, false, true},
 	{RemoteLost, "remote-lost", major, "Remote node lost", "remote node {node} is lost, and unclean until a fence proof is recorded: {reason}", []string{"reason"}, "See whether the machine, its network or belayd --remote failed: belay node show {node}", 0, false, true},
 	{RemoteRefused, "remote-refused", major, "Remote node refused", "node {by} does not take what answers in the place of remote node {node}: {reason}", []string{"by", "reason"}, "See which machine has the address of {node}, and whether it was given another node's certificate.", 0, false, true},
+	{StoreGoesOn, "store-goes-on", cleared, "Store goes on", "node {node} can write to the store again, which it could not go on with alone", nil, "", StoreForceRefused, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

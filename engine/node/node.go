@@ -544,6 +544,7 @@ func (n *Node) storeState(ev StoreState) {
 	n.storeOK = ev.OK
 	if ev.OK {
 		n.emit(event.New(event.StoreBack, "node", n.self.Name))
+		n.recoveryOver()
 	} else {
 		n.emit(event.New(event.StoreStalled, "node", n.self.Name, "reason", ev.Reason))
 	}

@@ -123,6 +123,7 @@ func (n *Node) storeWaits(now time.Time, ev StoreWaits) {
 func (n *Node) recovered(now time.Time, ev Recovered) {
 	n.recovery.busy = false
 	if ev.Error == "" {
+		n.recoveryOver()
 		n.recovery = recovery{done: n.recovery.from}
 		return
 	}
@@ -132,6 +133,19 @@ func (n *Node) recovered(now time.Time, ev Recovered) {
 		n.emit(event.New(event.StoreForceRefused, "node", n.self.Name, "reason", ev.Error))
 	}
 }
+
+// recoveryOver tells the operator that the store goes on, in whatever way, where it was
+// said that it can't.
+func (n *Node) recoveryOver() {
+	if n.recovery.told != "" {
+		n.recovery.told = ""
+		n.emit(event.New(event.StoreGoesOn, "node", n.self.Name))
+	}
+}
+
+// StoreAlone says why this node can't go on with the store alone, where it was asked to;
+// "" where it was not, or the store goes on.
+func (n *Node) StoreAlone() string { return n.recovery.told }
 
 // recoverWake is when time alone allows the recovery.
 func (n *Node) recoverWake(now time.Time) time.Time {

@@ -2,10 +2,12 @@ package node
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
 )
 
 // The sole voter goes on alone with a store that waits for a member without a vote, and
@@ -54,5 +56,49 @@ func TestRecoverUnrecorded(t *testing.T) {
 				t.Errorf("asks for %+v", got)
 			}
 		})
+	}
+}
+
+// What was told of a recovery that failed is taken back when the store goes on, and told
+// again the next time.
+func TestRecoverTold(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := cib.Empty()
+	s.Config.Cluster.Options.Detection = cib.Duration(time.Second)
+	s.Config.Nodes["n1"], s.Config.Nodes["n2"] = &cib.Node{Voter: true}, &cib.Node{Voter: true}
+	s.Status.Voters = &cib.VoterSet{Epoch: 3, Voters: []string{"n1"}}
+	s.Revision = 40
+	n := New(Setup{Name: "n1", Incarnation: 1, BootID: "b", Rand: rand.New(rand.NewPCG(1, 1)), Snapshot: s}, now)
+	step := func(ev Event) (codes []int) {
+		now = now.Add(10 * time.Second)
+		for _, e := range n.Step(now, ev) {
+			if e, ok := e.(Emit); ok {
+				for _, number := range []int{event.StoreForceRefused, event.StoreGoesOn} {
+					if e.Event.Code == event.Get(number).Code() {
+						codes = append(codes, number)
+					}
+				}
+			}
+		}
+		return codes
+	}
+	for i, c := range []struct {
+		ev    Event
+		told  []int
+		alone string
+	}{
+		{StoreState{OK: false, Reason: "timed out"}, nil, ""},
+		{StoreWaits{For: "n2"}, nil, ""},
+		{Recovered{Error: "disk full"}, []int{event.StoreForceRefused}, "disk full"},
+		{Recovered{Error: "disk full"}, nil, "disk full"},
+		{StoreState{OK: true}, []int{event.StoreGoesOn}, ""},
+		{StoreState{OK: false, Reason: "timed out"}, nil, ""},
+		{Recovered{Error: "disk full"}, []int{event.StoreForceRefused}, "disk full"},
+		{Recovered{}, []int{event.StoreGoesOn}, ""},
+		{StoreState{OK: true}, nil, ""},
+	} {
+		if told := step(c.ev); !slices.Equal(told, c.told) || n.StoreAlone() != c.alone {
+			t.Errorf("step %d, %+v: told %v, alone %q", i, c.ev, told, n.StoreAlone())
+		}
 	}
 }

@@ -147,6 +147,9 @@ func (b *builder) linkAlarms() {
 }
 
 func (b *builder) storeAlarms() {
+	if b.o != nil && !b.o.StoreOK && b.o.StoreAlone != "" {
+		b.raise(event.StoreForceRefused, "", time.Time{}, "", "node", b.o.Node, "reason", b.o.StoreAlone)
+	}
 	for i := range b.out.Store.Members {
 		m := &b.out.Store.Members[i]
 		n := b.node[m.Node]

@@ -98,6 +98,8 @@ func newInput(t testing.TB, text string) *input {
 			in.event(t, words[1:])
 		case "observe":
 			in.observer = &Observer{Node: words[1], Quorate: words[2] == "quorate", StoreOK: words[2] == "quorate", Reason: strings.Join(words[3:], " "), SnapshotAge: 20 * time.Second}
+		case "alone":
+			in.observer.StoreAlone = strings.Join(words[1:], " ")
 		case "drop":
 			in.apply(words[1], nil)
 		default:

@@ -360,6 +360,7 @@ type Observer struct {
 	Valid       bool
 	Reason      string        // of quorum or its absence, in words
 	StoreOK     bool          // the store answers
+	StoreAlone  string        // why the node can't go on with the store alone, where it tried
 	SnapshotAge time.Duration // since the store was last known to answer
 	// Devices is what the node knows of its tie-breakers: id, Asked and what follows.
 	Devices []QuorumDevice
