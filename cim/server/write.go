@@ -62,12 +62,14 @@ func (c *call) modifyInstance() error {
 			props = append(props, p)
 		}
 	}
-	return c.modify(stored, given, props)
+	return c.modify(stored, given, props, listed)
 }
 
-// modify hands on the properties that can be written. What can't be written may be sent
-// along as it is: clients read an instance, change a property, and send all of it.
-func (c *call) modify(stored, given *object.Instance, props []*object.Property) error {
+// modify hands on the properties that can be written (DSP0200, 5.3.2.6). Clients read an
+// instance, change a property, and send all of it: what can't be written and is not listed
+// may be as it was then, where something that can be written is another than now. Where
+// nothing is, the client means what can't be written, and is refused.
+func (c *call) modify(stored, given *object.Instance, props []*object.Property, listed bool) error {
 	class := stored.Class()
 	out := class.New(stored.Namespace)
 	for _, k := range class.Keys() {
@@ -75,15 +77,22 @@ func (c *call) modify(stored, given *object.Instance, props []*object.Property) 
 			return err
 		}
 	}
-	changes := 0
+	changes, differ := 0, false
+	var refused error
 	for _, p := range props {
 		v := given.Get(p.Name)
+		other := !same(v, stored.Get(p.Name))
 		if p.Key || !p.Writable {
-			if !same(v, stored.Get(p.Name)) {
-				return object.Errorf(object.NotSupported, "%s.%s can't be written", class.Name, p.Name)
+			if !other {
+				continue
+			}
+			refused = object.Errorf(object.NotSupported, "%s.%s can't be written", class.Name, p.Name)
+			if p.Key || listed {
+				return refused
 			}
 			continue
 		}
+		differ = differ || other
 		if v == nil && p.Required {
 			return object.Errorf(object.InvalidParameter, "%s.%s must have a value", class.Name, p.Name)
 		}
@@ -91,6 +100,9 @@ func (c *call) modify(stored, given *object.Instance, props []*object.Property) 
 			return err
 		}
 		changes++
+	}
+	if refused != nil && !differ {
+		return refused
 	}
 	if changes == 0 {
 		return nil
@@ -154,7 +166,7 @@ func (c *call) setProperty() error {
 	if err := given.Put(p.Name, value); err != nil {
 		return err
 	}
-	return c.modify(stored, given, []*object.Property{p})
+	return c.modify(stored, given, []*object.Property{p}, true)
 }
 
 func (c *call) deleteInstance() error {
