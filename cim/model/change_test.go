@@ -158,6 +158,25 @@ func TestCreateRefused(t *testing.T) {
 }
 
 // TestModify: only what differs is written, and the generation is compared.
+// What the engine asks of a filter that comes by another way.
+func TestCheckQuery(t *testing.T) {
+	for query, want := range map[string]string{
+		"SELECT * FROM Belay_ClusterEvent WHERE PerceivedSeverity > 4":               "",
+		"SELECT * FROM CIM_InstModification WHERE SourceInstance ISA Belay_Resource": "",
+		"SELECT * FROM Belay_ClusterEvent WHERE Nothing = 1":                         "Nothing",
+		"SELECT * FROM Belay_Node":                                                   "no class of indications",
+		"whatever":                                                                   "whatever",
+	} {
+		err := CheckQuery("WQL", query)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "CIM_ERR")) {
+			t.Errorf("%s: %v, want %s", query, err, want)
+		}
+	}
+	if err := CheckQuery("SQL", "SELECT * FROM Belay_ClusterEvent"); err == nil {
+		t.Error("a language that is none passes")
+	}
+}
+
 func TestModify(t *testing.T) {
 	s := testSource(t)
 	edit := func(p *object.Path, values ...any) *object.Instance {

@@ -3,12 +3,14 @@ package model
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/belay-ha/belay/cim/object"
 	"github.com/belay-ha/belay/cim/query"
+	"github.com/belay-ha/belay/cim/schema"
 	"github.com/belay-ha/belay/engine/cib"
 )
 
@@ -90,16 +92,33 @@ func (s *State) filterDraft(p patch, i *object.Instance) (string, error) {
 
 // CompileFilter reads the query of a filter and checks it against the schema of the
 // cluster's namespace: it must be about a class of indications.
-func CompileFilter(language, text string, schema *object.Schema) (*query.Query, *object.Class, error) {
+func CompileFilter(language, text string, classes *object.Schema) (*query.Query, *object.Class, error) {
 	q, err := query.Parse(language, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := schema.Class(q.Class)
+	c := classes.Class(q.Class)
 	if c == nil || !c.IsA("CIM_Indication") {
 		return nil, nil, object.Errorf(object.InvalidQuery, "%.60s is no class of indications", q.Class)
 	}
 	return q, c, q.Check(c)
+}
+
+// CheckQuery says what is wrong with the query of a filter, in words without a code.
+func CheckQuery(language, text string) error {
+	schemas, err := schema.Load()
+	if err != nil {
+		return err
+	}
+	for _, s := range schemas {
+		if s.Namespace != Root {
+			continue
+		}
+		if _, _, err := CompileFilter(language, text, s); err != nil {
+			return errors.New(object.AsError(err).Text)
+		}
+	}
+	return nil
 }
 
 // filterPatch is what is wanted of a filter. One that could never be evaluated is refused,

@@ -153,7 +153,7 @@ func TestWrites(t *testing.T) {
 		{"ModifyInstance", modify(system("a"), "T_System", property("Score", "sint32", "10")+property("Name", "string", "a")+property("Epoch", "uint64", "7")), "", "modify root/cimv2:T_System.Name=\"a\" Score=10"},
 		{"ModifyInstance", modify(system("a"), "T_System", property("Epoch", "uint64", "8")), "error 7", ""},
 		{"ModifyInstance", modify(system("a"), "T_System", property("Score", "sint32", "14")+property("Epoch", "uint64", "8")), "", "modify root/cimv2:T_System.Name=\"a\" Score=14"}, // as it was once
-		{"ModifyInstance", modify(system("a"), "T_System", property("Score", "sint32", "14")+property("Epoch", "uint64", "8")), "error 7", ""},                                              // nothing else is another
+		{"ModifyInstance", modify(system("a"), "T_System", property("Score", "sint32", "14")+property("Epoch", "uint64", "8")), "error 7", ""},                                        // nothing else is another
 		{"ModifyInstance", modify(system("a"), "T_System", property("Score", "sint32", "15")+property("Epoch", "uint64", "8")) + array("PropertyList", "Score", "Epoch"), "error 7", ""},
 		{"ModifyInstance", modify(system("a"), "T_System", property("Epoch", "uint64", "8")+property("Score", "sint32", "15")+property("Name", "string", "z")), "error 7", ""},
 		{"ModifyInstance", modify(system("a"), "T_System", property("Name", "string", "z")), "error 7", ""},

@@ -20,6 +20,7 @@ import (
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 
+	"github.com/belay-ha/belay/cim/model"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/daemon"
 	"github.com/belay-ha/belay/engine/idle"
@@ -130,7 +131,7 @@ Flags:
 `)
 		fs.PrintDefaults()
 	}
-	o := daemon.Options{Version: version, Level: &slog.LevelVar{}}
+	o := daemon.Options{Version: version, Level: &slog.LevelVar{}, Query: model.CheckQuery}
 	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/belay", "`directory` of what survives a reboot")
 	fs.StringVar(&o.RunDir, "run-dir", "/run/belay", "`directory` of what does not survive a reboot")
 	fs.StringVar(&o.Socket, "socket", "/run/belay/belayd.sock", "unix `socket` to listen on")

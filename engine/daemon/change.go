@@ -251,6 +251,7 @@ func (c *changing) validate(ctx context.Context, s *cib.Snapshot, p *prepared) e
 	numbered := cib.AssignNumbers(p.after, numbers, s.ConfigGen.Numbered)
 	faults := append(cib.Validate(p.after), cib.Undriven(p.after, s.FeatureLevel())...)
 	faults = append(faults, c.checkAgents(ctx, s.Config, p.after)...)
+	faults = append(faults, c.checkQueries(s.Config, p.after)...)
 	c.noteUnfencers(ctx, s.Config, p.after)
 	if len(faults) > 0 {
 		return invalid(faults)

@@ -9,6 +9,25 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 )
 
+// checkQueries looks at the queries of filters that are new or changed: one that could
+// never be evaluated would be found out by whoever waits for its indications.
+func (e *engine) checkQueries(old, c *cib.Config) []cib.Fault {
+	if e.d.opts.Query == nil {
+		return nil
+	}
+	var faults []cib.Fault
+	for _, id := range sortedKeys(c.CIMFilters) {
+		f, was := c.CIMFilters[id], old.CIMFilters[id]
+		if f == nil || was != nil && was.Query == f.Query && was.Language == f.Language {
+			continue
+		}
+		if err := e.d.opts.Query(f.Language, f.Query); err != nil {
+			faults = append(faults, cib.Fault{Path: "cim-filters." + id + ".query", Text: err.Error()})
+		}
+	}
+	return faults
+}
+
 // getCIM opens the passwords of the listeners for the management daemon, which sends
 // the indications. It works without quorum, like getSNMP.
 func getCIM(_ context.Context, e *engine, _ *caller, _ *http.Request) (any, error) {

@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -45,4 +47,22 @@ func TestCIMSecrets(t *testing.T) {
 	if s := d.snapshot().Config.CIMSubscriptions; len(s) != 2 {
 		t.Errorf("subscriptions %v are left", s)
 	}
+}
+
+// A filter that could never be evaluated is refused, however it comes. One that is there
+// does not stand in the way of other changes.
+func TestCIMQueries(t *testing.T) {
+	t.Parallel()
+	d := newTestCluster(t)
+	change := func(action api.Action, object, value string) error {
+		return d.post("/v1/change", &api.Change{Action: action, Object: object, Value: json.RawMessage(value)}, nil)
+	}
+	p := refused(t, change(api.ActionCreate, "cim-filter/f", `{"query": "FROM nothing", "language": "WQL"}`), api.CodeInvalid)
+	if len(p.Faults) != 1 || p.Faults[0].Path != "cim-filters.f.query" || p.Faults[0].Text != "it selects nothing" {
+		t.Errorf("%+v", p)
+	}
+	must(t, change(api.ActionCreate, "cim-filter/f", `{"query": "SELECT * FROM Belay_ClusterEvent", "language": "WQL"}`))
+	refused(t, change(api.ActionPatch, "cim-filter/f", `{"query": "FROM nothing"}`), api.CodeInvalid)
+	d.opts.Query = func(string, string) error { return errors.New("no query is good") }
+	must(t, change(api.ActionPatch, "cim-filter/f", `{"name": "its name"}`))
 }

@@ -34,6 +34,8 @@ type Options struct {
 	Watchdog string   // device; "" for none
 	Group    string   // whose members may read at the socket; default belay
 	MgmtUID  uint32   // of the management daemon, which may name other actors
+	// Query says what is wrong with the query of a CIM filter; nil: nobody can say.
+	Query func(language, text string) error
 	// Ready is called once the socket answers.
 	Ready func()
 	// LogLevelStore is the level of the store member's own log.

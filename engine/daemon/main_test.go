@@ -74,6 +74,12 @@ func startDaemon(t testing.TB, dir string) *testDaemon {
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"), Socket: filepath.Join(dir, "s"), Version: "test", BootID: "boot-1",
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})), Level: level, ShimDir: shims, LogLevelStore: "error",
 		Ready: func() { close(ready) },
+		Query: func(_, text string) error {
+			if !strings.HasPrefix(text, "SELECT") {
+				return errors.New("it selects nothing")
+			}
+			return nil
+		},
 	})
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
