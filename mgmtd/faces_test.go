@@ -56,6 +56,7 @@ func TestFaces(t *testing.T) {
 		}},
 		{"Belay_Node", "n1", "nodes", 0, []string{"name Name 3.1.2.1", "id NodeID -", "role NodeRole -", "health NodeHealth -", "state NodeState -", "reason StateReason -", "version SoftwareVersion -", "fence FencingReadiness -", "running InstancesRunning -"}},
 		{"Belay_Node", "n2", "nodes", 1, []string{"name Name 3.1.2.7", "id NodeID -", "role NodeRole -", "health NodeHealth -", "state NodeState -", "reason StateReason -", "admin AdminState -", "failed InstancesFailed -"}},
+		{"Belay_RemoteNode", "far1", "remotes", 0, []string{"name Name -", "state NodeState -", "reason StateReason -", "admin AdminState -", "health NodeHealth -", "host Host -", "version SoftwareVersion -", "running InstancesRunning -"}},
 		{"Belay_Resource", "web", "resources", 0, []string{
 			"id Name 5.1.2.12", "kind ResourceType 5.1.3.12", "state ResourceState 5.1.6.12", "reason StateReason 5.1.7.12", "wanted TargetState 5.1.8.12",
 			"active InstancesActive 5.1.12.12", "expected InstancesExpected 5.1.13.12", "failCount FailCount 5.1.14.12",
@@ -165,7 +166,8 @@ func facesSummary() *status.Summary {
 			{Name: "n1", ID: 1, State: status.NodeOnline, Admin: status.AdminOnline, Role: status.RoleDC, Health: status.HealthGreen, Version: "1.2.3", Fence: status.FenceReadinessReady, Running: 2},
 			{Name: "n2", ID: 7, State: status.NodeFencing, Reason: "not heard", Admin: status.AdminStandby, Role: status.RoleMember, Health: status.HealthRed, Fence: status.FenceReadinessFailed, Failed: 1},
 		},
-		Links: []status.Link{{Node: "n1", Peer: "n2", State: status.LinkDegraded, Address: "10.0.0.1", Sent: 12}},
+		Remotes: []status.Node{{Name: "far1", State: status.NodeStandby, Reason: "as asked", Admin: status.AdminStandby, Role: status.RoleRemote, Health: status.HealthYellow, Host: "n1", Version: "1.2.3", Running: 3}},
+		Links:   []status.Link{{Node: "n1", Peer: "n2", State: status.LinkDegraded, Address: "10.0.0.1", Sent: 12}},
 		Resources: []status.Resource{
 			{ID: "web", Number: 12, Kind: cib.KindGroup, State: status.ResourceFailed, Reason: "db failed", Wanted: cib.RoleStarted, Members: []string{"db"}, Expected: 1, FailCount: cib.Infinity},
 			{ID: "db", Number: 3, Kind: cib.KindPrimitive, Agent: "ocf:heartbeat:pgsql", Parent: "web", State: status.ResourceBlocked, Wanted: cib.RoleStopped, FailCount: 3},

@@ -11,7 +11,7 @@ import (
 // tracked are the classes whose instances are looked after for lifecycle indications.
 // Links, jobs and the audit log are not among them: they change all the time.
 var tracked = []string{
-	"Belay_Cluster", "Belay_Node", "Belay_Resource", "Belay_ResourceSetting", "Belay_Constraint", "Belay_FenceDevice", "Belay_QuorumDevice", "Belay_Ticket",
+	"Belay_Cluster", "Belay_Node", "Belay_RemoteNode", "Belay_Resource", "Belay_ResourceSetting", "Belay_Constraint", "Belay_FenceDevice", "Belay_QuorumDevice", "Belay_Ticket",
 	"Belay_RunningOn", "Belay_ParticipatingNode", "Belay_SubResource", "CIM_SoftwareIdentity", "CIM_IPProtocolEndpoint",
 }
 

@@ -364,7 +364,7 @@ func (s *State) Modify(i *object.Instance) (*Order, error) {
 
 // changeable are the classes whose instances clients change and remove.
 var changeable = []string{
-	clusterClass, nodeClass, resourceClass, settingClass, constraintClass, fenceDeviceClass, quorumClass, FilterClass, ListenerClass, HandlerClass, SubscriptionClass,
+	clusterClass, nodeClass, remoteClass, resourceClass, settingClass, constraintClass, fenceDeviceClass, quorumClass, FilterClass, ListenerClass, HandlerClass, SubscriptionClass,
 }
 
 // besides are arrays whose elements belong to those of another one.
@@ -441,7 +441,20 @@ func (s *State) patched(i *object.Instance, want func(string) bool) (*api.Change
 		err = fill(p, clusterFields, i, want)
 	case nodeClass:
 		kind = "node"
-		err = nodePatch(p, i, want, s.config.Nodes[id])
+		var was map[string]string
+		if n := s.config.Nodes[id]; n != nil {
+			was = n.Attributes
+		}
+		err = nodePatch(p, nodeFields, i, want, was)
+	case remoteClass:
+		kind = "remote-node"
+		var was map[string]string
+		if n := s.config.RemoteNodes[id]; n != nil {
+			was = n.Attributes
+		} else {
+			action = api.ActionCreate // one without settings has no document
+		}
+		err = nodePatch(p, remoteFields, i, want, was)
 	case resourceClass:
 		kind = "resource"
 		err = resourcePatch(p, i, want, s.config.Resources[id])
@@ -468,19 +481,15 @@ func (s *State) patched(i *object.Instance, want func(string) bool) (*api.Change
 			return nil, object.Errorf(object.NotSupported, "%s can't be changed: it names the object", name)
 		}
 	}
-	value, err := p.json(action == api.ActionUpdate)
+	value, err := p.json(action != api.ActionPatch)
 	if err != nil {
 		return nil, err
 	}
 	return &api.Change{Action: action, Object: strings.TrimSuffix(kind+"/"+id, "/"), Value: value}, nil
 }
 
-func nodePatch(p patch, i *object.Instance, want func(string) bool, old *cib.Node) error {
-	var was map[string]string
-	if old != nil {
-		was = old.Attributes
-	}
-	if err := fill(p, nodeFields, i, want); err != nil {
+func nodePatch[T any](p patch, fields []field[T], i *object.Instance, want func(string) bool, was map[string]string) error {
+	if err := fill(p, fields, i, want); err != nil {
 		return err
 	}
 	if want("AttributeNames") || want("AttributeValues") {

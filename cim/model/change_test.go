@@ -218,6 +218,8 @@ func TestModify(t *testing.T) {
 		{edit(s.ResourcePath("web"), "Managed", false, "Priority", 3), api.ActionPatch, 0, `resource/web {"group":["db","app"],"meta":{"is-managed":false,"priority":3}}`},
 		{edit(s.nodePath("n1"), "StandbyMode", true), api.ActionStandby, 0, `node/n1 {"id":1,"addresses":["10.0.0.1"],"voter":true,"standby":true,"attributes":{"rack":"n1"}}`},
 		{edit(s.nodePath("n1"), "Site", "east", "AttributeNames", []string{"x"}, "AttributeValues", []string{"1"}), api.ActionPatch, 0, `node/n1 {"id":1,"addresses":["10.0.0.1"],"voter":true,"site":"east","attributes":{"x":"1"}}`},
+		{edit(s.machinePath("far1"), "Maintenance", true, "AttributeNames", []string{"x"}, "AttributeValues", []string{"1"}), api.ActionCreate, 0, `remote-node/far1 {"maintenance":true,"attributes":{"x":"1"}}`},
+		{edit(s.machinePath("far2"), "StandbyMode", false, "AttributeNames", []string{"x"}, "AttributeValues", []string{"1"}), api.ActionPatch, 0, `remote-node/far2 {"site":"west","attributes":{"x":"1"}}`},
 		{edit(s.clusterPath(), "MaintenanceMode", true), api.ActionMaintenanceOn, 0, `cluster {"name":"prod","options":{"no-quorum-policy":"freeze","maintenance-mode":true}}`},
 		{whole(s.clusterPath(), "NoQuorumPolicy", 5, "DetectionTime", 2500, "ConfigGeneration", 8), api.ActionPatch, 8, `cluster {"name":"prod","options":{"no-quorum-policy":"demote","detection":"2.5s"}}`},
 		{
@@ -282,7 +284,7 @@ func TestDelete(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"cim-destination/l", "cim-destination/o", "cim-filter/f", "cim-subscription/b", "cim-subscription/s", "constraint/away", "constraint/first", "constraint/together",
-		"fence-device/pdu", "quorum-device/q", "resource/app", "resource/app", "resource/db", "resource/db", "resource/vip", "resource/vip", "resource/web", "resource/web",
+		"fence-device/pdu", "quorum-device/q", "resource/app", "resource/app", "resource/db", "resource/db", "resource/far1", "resource/far1", "resource/vip", "resource/vip", "resource/web", "resource/web",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
@@ -315,6 +317,12 @@ func TestMethods(t *testing.T) {
 		{s.nodePath("n1"), "Drain", nil, `drain node/n1 `},
 		{s.nodePath("n2"), "ConfirmDead", nil, `fence-confirm node/n2 `},
 		{s.nodePath("n2"), "ClearFailures", nil, `cleanup node/n2 `},
+		{s.machinePath("far1"), "Standby", nil, `remote-node/far1 {"standby":true}`},
+		{s.machinePath("far2"), "Online", nil, `remote-node/far2 {"site":"west","attributes":{"rack":"9"}}`},
+		{s.machinePath("far1"), "RequestStateChange", []any{"RequestedState", 9}, `remote-node/far1 {"maintenance":true}`},
+		{s.machinePath("far2"), "RequestStateChange", []any{"RequestedState", 2}, `remote-node/far2 {"site":"west","attributes":{"rack":"9"}}`},
+		{s.machinePath("far1"), "RequestStateChange", []any{"RequestedState", 11}, "5"},
+		{s.machinePath("far2"), "ConfirmDead", nil, `fence-confirm node/far2 `},
 		{s.ResourcePath("web"), "StopService", nil, `resource/web {"group":["db","app"],"meta":{"target-role":"Stopped"}}`},
 		{s.ResourcePath("web"), "StartService", nil, ``},
 		{s.ResourcePath("web"), "RequestStateChange", []any{"RequestedState", 3}, `resource/web {"group":["db","app"],"meta":{"target-role":"Stopped"}}`},

@@ -92,6 +92,7 @@ var capabilitySets = []struct {
 }{
 	{"Belay:Capabilities:Cluster", clusterClass, []int{requestEnabled, requestDisabled, requestQuiesce}},
 	{"Belay:Capabilities:Node", nodeClass, []int{requestEnabled, requestOffline, requestQuiesce, requestReboot, requestReset}},
+	{"Belay:Capabilities:RemoteNode", remoteClass, []int{requestEnabled, requestOffline, requestQuiesce}},
 	{"Belay:Capabilities:Resource", resourceClass, []int{requestEnabled, requestDisabled, requestQuiesce}},
 }
 
@@ -124,6 +125,9 @@ func (s *Source) elementCapabilities(near *object.Path, y yield) error {
 		clusterClass: func(p func(*object.Path) bool) { p(s.clusterPath()) },
 		nodeClass: func(p func(*object.Path) bool) {
 			s.eachNode(near, func(n *status.Node) bool { return p(s.nodePath(n.Name)) })
+		},
+		remoteClass: func(p func(*object.Path) bool) {
+			s.eachRemote(near, func(n *status.Node) bool { return p(s.machinePath(n.Name)) })
 		},
 		resourceClass: func(p func(*object.Path) bool) {
 			s.eachResource(near, func(r *status.Resource) bool { return p(s.ResourcePath(r.ID)) })
@@ -251,14 +255,15 @@ func (s *Source) concreteDependencies(y yield) {
 	}
 }
 
-// versions are those of the nodes' engines, each once, sorted.
+// versions are those on the nodes and remote nodes, each once, sorted.
 func (s *State) versions() []string {
 	var out []string
-	for k := range s.Summary.Nodes {
-		if v := s.Summary.Nodes[k].Version; v != "" {
-			out = append(out, v)
+	s.eachMachine(nil, func(n *status.Node) bool {
+		if n.Version != "" {
+			out = append(out, n.Version)
 		}
-	}
+		return true
+	})
 	slices.Sort(out)
 	return slices.Compact(out)
 }
@@ -300,8 +305,8 @@ func (c condition) setHealth(i *object.Instance) {
 }
 
 func (s *Source) installedSoftware(near *object.Path, y yield) error {
-	s.eachNode(near, func(n *status.Node) bool {
-		return n.Version == "" || y(s.link(Root, "CIM_InstalledSoftwareIdentity", "System", s.nodePath(n.Name), "InstalledSoftware", byID("CIM_SoftwareIdentity", softwareID+n.Version)))
+	s.eachMachine(near, func(n *status.Node) bool {
+		return n.Version == "" || y(s.link(Root, "CIM_InstalledSoftwareIdentity", "System", s.machinePath(n.Name), "InstalledSoftware", byID("CIM_SoftwareIdentity", softwareID+n.Version)))
 	})
 	return nil
 }
@@ -315,7 +320,7 @@ func (s *Source) elementSoftware(near *object.Path, y yield) error {
 			return nil
 		}
 	}
-	s.eachNode(near, func(n *status.Node) bool { return n.Version == "" || element(n.Version, s.nodePath(n.Name)) })
+	s.eachMachine(near, func(n *status.Node) bool { return n.Version == "" || element(n.Version, s.machinePath(n.Name)) })
 	return nil
 }
 
@@ -369,8 +374,11 @@ func (s *Source) serviceAffects(near *object.Path, y yield) error {
 		return nil
 	}
 	more := true
-	s.eachNode(near, func(n *status.Node) bool {
-		more = affects(s.ServicePath(), s.nodePath(n.Name))
+	s.eachMachine(near, func(n *status.Node) bool {
+		more = affects(s.ServicePath(), s.machinePath(n.Name))
+		if more && s.remotes[n.Name] != nil && s.resources[n.Name] != nil { // its connection
+			more = affects(s.ResourcePath(n.Name), s.machinePath(n.Name))
+		}
 		return more
 	})
 	for _, r := range s.roleNames() {

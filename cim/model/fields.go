@@ -116,6 +116,15 @@ var nodeFields = []field[cib.Node]{
 	{"AttributeValues", "", func(n *cib.Node) any { return valuesOf(n.Attributes) }, nil},
 }
 
+// remoteFields are those of a remote node.
+var remoteFields = []field[cib.RemoteNode]{
+	{"StandbyMode", "standby", func(n *cib.RemoteNode) any { return n.Standby }, nil},
+	{"Maintenance", "maintenance", func(n *cib.RemoteNode) any { return n.Maintenance }, nil},
+	{"Site", "site", func(n *cib.RemoteNode) any { return textNil(n.Site) }, nil},
+	{"AttributeNames", "", func(n *cib.RemoteNode) any { return names(n.Attributes) }, nil},
+	{"AttributeValues", "", func(n *cib.RemoteNode) any { return valuesOf(n.Attributes) }, nil},
+}
+
 func names(m map[string]string) []string {
 	return slices.AppendSeq([]string{}, slices.Values(sortedKeys(m)))
 }

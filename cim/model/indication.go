@@ -260,7 +260,7 @@ func (s *State) Event(ev *cib.Event) *object.Instance {
 	case ev.Device != "" && s.config.FenceDevices[ev.Device] != nil:
 		about = s.servicePath(fenceDeviceClass, ev.Device)
 	case ev.Node != "":
-		about = s.nodePath(ev.Node)
+		about = s.machinePath(ev.Node)
 	}
 	i.Set("AlertingManagedElement", about.String())
 	return i

@@ -37,6 +37,10 @@ var methods = map[string]func(s *State, c *object.Call) (*Order, error){
 	"Belay_Node.ClearFailures":                   onNode(api.ActionCleanup),
 	"Belay_Node.ConfirmDead":                     onNode(api.ActionConfirm),
 	"Belay_Node.Fence":                           (*State).fence,
+	"Belay_RemoteNode.RequestStateChange":        (*State).requestRemote,
+	"Belay_RemoteNode.Standby":                   onRemote(map[string]any{"standby": true}),
+	"Belay_RemoteNode.Online":                    onRemote(map[string]any{"standby": false}),
+	"Belay_RemoteNode.ConfirmDead":               onNode(api.ActionConfirm),
 	"Belay_Resource.RequestStateChange":          (*State).requestResource,
 	"Belay_Resource.StartService":                onResource(api.ActionStart),
 	"Belay_Resource.StopService":                 onResource(api.ActionStop),
@@ -172,6 +176,31 @@ func (s *State) requestNode(c *object.Call) (*Order, error) {
 		return change(api.ActionMaintenanceOff, node, nil)
 	}
 	return change(api.ActionOnline, node, nil)
+}
+
+// onRemote changes the settings of a remote node: it has no operations of its own.
+func onRemote(settings map[string]any) func(*State, *object.Call) (*Order, error) {
+	return func(s *State, c *object.Call) (*Order, error) {
+		name := c.Path.Text("Name")
+		if s.config.RemoteNodes[name] == nil {
+			return change(api.ActionCreate, "remote-node/"+name, settings)
+		}
+		return change(api.ActionPatch, "remote-node/"+name, settings)
+	}
+}
+
+func (s *State) requestRemote(c *object.Call) (*Order, error) {
+	state, refused := requested(c)
+	if refused != nil {
+		return refused, nil
+	}
+	switch state {
+	case requestOffline:
+		return onRemote(map[string]any{"standby": true})(s, c)
+	case requestQuiesce:
+		return onRemote(map[string]any{"maintenance": true})(s, c)
+	}
+	return onRemote(map[string]any{"standby": false, "maintenance": false})(s, c)
 }
 
 func (s *State) fence(c *object.Call) (*Order, error) {

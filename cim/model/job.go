@@ -85,7 +85,9 @@ func (s *State) Object(name string) *object.Path {
 	case "cluster", "generation":
 		return s.clusterPath()
 	case "node":
-		return s.nodePath(id)
+		return s.machinePath(id)
+	case "remote-node":
+		return s.systemPath(remoteClass, id)
 	case "resource":
 		return s.ResourcePath(id)
 	case "constraint":

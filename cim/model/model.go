@@ -62,6 +62,7 @@ type State struct {
 	parents   map[string]string
 	resources map[string]*status.Resource
 	nodes     map[string]*status.Node
+	remotes   map[string]*status.Node // remote nodes
 }
 
 // New makes a state; schemas are those of the namespaces. A view without summary or
@@ -73,13 +74,16 @@ func New(schemas map[string]*object.Schema, v View) *State {
 	if v.Config == nil || v.Config.Config == nil {
 		v.Config = &api.Config{Config: cib.Empty().Config}
 	}
-	s := &State{View: v, schemas: schemas, config: v.Config.Config, name: v.Summary.Cluster.Name, resources: map[string]*status.Resource{}, nodes: map[string]*status.Node{}}
+	s := &State{View: v, schemas: schemas, config: v.Config.Config, name: v.Summary.Cluster.Name, resources: map[string]*status.Resource{}, nodes: map[string]*status.Node{}, remotes: map[string]*status.Node{}}
 	s.parents = s.config.Parents()
 	for i := range v.Summary.Resources {
 		s.resources[v.Summary.Resources[i].ID] = &v.Summary.Resources[i]
 	}
 	for i := range v.Summary.Nodes {
 		s.nodes[v.Summary.Nodes[i].Name] = &v.Summary.Nodes[i]
+	}
+	for i := range v.Summary.Remotes {
+		s.remotes[v.Summary.Remotes[i].Name] = &v.Summary.Remotes[i]
 	}
 	return s
 }
@@ -227,6 +231,7 @@ var classes = map[string]map[string]*provider{
 		"CIM_ServiceAffectsElement":             {"cluster", (*Source).serviceAffects},
 		"Belay_ClusteringService":               {"cluster", each((*Source).clusteringService)},
 		"Belay_Node":                            {"cluster", (*Source).nodeInstances},
+		"Belay_RemoteNode":                      {"cluster", (*Source).remoteInstances},
 		"Belay_ParticipatingNode":               {"cluster", (*Source).participating},
 		"Belay_Link":                            {"cluster", (*Source).links},
 		"CIM_HostedAccessPoint":                 {"cluster", (*Source).hostedAccessPoints},

@@ -35,6 +35,10 @@ func testSummary() *status.Summary {
 			{Name: "n2", ID: 7, State: status.NodeUnclean, Admin: status.AdminOnline, Role: status.RoleMember, Health: status.HealthGreen, Reason: "not heard", Voter: true, Votes: 1, Version: "1.2.3", Fence: status.FenceReadinessReady},
 			{Name: "n3", ID: 8, State: status.NodeStandby, Admin: status.AdminStandby, Role: status.RoleMember, Health: status.HealthGreen, Member: true, Votes: 1, Version: "1.3.0-rc1", Fence: status.FenceReadinessReady},
 		},
+		Remotes: []status.Node{
+			{Name: "far1", State: status.NodeOnline, Admin: status.AdminOnline, Role: status.RoleRemote, Health: status.HealthGreen, Host: "n1", Version: "1.4.0", Running: 1},
+			{Name: "far2", State: status.NodeFenced, Admin: status.AdminStandby, Role: status.RoleRemote, Reason: "never connected"},
+		},
 		Links: []status.Link{{Node: "n1", Peer: "n3", State: status.LinkUp, Address: "10.0.0.1", PeerAddress: "10.0.0.3", RTT: 250 * time.Microsecond, Loss: 0.01, Sent: 5}},
 		Resources: []status.Resource{
 			{ID: "vip", Number: 3, Kind: cib.KindPrimitive, Agent: "ocf:heartbeat:IPaddr2", State: status.ResourceRunning, Wanted: cib.RoleStarted, Managed: true, Nodes: []string{"n1"}, Active: 1, Expected: 1, Instances: []status.Instance{{Instance: "vip", Node: "n1", State: status.InstanceRunning, Role: cib.RoleStarted}}},
@@ -42,9 +46,10 @@ func testSummary() *status.Summary {
 			{ID: "db", Number: 13, Kind: cib.KindPrimitive, Agent: "ocf:heartbeat:pgsql", Parent: "web", Depth: 1, State: status.ResourceFailed, Wanted: cib.RoleStarted, Managed: true, Expected: 1, FailCount: 3, Instances: []status.Instance{
 				{Instance: "db", Node: "n1", State: status.InstanceFailed, Role: cib.RoleStopped, FailCount: 3, LastFailure: now, Reason: "monitor failed"}, {Instance: "db", Node: "n3", State: status.InstanceStopped, Role: cib.RoleStopped},
 			}},
-			{ID: "app", Number: 14, Kind: cib.KindPrimitive, Agent: "systemd:app", Parent: "web", Depth: 1, State: status.ResourceStopped, Wanted: cib.RoleStarted, Managed: true},
+			{ID: "app", Number: 14, Kind: cib.KindPrimitive, Agent: "systemd:app", Parent: "web", Depth: 1, State: status.ResourceStopped, Wanted: cib.RoleStarted, Managed: true, Instances: []status.Instance{{Instance: "app", Node: "far1", State: status.InstanceStopped, Role: cib.RoleStopped}}},
+			{ID: "far1", Number: 15, Kind: cib.KindPrimitive, Agent: cib.AgentRemote, State: status.ResourceRunning, Wanted: cib.RoleStarted, Managed: true, Nodes: []string{"n1"}, Active: 1},
 		},
-		FenceDevices: []status.FenceDevice{{ID: "pdu", Number: 4, Agent: "fence_apc", Targets: []string{"n1", "n2"}, State: status.FenceDeviceAvailable, Checked: now, Succeeded: 2, Checks: []status.Check{{Node: "n1", OK: true}, {Node: "n2", Error: "no answer"}}}},
+		FenceDevices: []status.FenceDevice{{ID: "pdu", Number: 4, Agent: "fence_apc", Targets: []string{"n1", "n2", "far1"}, State: status.FenceDeviceAvailable, Checked: now, Succeeded: 2, Checks: []status.Check{{Node: "n1", OK: true}, {Node: "n2", Error: "no answer"}}}},
 		Alarms:       []status.Alarm{{ID: "x", Code: "BLY3002", Severity: cib.SeverityMajor, Text: "node n2 is lost"}},
 		Tickets:      []status.Ticket{{ID: "t", Granted: true}},
 	}
@@ -63,8 +68,10 @@ func testConfig() *cib.Config {
 			Agent: "ocf:heartbeat:pgsql", Parameters: map[string]string{"pgdata": "/data", "password": cib.Redacted}, Meta: cib.Meta{FailureTimeout: new(cib.Duration(time.Minute))},
 			Operations: []cib.Operation{{Name: "monitor", Interval: cib.Duration(10 * time.Second), Timeout: cib.Duration(20 * time.Second)}},
 		},
-		"app": {Agent: "systemd:app"},
+		"app":  {Agent: "systemd:app"},
+		"far1": {Agent: cib.AgentRemote},
 	}
+	c.RemoteNodes["far2"] = &cib.RemoteNode{Standby: true, Site: "west", Attributes: map[string]string{"rack": "9"}}
 	c.Constraints = map[string]*cib.Constraint{
 		"away":     {Location: &cib.Location{Resource: "web", Node: "n3", Score: -cib.Infinity}},
 		"together": {Colocation: &cib.Colocation{Resource: "vip", With: "web", Score: 100}},

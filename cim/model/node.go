@@ -1,10 +1,12 @@
 package model
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
 	"github.com/belay-ha/belay/cim/object"
+	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/status"
 )
 
@@ -25,20 +27,48 @@ func (s *State) eachNode(near *object.Path, f func(*status.Node) bool) {
 	}
 }
 
+// eachMachine calls f with each node and each remote node, or with the one that near names.
+func (s *State) eachMachine(near *object.Path, f func(*status.Node) bool) {
+	more := true
+	if near == nil || near.Class != remoteClass {
+		s.eachNode(near, func(n *status.Node) bool {
+			more = f(n)
+			return more
+		})
+	}
+	if more && (near == nil || near.Class != nodeClass) {
+		s.eachRemote(near, f)
+	}
+}
+
+// eachRemote calls f with each remote node, or with the one that near names.
+func (s *State) eachRemote(near *object.Path, f func(*status.Node) bool) {
+	for k := range s.Summary.Remotes {
+		n := &s.Summary.Remotes[k]
+		if (near == nil || near.Class != remoteClass || near.Text("Name") == n.Name) && !f(n) {
+			return
+		}
+	}
+}
+
+func (s *Source) remoteInstances(near *object.Path, y yield) error {
+	s.eachRemote(near, func(n *status.Node) bool { return y(s.remote(n)) })
+	return nil
+}
+
 func (s *Source) nodeInstances(near *object.Path, y yield) error {
 	s.eachNode(near, func(n *status.Node) bool { return y(s.node(n)) })
 	return nil
 }
 
-func (s *State) node(n *status.Node) *object.Instance {
-	i := s.new(nodeClass)
-	i.Set("CreationClassName", nodeClass)
+// machine begins a node or a remote node with what both have.
+func (s *State) machine(class string, n *status.Node) *object.Instance {
+	i := s.new(class)
+	i.Set("CreationClassName", class)
 	i.Set("Name", n.Name)
 	i.Set("ElementName", n.Name)
 	i.Set("NameFormat", "Other")
-	i.Set("Caption", "Node of Belay cluster "+s.name)
 	i.Set("Dedicated", []int{0})
-	i.Set("ResetCapability", 4)
 	cond := nodeStates[n.State]
 	if n.State == status.NodeOnline {
 		switch n.Health {
@@ -59,14 +89,27 @@ func (s *State) node(n *status.Node) *object.Instance {
 	case status.AdminOnline:
 	}
 	i.Set("RequestedState", requested)
-	i.Set("AvailableRequestedStates", requestable(nodeClass))
+	i.Set("AvailableRequestedStates", requestable(class))
 	at(i, "TimeOfLastStateChange", n.Since)
 	number(i, "NodeState", n.State)
 	i.Set("StateReason", n.Reason)
 	at(i, "StateSince", n.Since)
 	number(i, "AdminState", n.Admin)
-	number(i, "NodeRole", n.Role)
 	number(i, "NodeHealth", n.Health)
+	text(i, "SoftwareVersion", n.Version)
+	text(i, "BootID", n.BootID)
+	i.Set("InstancesRunning", n.Running)
+	i.Set("InstancesFailed", n.Failed)
+	text(i, "FenceProof", n.Proof)
+	i.Set("ConfigGeneration", s.Config.Generation)
+	return i
+}
+
+func (s *State) node(n *status.Node) *object.Instance {
+	i := s.machine(nodeClass, n)
+	i.Set("Caption", "Node of Belay cluster "+s.name)
+	i.Set("ResetCapability", 4)
+	number(i, "NodeRole", n.Role)
 	i.Set("NodeID", n.ID)
 	i.Set("IsDC", n.Name == s.Summary.Cluster.DC)
 	i.Set("IsMember", n.Member)
@@ -74,16 +117,23 @@ func (s *State) node(n *status.Node) *object.Instance {
 	i.Set("Votes", max(0, n.Votes))
 	text(i, "Site", n.Site)
 	texts(i, "Addresses", n.Addresses)
-	text(i, "SoftwareVersion", n.Version)
 	at(i, "OnlineSince", n.UpSince)
-	text(i, "BootID", n.BootID)
-	i.Set("InstancesRunning", n.Running)
-	i.Set("InstancesFailed", n.Failed)
 	number(i, "FencingReadiness", n.Fence)
-	text(i, "FenceProof", n.Proof)
 	i.Set("ClockOffset", n.ClockOffset.Milliseconds())
 	setFields(i, nodeFields, s.config.Nodes[n.Name])
-	i.Set("ConfigGeneration", s.Config.Generation)
+	return i
+}
+
+func (s *State) remote(n *status.Node) *object.Instance {
+	i := s.machine(remoteClass, n)
+	i.Set("Caption", "Remote node of Belay cluster "+s.name)
+	i.Set("ResetCapability", 5)
+	text(i, "Host", n.Host)
+	settings := s.config.RemoteNodes[n.Name]
+	if settings == nil {
+		settings = &cib.RemoteNode{}
+	}
+	setFields(i, remoteFields, settings)
 	return i
 }
 
@@ -171,13 +221,13 @@ func (s *Source) powerManagement(near *object.Path, y yield) error {
 			continue
 		}
 		for _, target := range d.Targets {
-			n := s.nodes[target]
-			if n == nil || near != nil && near.Class == nodeClass && near.Text("Name") != target {
+			n := cmp.Or(s.nodes[target], s.remotes[target])
+			if n == nil || near != nil && (near.Class == nodeClass || near.Class == remoteClass) && near.Text("Name") != target {
 				continue
 			}
-			i := s.link(Root, "CIM_AssociatedPowerManagementService", "ServiceProvided", s.servicePath(fenceDeviceClass, d.ID), "UserOfService", s.nodePath(target))
+			i := s.link(Root, "CIM_AssociatedPowerManagementService", "ServiceProvided", s.servicePath(fenceDeviceClass, d.ID), "UserOfService", s.machinePath(target))
 			switch {
-			case n.Member:
+			case n.Member, n.Role == status.RoleRemote && n.State == status.NodeOnline:
 				i.Set("PowerState", 2)
 			case n.State == status.NodeFenced:
 				i.Set("PowerState", 6)

@@ -12,6 +12,7 @@ import (
 const (
 	clusterClass     = "Belay_Cluster"
 	nodeClass        = "Belay_Node"
+	remoteClass      = "Belay_RemoteNode"
 	resourceClass    = "Belay_Resource"
 	settingClass     = "Belay_ResourceSetting"
 	constraintClass  = "Belay_Constraint"
@@ -41,6 +42,14 @@ func (s *State) systemPath(class, name string) *object.Path {
 func (s *State) clusterPath() *object.Path { return s.systemPath(clusterClass, s.name) }
 
 func (s *State) nodePath(name string) *object.Path { return s.systemPath(nodeClass, name) }
+
+// machinePath is the path of a node or of a remote node.
+func (s *State) machinePath(name string) *object.Path {
+	if s.remotes[name] != nil {
+		return s.systemPath(remoteClass, name)
+	}
+	return s.nodePath(name)
+}
 
 // onSystem is the path of a service or access point of a system.
 func onSystem(namespace, systemClass, system, class, name string) *object.Path {

@@ -136,7 +136,7 @@ var activity = map[status.InstanceState]int{
 // runningOn tells of each node where there is something to say of a primitive.
 func (s *Source) runningOn(near *object.Path, y yield) error {
 	node := ""
-	if near != nil && near.Class == nodeClass {
+	if near != nil && (near.Class == nodeClass || near.Class == remoteClass) {
 		node = near.Text("Name")
 	}
 	s.eachResource(near, func(r *status.Resource) bool {
@@ -145,12 +145,12 @@ func (s *Source) runningOn(near *object.Path, y yield) error {
 		var order []string
 		for k := range r.Instances {
 			x := &r.Instances[k]
-			if node != "" && x.Node != node || s.nodes[x.Node] == nil {
+			if node != "" && x.Node != node || s.nodes[x.Node] == nil && s.remotes[x.Node] == nil {
 				continue
 			}
 			i := seen[x.Node]
 			if i == nil {
-				i = s.link(Root, "Belay_RunningOn", "Antecedent", s.nodePath(x.Node), "Dependent", s.ResourcePath(r.ID))
+				i = s.link(Root, "Belay_RunningOn", "Antecedent", s.machinePath(x.Node), "Dependent", s.ResourcePath(r.ID))
 				i.Set("Instances", 0)
 				i.Set("FailCount", 0)
 				seen[x.Node], order = i, append(order, x.Node)
