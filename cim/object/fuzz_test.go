@@ -20,13 +20,10 @@ func FuzzParse(f *testing.F) {
 			if err != nil {
 				continue
 			}
+			if Text(v) == "NaN" && typ != String { // which is no number, not even its own
+				continue
+			}
 			again, err := Parse(Text(v), typ)
-			if x, ok := v.(float64); ok && x != x { //nolint:gocritic // not a number
-				continue
-			}
-			if x, ok := v.(float32); ok && x != x { //nolint:gocritic // not a number
-				continue
-			}
 			if err != nil || !reflect.DeepEqual(v, again) {
 				t.Fatalf("%q as %s is %v, and %q is %v: %v", text, typ, v, Text(v), again, err)
 			}

@@ -36,7 +36,7 @@ func FuzzServer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, op, params string) {
 		doc := message(ns, op, params)
-		if x := strings.TrimPrefix(op, "extrinsic "); x != op {
+		if x, ok := strings.CutPrefix(op, "extrinsic "); ok {
 			doc = strings.NewReplacer("IMETHODCALL", "METHODCALL", `NAME="`+op+`"`, `NAME="`+x+`"`, "<LOCALNAMESPACEPATH>", "<LOCALINSTANCEPATH><LOCALNAMESPACEPATH>", "</LOCALNAMESPACEPATH>", "</LOCALNAMESPACEPATH>"+system("a")+"</LOCALINSTANCEPATH>").Replace(doc)
 		}
 		w := newWorld(all[1])
