@@ -43,7 +43,7 @@ func (n *Node) drive(now time.Time) {
 		Node: func(node string) int { return o.NodeActions(n.cores(node)) },
 	})
 	var c viewChange
-	for _, p := range withdraw {
+	for _, p := range n.unwanted(now, withdraw) {
 		n.tookBack(now, &p.Action)
 		n.withdrawAction(p, &c)
 	}

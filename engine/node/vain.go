@@ -2,14 +2,18 @@ package node
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
+	"github.com/belay-ha/belay/engine/policy"
 )
 
 // A plan that asks for an action and, once it is in flight, wants something else would
-// ask and take back as fast as the store writes. The DC lets such an action wait, longer
-// each time.
+// ask and take back as fast as the store writes. So what was taken back once stays in
+// flight from then on, as long as the plan without it still asks for it. And should that
+// not be enough, the DC lets such an action wait, longer each time.
 const (
 	vainFree    = 3 // how often an action is taken back and asked for again at once
 	vainFirst   = 200 * time.Millisecond
@@ -39,6 +43,56 @@ func (n *Node) tookBack(now time.Time, a *cib.Action) {
 		v.until = now.Add(min(vainLongest, vainFirst<<min(more-1, 10)))
 	}
 	n.vain[vainKey(a)] = v
+}
+
+// unwanted returns those actions to take back that would not be asked for again at once.
+// Where a plan depends on what it started itself, an action is wanted until it is in
+// flight. The second time such a one stays: the plan without it decides.
+func (n *Node) unwanted(now time.Time, withdraw []*cib.Pending) []*cib.Pending {
+	var doubtful []*cib.Pending
+	for _, p := range withdraw {
+		if n.vain[vainKey(&p.Action)].count > 0 {
+			doubtful = append(doubtful, p)
+		}
+	}
+	if doubtful == nil {
+		return withdraw
+	}
+	_, plan, _ := policy.Decide(without(n.snap, doubtful), now.Add(n.wall))
+	return slices.DeleteFunc(withdraw, func(p *cib.Pending) bool {
+		return slices.Contains(doubtful, p) && slices.ContainsFunc(plan.Actions, func(a graph.Action) bool {
+			return len(a.After) == 0 && a.InFlight == "" && sameAction(&a.Action, &p.Action)
+		})
+	})
+}
+
+// sameAction reports whether two records ask for the same.
+func sameAction(a, b *cib.Action) bool {
+	return a.Node == b.Node && a.Key() == b.Key() && a.Role == b.Role && a.Peer == b.Peer && a.Phase == b.Phase && a.Round == b.Round && maps.Equal(a.Parameters, b.Parameters)
+}
+
+// without returns the snapshot in which nothing of the list was asked for.
+func without(s *cib.Snapshot, list []*cib.Pending) *cib.Snapshot {
+	out := *s
+	out.Status.Pending = maps.Clone(s.Status.Pending)
+	gone := func(node, instance string) {
+		own := maps.Clone(out.Status.Pending[node])
+		delete(own, instance)
+		out.Status.Pending[node] = own
+	}
+	for _, p := range list {
+		gone(p.Node, p.Instance)
+		if p.Migration != "" { // it may have come there all the same
+			before := *p
+			before.State = cib.ActionExpected
+			out.Status.Pending[p.Node][p.Instance] = &before
+			continue
+		}
+		if e := s.Status.Pending[p.Peer][p.Instance]; p.Op == cib.OpMigrateTo && e != nil && e.State == cib.ActionExpected && e.Migration == p.ID {
+			gone(e.Node, e.Instance)
+		}
+	}
+	return &out
 }
 
 // holdsBack reports whether an action waits because it was taken back before, and has the

@@ -455,10 +455,9 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 	}
 }
 
-// vainMax is how often an action may be asked for in a row without being executed. The
-// DC asks ever more slowly: the last of them come ten seconds apart, so that what takes
-// longer than any fault is found, and not what waits for a fence.
-const vainMax = 20
+// vainMax is how often an action may be asked for in a row without being executed: once
+// more than the DC does without waiting.
+const vainMax = 4
 
 // ask is rules 4, 5 and 6 for an action that the DC asks for.
 func (c *checks) ask(w *World, p, old *cib.Pending) {
