@@ -215,15 +215,15 @@ func (p *placer) mayNotPromote(r *rsc, n int32) bool {
 		return true
 	}
 	f := p.roleFact(r, n)
-	return !p.mayBePromoted(f) || f != nil && f.failed != nil && (f.onFail == cib.OnFailDemote || f.failed.Op == cib.OpDemote)
+	return !p.mayBePromoted(f) || f != nil && f.failed != nil && f.failed.Op == cib.OpDemote
 }
 
 // planRoles makes the promote and demote steps of the instances of promotable
 // clones. Who is promoted elsewhere is demoted before somebody is promoted.
 func (b *planner) planRoles() {
 	for _, c := range b.rscs {
-		if c.orphan {
-			b.planDemotes(c)
+		if c.kind == cib.KindPrimitive && (c.clone == nil || c.clone.kind != cib.KindPromotable) {
+			b.planDemotes(c) // of a clone that is promotable no more
 		}
 		if c.kind != cib.KindPromotable || len(c.children) == 0 {
 			continue

@@ -782,8 +782,15 @@ func (w *world) parseStatus(word string, f []string) error {
 			rc, _ = strconv.Atoi(f[3])
 		}
 		failed := w.result(node, instance, op, d, rc, 0, status)
-		if r := w.Config.Resources[baseOf(instance)]; r != nil && op == cib.OpStart {
-			failed.Digest = cib.Digest(r.Parameters)
+		if r := w.Config.Resources[baseOf(instance)]; r != nil {
+			if op == cib.OpStart {
+				failed.Digest = cib.Digest(r.Parameters)
+			}
+			for i := range r.Operations { // as the plan would have asked for it
+				if o := &r.Operations[i]; o.Name == op && o.Interval.D() == d {
+					failed.Role = o.Role
+				}
+			}
 		}
 		if len(f) > 4 {
 			n, _ := strconv.Atoi(strings.TrimPrefix(f[4], "times="))
