@@ -240,10 +240,14 @@ func (b *planner) planRoles() {
 	}
 }
 
+// planDemotes makes the demote steps of one instance. What has no roles in the
+// configuration, and is promoted in one of several places, is demoted in all of
+// them before it is stopped in any: nothing says any more which may go first.
 func (b *planner) planDemotes(r *rsc) {
 	i := r.index
+	all := r.clone == nil && slices.ContainsFunc(r.active, func(f *fact) bool { return f.role == cib.RolePromoted })
 	for k, f := range r.active {
-		if f.role != cib.RolePromoted && !isBusy(f, cib.OpDemote) {
+		if f.role != cib.RolePromoted && !isBusy(f, cib.OpDemote) && !all {
 			continue
 		}
 		stop := b.stop[i][k]
@@ -255,7 +259,7 @@ func (b *planner) planDemotes(r *rsc) {
 			s.required, s.why = true, cib.Why{Cause: describeFailure(f.failed, b.nodes[f.node].name)}
 		case !stays:
 			s.required, s.why = true, b.why[i]
-			if f.node == b.target[i] {
+			if f.node == b.target[i] || f.role != cib.RolePromoted {
 				s.why = cib.Why{Cause: "it is not to be promoted any more"}
 			}
 		}
