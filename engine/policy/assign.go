@@ -198,6 +198,9 @@ func (p *placer) better(w []cib.Score, a, b, now int32) bool {
 			return c < 0
 		}
 	}
+	if p.opt.PacemakerTies() {
+		return p.nodes[a].name < p.nodes[b].name // letter by letter: node10 before node2
+	}
 	return a < b // nodes are in the order of their names
 }
 
