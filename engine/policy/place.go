@@ -330,5 +330,8 @@ func (p *placer) current(r *rsc) int32 {
 			return f.node
 		}
 	}
+	if f := r.active[0]; f.origin != nil && !p.reachable(f.origin.node) {
+		return f.origin.node // it has not arrived, and starts anew wherever it goes
+	}
 	return r.active[0].node
 }
