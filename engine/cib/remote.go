@@ -103,6 +103,9 @@ func (b *Bundle) Reachable() bool {
 	return b.Network != nil && (b.Network.IPRangeStart != "" || b.Network.ControlPort != 0)
 }
 
+// AddsHosts returns add-host.
+func (n *BundleNetwork) AddsHosts() bool { return set(n.AddHost, true) }
+
 // Address returns the address of a replica; "" if the replicas have none.
 func (b *Bundle) Address(replica int) string {
 	if b.Network == nil || b.Network.IPRangeStart == "" {

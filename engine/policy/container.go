@@ -36,6 +36,11 @@ func containerParameters(id string, b *cib.Bundle, number int) map[string]string
 		opts = append(opts, "-v", source+":"+m.TargetDir+prefixed(":", m.Options))
 	}
 	opts = append(opts, portOptions(b, addr)...)
+	if addr != "" && b.Network.AddsHosts() {
+		for i := range b.Count() {
+			opts = append(opts, "--add-host="+cib.BundleNode(id, i)+":"+b.Address(i))
+		}
+	}
 	if b.Options != "" {
 		opts = append(opts, b.Options)
 	}
