@@ -53,6 +53,7 @@ func (im *importer) importBundle(e *element, r *cib.Resource, up inherited) {
 		}
 	}
 	r.Bundle = b
+	im.containersOf(id, b)
 }
 
 // ownMeta is a meta attribute of an element itself.

@@ -108,8 +108,11 @@ func (im *importer) importHistory(host *host, e *element) {
 				continue
 			}
 		}
-		if p != nil {
+		switch want := im.containers[id]; {
+		case p != nil:
 			r.op.Digest = im.digestOf(p, r)
+		case want != "" && r.op.Op == cib.OpStart && r.e.attr("op-digest") != "" && r.e.attr("op-digest") != want:
+			r.op.Digest = changed
 		}
 		h.Ops = append(h.Ops, r.op)
 	}

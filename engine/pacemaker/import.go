@@ -62,19 +62,20 @@ func (d *Document) Time() (time.Time, bool) { return parseEpoch(d.root.attr("exe
 // importer is the working state of an import.
 type importer struct {
 	*Imported
-	root      *element
-	config    *element
-	byID      map[string]*element // "element name, NUL, id"
-	hosts     []*host
-	hostByID  map[string]*host
-	hostBy    map[string]*host
-	templates map[string]*element
-	prims     map[string]*primitive
-	tags      map[string][]string
-	position  int             // of the last resource
-	unfencers map[string]bool // fence devices that nodes are unfenced with
-	defaults  *values         // rsc_defaults that hold for all
-	feature   string          // crm_feature_set
+	root       *element
+	config     *element
+	byID       map[string]*element // "element name, NUL, id"
+	hosts      []*host
+	hostByID   map[string]*host
+	hostBy     map[string]*host
+	templates  map[string]*element
+	prims      map[string]*primitive
+	tags       map[string][]string
+	containers map[string]string // by container of a bundle: the digest of its parameters
+	position   int               // of the last resource
+	unfencers  map[string]bool   // fence devices that nodes are unfenced with
+	defaults   *values           // rsc_defaults that hold for all
+	feature    string            // crm_feature_set
 }
 
 // Import makes the snapshot of a CIB as of a time.
@@ -83,7 +84,7 @@ func Import(d *Document, now time.Time) *Imported {
 		Imported: &Imported{Snapshot: cib.Empty(), Now: now},
 		root:     d.root, config: d.root.child("configuration"), byID: map[string]*element{},
 		hostByID: map[string]*host{}, hostBy: map[string]*host{}, templates: map[string]*element{},
-		prims: map[string]*primitive{}, tags: map[string][]string{}, unfencers: map[string]bool{}, defaults: &values{},
+		prims: map[string]*primitive{}, tags: map[string][]string{}, containers: map[string]string{}, unfencers: map[string]bool{}, defaults: &values{},
 	}
 	im.index(d.root)
 	im.importOptions()
