@@ -248,7 +248,11 @@ func dump(s *Summary, parts string) string {
 		case "store":
 			line("store %s leader %s: %s", s.Store.State, s.Store.Leader, s.Store.Reason)
 			for _, m := range s.Store.Members {
-				line("  %s: %s %s", m.Node, m.State, m.Alarm)
+				leader := ""
+				if m.Leader {
+					leader = "leader"
+				}
+				line("  %s: %s %s%s", m.Node, m.State, leader, m.Alarm)
 			}
 		case "actions":
 			for _, a := range s.Actions {

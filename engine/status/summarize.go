@@ -394,7 +394,7 @@ func orText(text, otherwise string) string {
 
 func (b *builder) store() {
 	s := &b.out.Store
-	s.State, s.Revision, s.External = StoreUnknown, b.s.Revision, b.c.Cluster.Store.Endpoints
+	s.State, s.Revision, s.External, s.Leader = StoreUnknown, b.s.Revision, b.c.Cluster.Store.Endpoints, b.leader()
 	for i := range b.out.Nodes {
 		n := &b.out.Nodes[i]
 		r := b.st.Stores[n.Name]
@@ -402,13 +402,8 @@ func (b *builder) store() {
 			continue
 		}
 		m := b.storeMember(n, r)
+		m.Leader = n.Name == s.Leader && !b.c.Cluster.External()
 		s.Members = append(s.Members, m)
-		if m.Leader {
-			s.Leader = m.Node
-		}
-		if b.c.Cluster.External() && r != nil && n.alive() {
-			s.Leader = r.Leader
-		}
 		s.SizeBytes, s.Quota, s.Latency = max(s.SizeBytes, m.SizeBytes), max(s.Quota, m.Quota), max(s.Latency, m.Latency)
 		if m.Backup.After(s.Backup) {
 			s.Backup = m.Backup
@@ -425,6 +420,26 @@ func (b *builder) store() {
 		s.State = StoreUnhealthy
 		s.Reason = fmt.Sprintf("it does not answer this node; what is shown is %s old", b.o.SnapshotAge.Round(time.Second))
 	}
+}
+
+// leader is the store's leader as the newest report names it: after an election the
+// members tell of it one after the other, and until then the old leader has its own
+// report. A leader that is lost is none.
+func (b *builder) leader() string {
+	var newest *cib.StoreStatus
+	for i := range b.out.Nodes {
+		n := &b.out.Nodes[i]
+		if r := b.st.Stores[n.Name]; r != nil && r.Leader != "" && n.alive() && (newest == nil || r.Rev > newest.Rev) {
+			newest = r
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	if n := b.node[newest.Leader]; !b.c.Cluster.External() && (n == nil || !n.alive()) {
+		return ""
+	}
+	return newest.Leader
 }
 
 // storeOf names a node's part in the store.
@@ -445,7 +460,6 @@ func prefixed(prefix, text string) string {
 func (b *builder) storeMember(n *Node, r *cib.StoreStatus) StoreMember {
 	m := StoreMember{Node: n.Name, State: StoreUnknown}
 	if r != nil {
-		m.Leader = r.Leader == n.Name && n.alive() && !b.c.Cluster.External()
 		m.SizeBytes, m.InUse, m.Quota, m.Latency = r.SizeBytes, r.InUse, r.Quota, r.Latency
 		m.Alarm, m.Backup, m.Reported = r.Alarm, r.Backup, r.Time
 	}
