@@ -22,6 +22,7 @@ export const form = {
   } as Record<string, string>,
   parents: {
     node: ['Nodes', '/nodes'],
+    'remote-node': ['Nodes', '/nodes'],
     resource: ['Resources', '/resources'],
     constraint: ['Constraints', '/constraints'],
     'fence-device': ['Fencing', '/fencing'],

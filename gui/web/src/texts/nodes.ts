@@ -1,15 +1,18 @@
 export const nodes = {
   title: 'Nodes',
-  lead: 'The machines of the cluster.',
+  lead: 'The machines of the cluster. A remote node runs resources and has no vote.',
   none: 'No node',
   add: 'Add a node',
   columns: { node: 'Node', state: 'State', role: 'Role', running: 'Running', fence: 'Could be fenced', version: 'Version', up: 'Engine up since', site: 'Site', health: 'Health' },
   roles: { member: 'member', dc: 'DC', arbiter: 'arbiter', remote: 'remote' } as Record<string, string>,
   voter: 'voter',
+  at: (host: string) => `at ${host}`,
   served: 'serves this page',
   tabs: { overview: 'Overview', running: 'What runs here', attributes: 'Attributes', links: 'Links', history: 'History' },
   facts: {
     reason: 'Reason',
+    connection: 'Connected by resource',
+    host: 'Connected to',
     since: 'Since',
     addresses: 'Addresses',
     id: 'Number',
@@ -42,6 +45,7 @@ export const nodes = {
     fence: 'Fence…',
     confirm: 'Confirm that it is off…',
     remove: 'Remove from the cluster…',
+    edit: 'Edit its settings…',
   },
   propose: {
     standby: (n: string) => `Move everything off ${n}`,
@@ -61,7 +65,7 @@ export const nodes = {
     remove: (n: string) => `Remove ${n} from the cluster`,
     removeLead: 'For good. It must join again to come back.',
   },
-  pointless: { standby: 'it is in standby', online: 'it is not in standby', maintenance: 'it is in maintenance', noMaintenance: 'it is not in maintenance', member: 'it is a member: it answers', notMember: 'it is no member' },
+  pointless: { standby: 'it is in standby', online: 'it is not in standby', maintenance: 'it is in maintenance', noMaintenance: 'it is not in maintenance', member: 'it is a member: it answers', answers: 'it answers', decided: 'it is off already', notMember: 'it is no member' },
   attributes: {
     title: 'Node attributes',
     lead: 'Values that the rules of constraints compare.',

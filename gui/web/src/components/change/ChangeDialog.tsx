@@ -119,7 +119,9 @@ function Dialog({ proposal: p }: { proposal: Proposal }) {
   const approval = failure?.code === codes.approval ? failure.approval : undefined;
   const shownFailure = failure && ![codes.approval, codes.planChanged, codes.conflict, codes.noMatch].includes(failure.code as never) ? failure : undefined;
   const ready = !!plan.data?.result && !plan.isFetching;
-  const cli = edit ? cliOf(edit) : p.cli(chosen, comment);
+  // A merged edit is another one than the page has a command for.
+  const own = edit && edit !== p.edit ? [] : p.cli(chosen, comment);
+  const cli = edit && own.length === 0 ? cliOf(edit) : own;
 
   return (
     <Modal isOpen variant="large" onClose={apply.isPending ? undefined : dismiss} aria-labelledby="change-title">

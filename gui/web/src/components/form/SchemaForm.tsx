@@ -4,6 +4,7 @@ import { useState } from 'react';
 import { useSummary } from '../../api/live';
 import { useConfig } from '../../api/queries';
 import { form as t } from '../../texts/form';
+import { hosts } from '../hosts';
 import { agentsQuery } from './agent';
 import { AgentParameters } from './AgentParameters';
 import { BooleanField, ChoiceField, JSONField, LevelsField, LinesField, LongField, MapField, NumberField, TextField } from './controls';
@@ -80,7 +81,7 @@ function useSuggestions(of: string, field: string): string[] | undefined {
       return (s.resources ?? []).map((r) => r.id);
     case 'node':
     case 'targets':
-      return (s.nodes ?? []).map((n) => n.name);
+      return hosts(s).map((n) => n.name);
     case 'ticket':
       return Object.keys(config.data?.config.tickets ?? {});
     case 'user':
@@ -100,7 +101,7 @@ function useSuggestions(of: string, field: string): string[] | undefined {
     case 'language':
       return ['DMTF:CQL', 'WQL'];
     case 'site':
-      return [...new Set((s.nodes ?? []).map((n) => n.site ?? '').filter(Boolean))];
+      return [...new Set(hosts(s).map((n) => n.site ?? '').filter(Boolean))];
     case 'role':
       return of === 'RoleBinding' ? ['viewer', 'operator', 'admin', 'auditor', 'security-admin', ...Object.keys(config.data?.config.roles ?? {})] : undefined;
   }

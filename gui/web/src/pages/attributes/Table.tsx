@@ -1,6 +1,7 @@
 import { useSummary } from '../../api/live';
 import { useConfig } from '../../api/queries';
 import type { Node } from '../../api/types';
+import { hosts, isRemote } from '../../components/hosts';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name, nodePath } from '../../components/Name';
 import { nodes } from '../../texts/nodes';
@@ -25,9 +26,9 @@ const columns: Column<Row>[] = [
 export function AttributeTable({ nodes: wanted }: { nodes?: Node[] }) {
   const s = useSummary();
   const config = useConfig();
-  const rows: Row[] = (wanted ?? s.nodes ?? []).flatMap((n) =>
+  const rows: Row[] = (wanted ?? hosts(s)).flatMap((n) =>
     Object.entries(n.attributes ?? {}).map(([name, value]) => {
-      const permanent = config.data?.config.nodes?.[n.name]?.attributes as Record<string, string> | undefined;
+      const permanent = config.data?.config[isRemote(n) ? 'remote-nodes' : 'nodes']?.[n.name]?.attributes as Record<string, string> | undefined;
       return { node: n.name, name, value, permanent: permanent !== undefined && name in permanent };
     }),
   );

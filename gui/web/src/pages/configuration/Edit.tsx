@@ -36,7 +36,8 @@ export function Loaded({ kind, id }: { kind: string; id?: string }) {
   if (!began) return config.error ? <ProblemAlert error={config.error} onRetry={() => void config.refetch()} /> : <Waiting text={common.loading} />;
   const base = kind === 'cluster' ? began.config.cluster : id === undefined ? undefined : began.config[sections[kind]!]?.[id];
   const parent = t.parents[kind];
-  if (id !== undefined && !base) return <Missing what={id} to={parent?.[1] ?? '/'} back={parent?.[0] ?? common.toOverview} />;
+  // A remote node needs no settings to be there.
+  if (id !== undefined && !base && kind !== 'remote-node') return <Missing what={id} to={parent?.[1] ?? '/'} back={parent?.[0] ?? common.toOverview} />;
   return <Form key={began.generation} kind={kind} id={id ?? (kind === 'cluster' ? 'cluster' : undefined)} base={base} began={began} onReload={() => setBegan(undefined)} />;
 }
 

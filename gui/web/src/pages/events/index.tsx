@@ -6,6 +6,7 @@ import { useFresh } from '../../api/fresh';
 import { useSummary } from '../../api/live';
 import type { Event } from '../../api/types';
 import { CLI } from '../../components/CLI';
+import { hosts } from '../../components/hosts';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name, nodePath, resourcePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -98,7 +99,7 @@ export default function Events() {
             tools={
               <>
                 {select('severity', t.severity, t.allSeverities, filter.severity, severities.map((x) => [x, t.atLeast[x]]))}
-                {select('node', t.node, t.allNodes, filter.node, same(names((s.nodes ?? []).map((n) => n.name), filter.node)))}
+                {select('node', t.node, t.allNodes, filter.node, same(names(hosts(s).map((n) => n.name), filter.node)))}
                 {select('resource', t.resource, t.allResources, filter.resource, same(names((s.resources ?? []).map((r) => r.id), filter.resource)))}
                 {filter.code && (
                   <ToolbarItem>

@@ -9,6 +9,7 @@ import { Document } from '../../components/Document';
 import { agentsQuery } from '../../components/form/agent';
 import { AgentParameters } from '../../components/form/AgentParameters';
 import { TextField } from '../../components/form/controls';
+import { hosts } from '../../components/hosts';
 import { PageTitle } from '../../components/PageTitle';
 import { quote } from '../../components/quote';
 import { fencing } from '../../texts/protect';
@@ -23,7 +24,7 @@ export default function FenceWizard() {
   const agents = useQuery(agentsQuery);
   const [typed, setTyped] = useState<Typed>(nothing);
   const set = (part: Partial<Typed>) => setTyped({ ...typed, ...part });
-  const nodes = (s.nodes ?? []).map((n) => n.name);
+  const nodes = hosts(s).map((n) => n.name);
   const present = Object.fromEntries(Object.entries(config.data?.config['fence-topology'] ?? {}).map(([n, d]) => [n, (d.levels ?? []) as string[][]]));
   const taken = (config.data?.config['fence-devices'] ?? {})[typed.name] !== undefined;
   const ok = complete(typed);

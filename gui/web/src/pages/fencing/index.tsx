@@ -6,6 +6,7 @@ import { useConfig } from '../../api/queries';
 import type { Fencing } from '../../api/types';
 import { Actions } from '../../components/Actions';
 import { Age } from '../../components/Age';
+import { hosts, isRemote } from '../../components/hosts';
 import { ListTable, type Column } from '../../components/ListTable';
 import { look } from '../../components/look';
 import { Name, nodePath } from '../../components/Name';
@@ -13,7 +14,7 @@ import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
 import { State } from '../../components/State';
 import { fencing as t } from '../../texts/protect';
-import { nodeActions } from '../nodes/actions';
+import { confirmRemote, nodeActions } from '../nodes/actions';
 
 const r = t.request;
 const history: Column<Fencing>[] = [
@@ -71,7 +72,7 @@ export default function FencingPage() {
               </Tr>
             </Thead>
             <Tbody>
-              {(s.nodes ?? []).map((x) => (
+              {hosts(s).map((x) => (
                 <Tr key={x.name}>
                   <Td dataLabel={n.node}>
                     <Name to={nodePath(x.name)}>{x.name}</Name>
@@ -83,7 +84,7 @@ export default function FencingPage() {
                     {x.fenceReason}
                   </Td>
                   <Td isActionCell>
-                    <Actions kebab of={x.name} list={nodeActions(x).filter((a) => a.key === 'fence' || a.key === 'confirm').map((a) => ({ ...a, divided: false }))} />
+                    <Actions kebab of={x.name} list={isRemote(x) ? [confirmRemote(x)] : nodeActions(x).filter((a) => a.key === 'fence' || a.key === 'confirm').map((a) => ({ ...a, divided: false }))} />
                   </Td>
                 </Tr>
               ))}
@@ -117,7 +118,7 @@ export default function FencingPage() {
                       </div>
                     </Td>
                     <Td dataLabel={d.targets} className="b-wrap">
-                      {(x.targets ?? []).length === (s.nodes ?? []).length ? t.everyNode : (x.targets ?? []).join(', ')}
+                      {hosts(s).every((n) => x.targets?.includes(n.name)) ? t.everyNode : (x.targets ?? []).join(', ')}
                     </Td>
                     <Td dataLabel={d.checked}>
                       <Age time={x.checked} />

@@ -3,20 +3,20 @@ import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { useParams, useSearchParams } from 'react-router';
 import { useSummary } from '../../api/live';
 import type { Summary } from '../../api/types';
-import { Actions } from '../../components/Actions';
 import { Age } from '../../components/Age';
 import { EventList } from '../../components/EventList';
 import { Facts } from '../../components/Facts';
+import { hosts, isRemote } from '../../components/hosts';
 import { LinkTable } from '../../components/LinkTable';
 import { Missing } from '../../components/Missing';
-import { Name, resourcePath } from '../../components/Name';
+import { Name, nodePath, resourcePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
 import { State } from '../../components/State';
 import { nanos } from '../../components/time';
 import { nodes as t } from '../../texts/nodes';
 import { AttributeTable } from '../attributes/Table';
-import { nodeActions } from './actions';
+import { NodeActions } from './Menu';
 import { roles } from '.';
 
 /** One node. */
@@ -24,8 +24,9 @@ export default function NodeDetail() {
   const { name = '' } = useParams();
   const s = useSummary();
   const [params, setParams] = useSearchParams();
-  const n = (s.nodes ?? []).find((x) => x.name === name);
+  const n = hosts(s).find((x) => x.name === name);
   if (!n) return <Missing what={name} to="/nodes" back={t.title} />;
+  const remote = isRemote(n);
   const f = t.facts;
   const tab = (key: keyof typeof t.tabs, body: React.ReactNode) => (
     <Tab eventKey={key} title={<TabTitleText>{t.tabs[key]}</TabTitleText>}>
@@ -36,13 +37,15 @@ export default function NodeDetail() {
   );
   return (
     <>
-      <PageTitle title={name} parents={[{ text: t.title, to: '/nodes' }]} state={<State of="node" is={n.state} />} actions={<Actions of={name} list={nodeActions(n)} />} lead={roles(n)} />
+      <PageTitle title={name} parents={[{ text: t.title, to: '/nodes' }]} state={<State of="node" is={n.state} />} actions={<NodeActions n={n} />} lead={roles(n)} />
       <Tabs activeKey={params.get('tab') ?? 'overview'} onSelect={(_, k) => setParams(k === 'overview' ? {} : { tab: String(k) }, { replace: true })} aria-label={name} unmountOnExit mountOnEnter>
         {tab(
           'overview',
           <Facts
             rows={[
               [f.reason, n.reason],
+              [f.connection, remote && <Name to={resourcePath(name)}>{name}</Name>],
+              [f.host, n.host && <Name to={nodePath(n.host)}>{n.host}</Name>],
               [f.since, <Age time={n.since} />],
               [
                 f.fence,
@@ -54,13 +57,13 @@ export default function NodeDetail() {
               [f.proof, n.proof],
               [f.addresses, (n.addresses ?? []).join(', ')],
               [f.site, n.site],
-              [f.votes, String(n.votes)],
+              [f.votes, remote ? null : String(n.votes)],
               [f.health, n.health === 'unknown' ? f.healthUnknown : n.health],
               [f.version, n.version],
-              [f.up, <Age time={n.upSince} />],
+              [f.up, remote ? null : <Age time={n.upSince} />],
               [f.cores, n.cores ? String(n.cores) : null],
-              [f.clock, nanos(n.clockOffsetNs)],
-              [f.id, String(n.id)],
+              [f.clock, remote ? null : nanos(n.clockOffsetNs)],
+              [f.id, remote ? null : String(n.id)],
               [f.boot, n.bootId && <code>{n.bootId}</code>],
               [f.utilization, n.utilization && Object.entries(n.utilization).map(([k, v]) => `${k} ${v}`).join(', ')],
             ]}
@@ -68,7 +71,7 @@ export default function NodeDetail() {
         )}
         {tab('running', <Running s={s} node={name} />)}
         {tab('attributes', <AttributeTable nodes={[n]} />)}
-        {tab('links', <LinkTable links={(s.links ?? []).filter((l) => l.node === name)} />)}
+        {!remote && tab('links', <LinkTable links={(s.links ?? []).filter((l) => l.node === name)} />)}
         {tab('history', <EventList node={name} />)}
       </Tabs>
     </>

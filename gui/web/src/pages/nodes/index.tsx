@@ -1,20 +1,21 @@
+import { useMemo } from 'react';
 import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
 import { useWho } from '../../api/session';
 import type { Node } from '../../api/types';
-import { Actions } from '../../components/Actions';
 import { Age } from '../../components/Age';
+import { hosts } from '../../components/hosts';
 import { ListTable, type Column } from '../../components/ListTable';
 import { look } from '../../components/look';
 import { Name, nodePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { State } from '../../components/State';
 import { nodes as t } from '../../texts/nodes';
-import { nodeActions } from './actions';
+import { NodeActions } from './Menu';
 
 /** roles says what a node is in the cluster. */
 export function roles(n: Node): string {
-  return [t.roles[n.role] ?? n.role, n.voter && t.voter].filter(Boolean).join(', ');
+  return [t.roles[n.role] ?? n.role, n.voter && t.voter, n.host && t.at(n.host)].filter(Boolean).join(', ');
 }
 
 const columns: Column<Node>[] = [
@@ -26,7 +27,7 @@ const columns: Column<Node>[] = [
     cell: (n) => (
       <>
         <State of="node" is={n.state} title={n.reason} />
-        {n.state !== 'online' && n.reason && <div className="b-subtle b-wrap">{n.reason}</div>}
+        {n.reason && <div className="b-subtle b-wrap">{n.reason}</div>}
       </>
     ),
   },
@@ -62,18 +63,19 @@ const stateText = (s: string) => look('node', s).text;
 /** The list of nodes. */
 export default function Nodes() {
   const s = useSummary();
+  const rows = useMemo(() => hosts(s), [s]);
   return (
     <>
       <PageTitle title={t.title} lead={t.lead} actions={<Link to="/join">{t.add}</Link>} />
       <ListTable
         label={t.title}
-        rows={s.nodes ?? []}
+        rows={rows}
         columns={columns}
         id={(n) => n.name}
         text={text}
         stateOf={stateOf}
         stateText={stateText}
-        actions={(n) => <Actions kebab of={n.name} list={nodeActions(n)} />}
+        actions={(n) => <NodeActions kebab n={n} />}
         empty={<p className="b-subtle">{t.none}</p>}
       />
     </>

@@ -3,6 +3,7 @@ import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { useDeferredValue, useMemo, useState } from 'react';
 import { Link } from 'react-router';
 import type { Node, Resource, Summary } from '../../api/types';
+import { hosts } from '../../components/hosts';
 import { Name, nodePath, resourcePath } from '../../components/Name';
 import { Sign, State } from '../../components/State';
 import { overview } from '../../texts/overview';
@@ -25,13 +26,14 @@ export function Matrix({ s }: { s: Summary }) {
   const [search, setSearch] = useState('');
   const [page, setPage] = useState(1);
   const wanted = useDeferredValue(search).trim().toLowerCase();
-  const { resources, nodes } = s;
+  const { resources } = s;
+  const nodes = useMemo(() => hosts(s), [s]);
   const rows = useMemo(() => (resources ?? []).filter((r) => !wanted || r.id.toLowerCase().includes(wanted)), [resources, wanted]);
   // With many nodes only those that run something of this page have a column.
   const last = Math.max(1, Math.ceil(rows.length / perPage));
   const at = Math.min(page, last);
   const shown = rows.slice((at - 1) * perPage, at * perPage);
-  const columns = useMemo(() => columnsFor(nodes ?? [], shown), [nodes, shown]);
+  const columns = useMemo(() => columnsFor(nodes, shown), [nodes, shown]);
   if ((resources ?? []).length === 0) {
     return (
       <p>

@@ -3,6 +3,7 @@ import { Link as To } from 'react-router';
 import { useSummary } from '../../api/live';
 import type { Node, Summary } from '../../api/types';
 import { look } from '../../components/look';
+import { hosts } from '../../components/hosts';
 import { nodePath } from '../../components/Name';
 import { Sign } from '../../components/State';
 import { nanos } from '../../components/time';
@@ -37,8 +38,9 @@ export function Topology() {
     o.observe(el);
     return () => o.disconnect();
   }, []);
-  const { nodes, links } = s;
-  const p = useMemo(() => (width > 0 ? picture(nodes ?? [], links ?? [], width) : undefined), [nodes, links, width]);
+  const { links } = s;
+  const nodes = useMemo(() => hosts(s), [s]);
+  const p = useMemo(() => (width > 0 ? picture(nodes, links ?? [], width) : undefined), [nodes, links, width]);
   const runs = useMemo(() => running(s), [s]);
   const all = useMemo(() => pairs(links ?? []), [links]);
   return (
@@ -48,8 +50,8 @@ export function Topology() {
         {p && (
           <svg width={width} height={p.height} role="img" aria-label={t.label(p.boxes.length, all.filter((l) => l.state === 'up').length, all.length)}>
             {p.lines.map((l) => (
-              <path key={l.key} d={l.path} className={`b-link b-link--${look('link', l.state).tone}`}>
-                <title>{t.link(l.a, l.b, l.link, look('link', l.state).text, l.state === 'up' ? nanos(l.rttNs) : '')}</title>
+              <path key={l.key} d={l.path} className={`b-link b-link--${look('link', l.state).tone}${l.link < 0 ? ' b-link--remote' : ''}`}>
+                <title>{l.link < 0 ? t.connection(l.a, l.b) : t.link(l.a, l.b, l.link, look('link', l.state).text, l.state === 'up' ? nanos(l.rttNs) : '')}</title>
               </path>
             ))}
           </svg>

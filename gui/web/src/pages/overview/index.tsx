@@ -79,7 +79,7 @@ function Sentence({ s }: { s: Summary }) {
       </div>
       <dl className="b-facts">
         <Fact name={f.quorum} to="/quorum" value={f.votes(s.quorum.votes, s.quorum.expected)} note={s.quorum.reason} bad={s.quorum.state === 'inquorate'} />
-        <Fact name={f.nodes} to="/nodes" value={f.of(c.nodesOnline, c.nodes)} note={c.nodesUnclean > 0 ? f.unclean(c.nodesUnclean) : s.cluster.dc ? `${f.dc}: ${s.cluster.dc}` : ''} bad={c.nodesUnclean > 0} />
+        <Fact name={f.nodes} to="/nodes" value={f.of(c.nodesOnline, c.nodes)} note={[c.nodesUnclean > 0 ? f.unclean(c.nodesUnclean) : s.cluster.dc && `${f.dc}: ${s.cluster.dc}`, c.remotes > 0 && f.remotes(c.remotesOnline, c.remotes)].filter(Boolean).join(', ')} bad={c.nodesUnclean > 0} />
         <Fact
           name={f.resources}
           to="/resources"

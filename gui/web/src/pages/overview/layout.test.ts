@@ -46,3 +46,13 @@ it('draws each link once, and of many only the bad ones', () => {
   expect(p.lines.map((l) => l.key)).toEqual(['n1\nn2\n0']);
   expect(picture([node('n1')], [link('n1', 'gone')], 900).lines).toEqual([]);
 });
+
+it('joins a remote node to the node that it is connected to', () => {
+  const { nodes, links } = mesh(3);
+  const far = { ...node('far'), role: 'remote', host: 'n2' } as Node;
+  const lines = (n: Node) => picture([...nodes, n], links, 900).lines.filter((l) => l.link < 0);
+  expect(lines(far).map((l) => [l.a, l.b, l.state])).toEqual([['n2', 'far', 'up']]);
+  expect(lines({ ...far, state: 'unclean' }).map((l) => l.state)).toEqual(['down']);
+  expect(lines({ ...far, host: undefined })).toEqual([]);
+  expect(lines({ ...far, host: 'gone' })).toEqual([]);
+});

@@ -14,6 +14,7 @@ export interface Line {
   key: string;
   a: string;
   b: string;
+  /** -1: the connection of a remote node. */
   link: number;
   state: string;
   rttNs: number;
@@ -64,6 +65,13 @@ export function picture(nodes: Node[], links: Link[], width: number): Picture {
     if (!a || !b || (onlyBad && p.state === 'up')) continue;
     const offset = (numbers.indexOf(p.link) - (numbers.length - 1) / 2) * 12;
     lines.push({ ...p, key: `${p.a}\n${p.b}\n${p.link}`, path: cols === 1 ? arc(a, b, offset, width) : straight(a, b, offset) });
+  }
+  // A remote node has one connection, and no links.
+  for (const b of boxes) {
+    const host = b.node.host ? at.get(b.node.host) : undefined;
+    if (!host || (onlyBad && b.node.state === 'online')) continue;
+    const state = b.node.state === 'online' ? 'up' : 'down';
+    lines.push({ a: host.node.name, b: b.node.name, link: -1, state, rttNs: 0, key: `${host.node.name}\n${b.node.name}\n-1`, path: cols === 1 ? arc(host, b, 0, width) : straight(host, b, 0) });
   }
   const height = boxes.reduce((h, b) => Math.max(h, b.y + b.h), 0);
   return { height, boxes, lines, onlyBad };
