@@ -113,8 +113,10 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 
 // Keys are the public keys that signatures are checked with.
 type Keys struct {
-	list []note.Verifier
-	text []string
+	list      []note.Verifier
+	text      []string
+	retired   []retired
+	rotations []Rotation
 }
 
 // Add adds a public key; one that is there already is no error.
@@ -168,8 +170,11 @@ func (c *Checkpoint) SignedBy(k *Keys) ([]string, error) {
 		return nil, fmt.Errorf("checkpoint at %d says more than it should", c.Size)
 	}
 	var out []string
-	for _, s := range n.Sigs {
-		out = append(out, s.Name)
+	for i := range n.Sigs {
+		if err := k.overdue(c, &n.Sigs[i]); err != nil {
+			return nil, fmt.Errorf("checkpoint at %d: %w", c.Size, err)
+		}
+		out = append(out, n.Sigs[i].Name)
 	}
 	return out, nil
 }
@@ -293,6 +298,13 @@ func (l *Log) Checkpoint(s *Signer) (Checkpoint, error) {
 	}
 	l.disk.Lock()
 	defer l.disk.Unlock()
+	return l.checkpoint(s)
+}
+
+func (l *Log) checkpoint(s *Signer) (Checkpoint, error) {
+	if err := l.usable(s); err != nil {
+		return Checkpoint{}, err
+	}
 	if l.seq == l.last.Size && (l.last.Note != "" || l.seq == 0) {
 		return l.last, nil
 	}

@@ -28,6 +28,7 @@ type exportLine struct {
 	Excerpt    bool             `json:"excerpt,omitempty"`          // of the head
 	Start      *start           `json:"start,omitempty"`
 	Key        string           `json:"key,omitempty"`
+	Rotation   string           `json:"rotation,omitempty"` // a key that replaced another
 	Checkpoint string           `json:"checkpoint,omitempty"`
 	Held       string           `json:"held,omitempty"` // a checkpoint as another node holds it
 	Record     *json.RawMessage `json:"record,omitempty"`
@@ -104,6 +105,13 @@ func (x *exporter) write() error {
 	lines := []*exportLine{{Export: exportVersion, Excerpt: x.excerpt}}
 	for _, k := range x.Keys.All() {
 		lines = append(lines, &exportLine{Key: k})
+	}
+	rotations, err := ReadRotations(x.Dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range Notes(rotations) {
+		lines = append(lines, &exportLine{Rotation: n})
 	}
 	if x.excerpt {
 		if len(own) == 0 {
@@ -242,6 +250,13 @@ func (x *importer) take(number int, line []byte) error {
 			return x.o.Keys.Add(l.Key)
 		}
 		return nil
+	case l.Rotation != "":
+		r, err := ParseRotation(l.Rotation)
+		if err != nil {
+			return bad("%v", err)
+		}
+		x.o.Rotations = append(x.o.Rotations, r)
+		return nil
 	case l.Start != nil:
 		x.start = l.Start
 		return nil
@@ -275,6 +290,9 @@ func (x *importer) prepare() error {
 			return &Bad{Seq: 1, Text: "an excerpt is verified against one checkpoint, with a key"}
 		}
 		x.top = x.marks[0]
+		if err := x.extend(nil); err != nil {
+			return &Bad{Seq: 1, Text: err.Error()}
+		}
 		by, err := x.top.SignedBy(x.o.Keys)
 		if err != nil {
 			return &Bad{Seq: 1, Text: err.Error()}

@@ -39,6 +39,7 @@ type Log struct {
 	leaves      []tlog.Hash // durable records that the tree's file lacks
 	checkpoints *os.File
 	last        Checkpoint
+	rotations   []Rotation
 }
 
 // batch is what one caller appends.
@@ -87,6 +88,9 @@ func Open(dir string) (log *Log, torn string, err error) {
 		return nil, "", fmt.Errorf("open audit log: %w", err)
 	}
 	l.size = st.Size()
+	if l.rotations, err = ReadRotations(dir); err != nil {
+		return nil, "", err
+	}
 	if err := l.openTree(start); err != nil {
 		return nil, "", err
 	}

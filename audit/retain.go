@@ -100,6 +100,9 @@ func (l *Log) Remove(before time.Time, holds []Hold, s *Signer, intent func(Remo
 	if l.tree == nil || l.tree.f == nil {
 		return Removed{}, ErrClosed
 	}
+	if err := l.usable(s); err != nil {
+		return Removed{}, err
+	}
 	edge, err := (&tree{f: l.tree.f, size: int64(end.seq)}).frontier()
 	if err != nil {
 		return Removed{}, err

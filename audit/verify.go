@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +34,8 @@ type Options struct {
 	// Keys check the signatures of checkpoints. nil: those beside the log, which who
 	// could rewrite the log could have rewritten, too.
 	Keys *Keys
+	// Rotations are new keys beyond those that stand beside the log or in the export.
+	Rotations []Rotation
 	// Held are checkpoints of this log that somebody else holds.
 	Held []Checkpoint
 	Each func(*Record) // called with every good record
@@ -97,9 +100,10 @@ type verifier struct {
 	prev   string
 	at     position // of the last record
 	time   time.Time
-	marks  []mark // checkpoints still to come, the smallest first
-	good   uint64 // size of the last checkpoint that fit
-	sure   uint64 // size of the last that fit and that somebody else vouches for
+	marks  []mark     // checkpoints still to come, the smallest first
+	good   uint64     // size of the last checkpoint that fit
+	sure   uint64     // size of the last that fit and that somebody else vouches for
+	untold []Rotation // of this log, whose record was not seen yet
 }
 
 // mark is a checkpoint and who vouches for it.
@@ -120,12 +124,20 @@ func newVerifier(dir string, o Options) (*verifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	rotations, err := ReadRotations(dir) // after the checkpoints, which a new key may sign just now
+	if err != nil {
+		return nil, &Bad{Seq: 1, Text: err.Error()}
+	}
+	o.Rotations = slices.Concat(rotations, o.Rotations)
 	v := &verifier{o: o, report: &Report{First: 1}, prev: zeroHash}
 	return v, v.expect(own)
 }
 
 // expect takes the checkpoints of the log and those that others hold.
 func (v *verifier) expect(own []Checkpoint) error {
+	if err := v.extend(own); err != nil {
+		return &Bad{Seq: 1, Text: err.Error()}
+	}
 	for i, c := range slices.Concat(own, v.o.Held) {
 		if i < len(own) && NodeOf(c.Origin) != NodeOf(own[0].Origin) {
 			return &Bad{Seq: 1, Text: fmt.Sprintf("the checkpoints are of two logs, %s and %s", own[0].Origin, c.Origin)}
@@ -144,6 +156,38 @@ func (v *verifier) expect(own []Checkpoint) error {
 	return nil
 }
 
+// extend follows the rotations from the keys that are known.
+func (v *verifier) extend(own []Checkpoint) error {
+	v.o.Keys = v.o.Keys.clone()
+	if err := v.o.Keys.Extend(v.o.Rotations...); err != nil {
+		return err
+	}
+	if len(own) > 0 {
+		v.untold = slices.DeleteFunc(slices.Clone(v.o.Keys.rotations), func(r Rotation) bool { return r.Origin != own[0].Origin })
+	}
+	return nil
+}
+
+// hear looks for the record that tells of a new key.
+func (v *verifier) hear(line []byte) {
+	for i := range v.untold {
+		r := &v.untold[i]
+		if v.report.Records <= r.Size || !bytes.Contains(line, []byte(ActionKeyRotated)) || !bytes.Contains(line, []byte(r.New)) {
+			continue
+		}
+		var x Record
+		if json.Unmarshal(line, &x) == nil && r.tells(&x) {
+			v.untold = slices.Delete(v.untold, i, i+1)
+			return
+		}
+	}
+}
+
+// silent says whether a checkpoint is signed with a new key of which the log does not tell.
+func (v *verifier) silent(m *mark) bool {
+	return slices.ContainsFunc(v.untold, func(r Rotation) bool { return m.Origin == r.Origin && m.hasKey(r.New) })
+}
+
 // begin continues from where earlier records were removed.
 func (v *verifier) begin(s *start) error {
 	if err := s.check(v.o.Keys); err != nil {
@@ -154,6 +198,7 @@ func (v *verifier) begin(s *start) error {
 	for len(v.marks) > 0 && v.marks[0].Size < s.Size {
 		v.marks = v.marks[1:] // what they are about is no longer here
 	}
+	v.untold = slices.DeleteFunc(v.untold, func(r Rotation) bool { return r.Size < s.Size })
 	return v.compare()
 }
 
@@ -183,6 +228,7 @@ func (v *verifier) line(at position, line []byte) error {
 	}
 	v.prev, v.time, v.report.Records = x.hash, x.time, want
 	v.edge.add(tlog.RecordHash(line))
+	v.hear(line)
 	if err := v.compare(); err != nil {
 		return err
 	}
@@ -220,6 +266,9 @@ func (v *verifier) compare() error {
 		}
 	}
 	for _, m := range marks {
+		if v.silent(&m) {
+			return &Bad{Seq: m.Size, Text: fmt.Sprintf("the checkpoint at %d is signed with a new key, and no record tells of that", m.Size)}
+		}
 		v.report.Checkpoints++
 		v.good, v.report.Signed = m.Size, m.Size
 		if m.other {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -31,20 +32,22 @@ type Presented struct {
 	Key        string      `json:"key"` // public, of the node
 	From       uint64      `json:"from"`
 	Proof      []tlog.Hash `json:"proof,omitempty"`
+	Rotations  []string    `json:"rotations,omitempty"` // how the node's keys followed each other
 }
 
 // Witnessed is the answer: the checkpoint with the witness's signature, or what it
 // holds.
 type Witnessed struct {
-	Checkpoint string `json:"checkpoint,omitempty"`
-	Key        string `json:"key"`                // public, of the witness
-	Held       uint64 `json:"held,omitempty"`     // the size that it signed last: to be presented again from there
-	Conflict   string `json:"conflict,omitempty"` // why it does not sign
+	Checkpoint string   `json:"checkpoint,omitempty"`
+	Key        string   `json:"key"`                 // public, of the witness
+	Held       uint64   `json:"held,omitempty"`      // the size that it signed last: to be presented again from there
+	Conflict   string   `json:"conflict,omitempty"`  // why it does not sign
+	Rotations  []string `json:"rotations,omitempty"` // how the witness's keys followed each other
 }
 
 // Present makes what a witness that signed size from last is shown of a checkpoint.
 func (l *Log) Present(c Checkpoint, s *Signer, from uint64) (Presented, error) {
-	p := Presented{Checkpoint: c.Note, Key: s.Public, From: from}
+	p := Presented{Checkpoint: c.Note, Key: s.Public, From: from, Rotations: Notes(l.Rotations(s.Origin()))}
 	if from == 0 || from >= c.Size {
 		return p, nil
 	}
@@ -62,6 +65,54 @@ func (l *Log) Present(c Checkpoint, s *Signer, from uint64) (Presented, error) {
 	}
 	p.Proof = proof
 	return p, nil
+}
+
+// Latest is the newest checkpoint of an origin that the witness in the log directory dir
+// signed; nil where it signed none.
+func Latest(dir, origin string) (*Checkpoint, error) {
+	list, err := readCheckpoints(filepath.Join(dir, dirWitness, dirHeld, filepath.Base(origin)))
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[len(list)-1], nil
+}
+
+// Continues says why what a node presents of its log is not the log that somebody else
+// holds a checkpoint of; nil where it is. The checkpoint must be signed by a key of origin
+// that is known, or, where none is, by the one that is presented.
+func (p *Presented) Continues(origin string, held *Checkpoint, known *Keys) error {
+	rotations, err := ParseRotations(p.Rotations)
+	if err != nil {
+		return err
+	}
+	keys := known.clone()
+	if !slices.ContainsFunc(keys.list, func(v note.Verifier) bool { return v.Name() == origin }) {
+		if err := keys.Add(p.Key); err != nil {
+			return err
+		}
+	}
+	if err := keys.Extend(rotations...); err != nil {
+		return err
+	}
+	c, err := ParseCheckpoint(p.Checkpoint)
+	if err != nil {
+		return err
+	}
+	for _, x := range []*Checkpoint{&c, held} {
+		if by, err := x.SignedBy(keys); err != nil || x.Origin != origin || !slices.Contains(by, origin) {
+			return errors.Join(fmt.Errorf("the checkpoint at %d is not signed by %s with a key that is known", x.Size, NodeOf(origin)), err)
+		}
+	}
+	switch {
+	case c.Size < held.Size:
+		return fmt.Errorf("it has %d records, and there were %d: it was truncated, or an old copy was put back", c.Size, held.Size)
+	case held.Size == 0:
+		return nil
+	}
+	if err := tlog.CheckTree(p.Proof, int64(c.Size), c.Root, int64(held.Size), held.Root); err != nil && (c.Size != held.Size || c.Root != held.Root) {
+		return fmt.Errorf("it has another history than when it had %d records", held.Size)
+	}
+	return nil
 }
 
 // Witness signs checkpoints of other nodes' logs, each only if it continues the one
@@ -82,6 +133,13 @@ func NewWitness(dir string, s *Signer) (*Witness, error) {
 		}
 	}
 	return &Witness{dir: dir, signer: s}, nil
+}
+
+// Use lets the witness sign with another key.
+func (w *Witness) Use(s *Signer) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.signer = s
 }
 
 // Parts of a witness's directory, each with a file for each node.
@@ -113,13 +171,19 @@ func (w *Witness) Sign(origin string, p *Presented) (*Witnessed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the key of an audit log: %w", err)
 	}
-	if k := strings.TrimSpace(string(known)); k != "" && k != p.Key {
-		out.Conflict = fmt.Sprintf("the audit log of %s is signed with another key than before", node)
-		return out, nil
-	}
 	held, err := readCheckpoints(filepath.Join(w.dir, dirHeld, file))
 	if err != nil {
 		return nil, err
+	}
+	if k := strings.TrimSpace(string(known)); k != "" && k != p.Key {
+		signed := uint64(0)
+		if len(held) > 0 {
+			signed = held[len(held)-1].Size
+		}
+		if err := follows(origin, k, p, signed); err != nil {
+			out.Conflict = fmt.Sprintf("the audit log of %s is signed with another key than before: %v", node, err)
+			return out, nil
+		}
 	}
 	if len(held) > 0 {
 		last := held[len(held)-1]
@@ -150,6 +214,28 @@ func (w *Witness) Sign(origin string, p *Presented) (*Witnessed, error) {
 	}
 	out.Checkpoint, out.Held = c.Note, c.Size
 	return out, nil
+}
+
+// follows says why the key that a node presents does not follow the one that is known of
+// it, whose log had signed records when it was seen last.
+func follows(origin, known string, p *Presented, signed uint64) error {
+	list, err := ParseRotations(p.Rotations)
+	if err != nil {
+		return err
+	}
+	for range list {
+		n := slices.IndexFunc(list, func(r Rotation) bool { return r.Origin == origin && r.Old == known })
+		switch {
+		case n < 0:
+			return errors.New("no note that both keys signed says so")
+		case list[n].Size < signed:
+			return fmt.Errorf("the old one was replaced at record %d, and signed %d", list[n].Size, signed)
+		case list[n].New == p.Key:
+			return nil
+		}
+		known = list[n].New
+	}
+	return errors.New("no note that both keys signed says so")
 }
 
 // keep remembers a checkpoint before its signature goes out.

@@ -13,15 +13,16 @@ import (
 
 // Names of the files below a directory of [CA.Save] and [Identity.Save].
 const (
-	FileCA      = "ca.pem"
-	FileCAKey   = "ca.key"
-	FileNode    = "node.pem"
-	FileNodeKey = "node.key"
-	FileRoot    = "root.pem"
-	FileRootKey = "root.key"
-	FileSeal    = "seal.key"
-	FileAudit   = "audit.key" // signs the checkpoints of this node's audit log
-	FileRevoked = "revoked.crl"
+	FileCA        = "ca.pem"
+	FileCAKey     = "ca.key"
+	FileNode      = "node.pem"
+	FileNodeKey   = "node.key"
+	FileRoot      = "root.pem"
+	FileRootKey   = "root.key"
+	FileSeal      = "seal.key"
+	fileAuditNext = "audit.key.next" // is about to take its place
+	FileAudit     = "audit.key"      // signs the checkpoints of this node's audit log
+	FileRevoked   = "revoked.crl"
 	// Of an external store: its authority, and this node's certificate as its client.
 	FileStoreCA   = "store-ca.pem"
 	FileStoreCert = "store.pem"
