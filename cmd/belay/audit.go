@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,9 +25,9 @@ const auditDir = "/var/lib/belay/audit"
 
 func auditCmd(a *app) *cobra.Command {
 	return group("audit", "The audit log: who did what, when, and that nobody changed it since", `  belay audit show --since 24h
-  belay audit verify
+  belay audit verify --cluster
   belay audit export --format csv --file audit.csv`,
-		a.auditShow(), a.auditVerify(), a.auditExport(), a.auditState())
+		a.auditShow(), a.auditVerify(), a.auditExport(), a.auditState(), a.auditRotateKey())
 }
 
 // auditFilter are the flags that choose records.
@@ -160,6 +161,9 @@ func (o *outside) flags(c *cobra.Command) {
 	c.Flags().StringArrayVar(&o.held, "against", nil, "compare with what another node signed: its audit `directory`, or an export of this log; may be repeated")
 }
 
+// given says whether anything was named.
+func (o *outside) given() bool { return o.keys != "" || len(o.held) > 0 }
+
 // read collects keys and checkpoints for the log of a node. Where the log is this
 // node's own, the engine asks the others.
 func (o *outside) read(ctx context.Context, a *app, node string, own bool) (*audit.Keys, []audit.Checkpoint, error) {
@@ -215,20 +219,43 @@ func nodeOf(dir string) (string, error) {
 	return node, err
 }
 
+// elsewhere says whether a log is reached through its engine only: that of another machine,
+// or of an engine whose socket was named.
+func (a *app) elsewhere(c *cobra.Command) bool {
+	return (a.remote != "" || a.socket != "") && !c.Flags().Changed("dir")
+}
+
 func (a *app) auditVerify() *cobra.Command {
 	var dir string
+	var cluster bool
 	var o outside
 	c := &cobra.Command{
 		Use: "verify [EXPORT]", Short: "Verify that the audit log is whole, and name the first bad record", Args: atMost(1),
 		Example: `  belay audit verify
+  belay audit verify --cluster
   belay audit verify --dir /mnt/n1/var/lib/belay/audit --against /mnt/n2/var/lib/belay/audit
   belay audit verify audit-n1.json --keys auditor.keys`,
 		Long: `verify checks the hashes of all records, the tree over them and the signed
 checkpoints. On the node itself the engine asks the other nodes what they signed, so
 that a log which was truncated, put back to an old copy or written anew shows. An
 export is verified offline, and without Belay's help: who has the public keys needs
-to trust nobody.`,
+to trust nobody. --keys may name any of the keys that a node had: the notes about new
+keys, which old and new key sign, lead to the others.
+
+With --cluster the logs of all nodes are verified, each by its engine. The node that is
+asked compares what each presents with what every other node signed of it.`,
 		RunE: func(c *cobra.Command, args []string) error {
+			switch {
+			case cluster && (len(args) > 0 || c.Flags().Changed("dir") || o.given()):
+				return usage("--cluster goes without EXPORT, --dir, --keys and --against")
+			case cluster:
+				return a.auditCluster(c.Context())
+			case len(args) == 0 && a.elsewhere(c):
+				if o.given() {
+					return usage("--keys and --against are for a log that lies here: export it, and verify the export")
+				}
+				return a.auditVerifyThere(c.Context())
+			}
 			name := dir
 			check := func(opts audit.Options) (*audit.Report, error) { return audit.Check(dir, opts) }
 			node, own := "", dir == auditDir && len(args) == 0
@@ -254,8 +281,43 @@ to trust nobody.`,
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", auditDir, "`directory` of the log")
+	c.Flags().BoolVar(&cluster, "cluster", false, "verify the logs of all nodes, and compare what the nodes signed of each other's")
 	o.flags(c)
 	return c
+}
+
+// auditVerifyThere lets the engine verify the log of its node.
+func (a *app) auditVerifyThere(ctx context.Context) error {
+	got, err := a.engine.AuditVerify(ctx)
+	if err != nil {
+		return err
+	}
+	v := &verified{
+		Report: &audit.Report{First: got.First, Records: got.Records, Checkpoints: got.Checkpoints, Signed: got.Signed, Witnessed: got.Witnessed},
+		Whole:  got.Whole, First: got.FirstBad, Reason: got.Reason, Silent: got.Silent,
+	}
+	if err := v.Root.UnmarshalJSON([]byte(strconv.Quote(got.Root))); err != nil {
+		return api.NewProblem(api.CodeDefect, "the root of the log can't be read: "+err.Error())
+	}
+	for _, s := range got.ClockSteps {
+		v.Steps = append(v.Steps, audit.Step{Seq: s.Record, Back: s.Back})
+	}
+	return a.tellVerdict("The audit log of "+got.Node, v)
+}
+
+// auditCluster lets the engines verify the logs of all nodes.
+func (a *app) auditCluster(ctx context.Context) error {
+	v, err := a.engine.AuditCluster(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.print(v, func() string { return render.AuditCluster(v, a.style) }); err != nil {
+		return err
+	}
+	if !v.Whole || !v.Complete {
+		return errFailed
+	}
+	return nil
 }
 
 func checkExport(file string, o audit.Options) (*audit.Report, error) {
@@ -302,16 +364,20 @@ func (a *app) verdict(name string, r *audit.Report, err error, o *outside) error
 	if bad != nil {
 		v.First, v.Reason = bad.Seq, bad.Error()
 	}
-	if perr := a.print(v, func() string { return verdictText(name, v, o) }); perr != nil {
-		return perr
+	return a.tellVerdict(name, v)
+}
+
+func (a *app) tellVerdict(name string, v *verified) error {
+	if err := a.print(v, func() string { return verdictText(name, v) }); err != nil {
+		return err
 	}
-	if bad != nil {
+	if !v.Whole {
 		return errFailed
 	}
 	return nil
 }
 
-func verdictText(name string, v *verified, o *outside) string {
+func verdictText(name string, v *verified) string {
 	var b strings.Builder
 	if v.Whole {
 		fmt.Fprintf(&b, "%s is whole: records %d to %d\n", name, v.Report.First, v.Records)
@@ -336,8 +402,8 @@ func verdictText(name string, v *verified, o *outside) string {
 	for _, s := range v.Steps {
 		fmt.Fprintf(&b, "The clock was set back by %s before record %d.\n", s.Back.Round(time.Millisecond), s.Seq)
 	}
-	if len(o.silent) > 0 {
-		fmt.Fprintf(&b, "Not asked, since they do not answer: %s.\n", strings.Join(o.silent, ", "))
+	if len(v.Silent) > 0 {
+		fmt.Fprintf(&b, "Not asked, since they do not answer: %s.\n", strings.Join(v.Silent, ", "))
 	}
 	return b.String()
 }
@@ -355,6 +421,12 @@ func (a *app) auditExport() *cobra.Command {
 		form := audit.Format(format)
 		if !slices.Contains(audit.Formats, form) {
 			return usage("--format %s: choose json, csv, cef or cadf", format)
+		}
+		if a.elsewhere(c) {
+			if o.given() {
+				return usage("--keys and --against are for a log that lies here")
+			}
+			return a.auditExportThere(c.Context(), f.query("", 0), format, file)
 		}
 		if _, err := os.Stat(dir); err != nil {
 			return failure{err}
@@ -395,6 +467,22 @@ Format) and cadf (DMTF DSP0262) are for other programs and prove nothing.`
 	return c
 }
 
+// auditExportThere lets the engine export the log of its node.
+func (a *app) auditExportThere(ctx context.Context, q *api.AuditQuery, format, file string) error {
+	out, done, err := a.outFile(file)
+	if err != nil {
+		return failure{err}
+	}
+	err = a.engine.AuditExport(ctx, q, format, func(string) {}, out)
+	if cerr := done(); err == nil && cerr != nil {
+		err = failure{cerr}
+	}
+	if err != nil && file != "" && file != "-" {
+		_ = os.Remove(file) // half an export proves nothing
+	}
+	return err
+}
+
 // outFile opens a file to write, or standard output.
 func (a *app) outFile(name string) (io.Writer, func() error, error) {
 	if name == "" || name == "-" {
@@ -415,4 +503,21 @@ func (a *app) auditState() *cobra.Command {
 		}
 		return a.print(s, func() string { return render.AuditState(s, a.style) })
 	})
+}
+
+func (a *app) auditRotateKey() *cobra.Command {
+	c := command("rotate-key", "Replace the key that signs this node's audit log", "  belay audit rotate-key", 0, func(c *cobra.Command, _ []string) error {
+		k, err := a.engine.RotateAuditKey(c.Context(), &api.AuditKeyRequest{})
+		if err != nil {
+			return err
+		}
+		return a.print(k, func() string {
+			return fmt.Sprintf("Another key signs the audit log of %s after record %d.\nPublic key: %s\nBefore:     %s\n", k.Node, k.Replaced.Records, k.Key, k.Replaced.Key)
+		})
+	})
+	c.Long = `rotate-key makes a new key for the audit log of this node. The old one signs all records
+that there are, and is gone then. That the new one follows it is said by a note that both
+keys sign: it lies beside the log, goes to the other nodes and is in every export, so
+that who knows the old public key can go on verifying. A record of the log tells of it.`
+	return c
 }

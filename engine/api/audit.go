@@ -31,17 +31,38 @@ type AuditQuery struct {
 
 // AuditState is what a node says of its own audit log.
 type AuditState struct {
-	Node       string            `json:"node"`
-	Origin     string            `json:"origin,omitempty"`
-	Key        string            `json:"key,omitempty"` // public: verifies its checkpoints
-	Records    uint64            `json:"records"`
-	Checkpoint string            `json:"checkpoint,omitempty"` // the newest, with its signatures
-	Signed     uint64            `json:"signed"`               // records under it
-	Witnesses  map[string]string `json:"witnesses,omitempty"`  // node to "" or why it does not sign
-	Problem    string            `json:"problem,omitempty"`    // why nothing can be written
-	Waiting    int               `json:"waiting,omitempty"`    // events of the engine that wait to be written
-	Lost       uint64            `json:"lost,omitempty"`       // events of the engine that are only in the journal
-	Forwards   []AuditForward    `json:"forwards,omitempty"`
+	Node       string             `json:"node"`
+	Origin     string             `json:"origin,omitempty"`
+	Key        string             `json:"key,omitempty"` // public: verifies its checkpoints
+	Records    uint64             `json:"records"`
+	Checkpoint string             `json:"checkpoint,omitempty"` // the newest, with its signatures
+	Signed     uint64             `json:"signed"`               // records under it
+	Witnesses  map[string]string  `json:"witnesses,omitempty"`  // node to "" or why it does not sign
+	Problem    string             `json:"problem,omitempty"`    // why nothing can be written
+	Waiting    int                `json:"waiting,omitempty"`    // events of the engine that wait to be written
+	Lost       uint64             `json:"lost,omitempty"`       // events of the engine that are only in the journal
+	Forwards   []AuditForward     `json:"forwards,omitempty"`
+	Replaced   []AuditKeyReplaced `json:"replaced,omitempty"` // keys of before, the oldest first
+}
+
+// AuditKeyRequest asks for a new key of a node's audit log.
+type AuditKeyRequest struct {
+	Node string `json:"node,omitempty"` // whose; "": of the node that is asked, which is the only one that can
+}
+
+// AuditKey is the key that signs a node's audit log from now on.
+type AuditKey struct {
+	Node     string           `json:"node"`
+	Key      string           `json:"key"` // public
+	Replaced AuditKeyReplaced `json:"replaced"`
+}
+
+// AuditKeyReplaced is a key that signed a node's audit log before.
+type AuditKeyReplaced struct {
+	Key     string    `json:"key"`     // public
+	Records uint64    `json:"records"` // it signs no checkpoint of more
+	Time    time.Time `json:"time"`
+	Note    string    `json:"note"` // that another one follows, signed by both
 }
 
 // AuditForward is how far the forwarding of a rule is.
@@ -58,7 +79,8 @@ type AuditHeld struct {
 	Node        string   `json:"node"`
 	Checkpoints []string `json:"checkpoints"`
 	Keys        []string `json:"keys"`
-	Silent      []string `json:"silent,omitempty"` // nodes that did not answer
+	Rotations   []string `json:"rotations,omitempty"` // how these keys followed each other
+	Silent      []string `json:"silent,omitempty"`    // nodes that did not answer
 }
 
 // AuditVerdict says whether a node's audit log is whole.
@@ -75,6 +97,31 @@ type AuditVerdict struct {
 	Witnessed   uint64           `json:"witnessed"`          // records under the newest that another node signed, too
 	ClockSteps  []AuditClockStep `json:"clockSteps,omitempty"`
 	Silent      []string         `json:"silent,omitempty"` // nodes that did not say what they hold
+}
+
+// AuditClusterVerdict says whether the audit logs of all nodes are whole, and the same that
+// the other nodes signed.
+type AuditClusterVerdict struct {
+	By       string             `json:"by"`       // the node that compared them
+	Whole    bool               `json:"whole"`    // nothing wrong was found
+	Complete bool               `json:"complete"` // every node answered
+	Nodes    []AuditNodeVerdict `json:"nodes"`
+}
+
+// AuditNodeVerdict says whether the log of one node is whole. Its own engine looked through
+// it; what it presents was compared with what every other node holds.
+type AuditNodeVerdict struct {
+	AuditVerdict
+	Unverified string        `json:"unverified,omitempty"` // why nothing is known of it
+	Holders    []AuditHolder `json:"holders"`              // the nodes that signed it
+}
+
+// AuditHolder is a node that signed the log of another one.
+type AuditHolder struct {
+	Node    string    `json:"node"`
+	Records uint64    `json:"records"`           // that it signed
+	Time    time.Time `json:"time"`              // when the log had so many
+	Problem string    `json:"problem,omitempty"` // what the log shows is not what this node signed
 }
 
 // AuditClockStep is a clock that was set back before a record.

@@ -35,6 +35,9 @@
 //	POST /v1/note                   Note in, for the audit log
 //	GET  /v1/audit                  AuditPage of this node's audit log; ?node=, and the other fields of AuditQuery
 //	GET  /v1/audit/held             AuditHeld: what other nodes hold of this node's log
+//	GET  /v1/audit/verify           AuditVerdict: whether this node's log is whole, by what others hold, too
+//	GET  /v1/audit/verify/cluster   AuditClusterVerdict: the same of every node's log
+//	POST /v1/audit/rotate-key       AuditKeyRequest in, AuditKey out: another key signs this node's log
 //	GET  /v1/snmp                   SNMP: how the cluster shows itself over SNMP, secrets open
 //	GET  /v1/notifiers              Notifiers: webhooks and mail targets, secrets open
 //	POST /v1/certificate            CertificateRequest in, Certificate out

@@ -114,6 +114,7 @@ var accessKinds = []accessKind{
 	{"role", DutySecurity},
 	{"role-binding", DutySecurity},
 	{"audit-rule", DutySecurity},
+	{"audit-key", DutySecurity},
 	{"session", DutySecurity},
 	{"api-token", DutySecurity},
 	{"audit", DutyAudit},
@@ -187,7 +188,7 @@ var BuiltinRoles = map[string]*AccessRole{
 		{Actions: []string{"read", "verify", "export"}, Objects: []string{"audit"}},
 	}},
 	RoleSecurityAdmin: {Description: "says who may do what, but does nothing of it", Includes: []string{RoleViewer}, Rules: []AccessRule{
-		{Actions: []string{"read", "create", "update", "patch", "delete", "approve"}, Objects: []string{"role/*", "role-binding/*", "audit-rule/*", "snmp-user/*", "session/*", "api-token/*"}},
+		{Actions: []string{"read", "create", "update", "patch", "delete", "approve"}, Objects: []string{"role/*", "role-binding/*", "audit-rule/*", "audit-key/*", "snmp-user/*", "session/*", "api-token/*"}},
 		{Actions: []string{"apply"}, Objects: []string{"cluster"}},
 	}},
 }

@@ -28,6 +28,7 @@ import (
 const (
 	ReadTimeout   = 15 * time.Second
 	ChangeTimeout = 2 * time.Minute // a commit waits for the store
+	VerifyTimeout = 2 * time.Minute // a long log is read whole
 	dialTimeout   = 5 * time.Second
 )
 
@@ -184,7 +185,22 @@ func auditValues(q *api.AuditQuery) url.Values {
 // AuditVerify lets the engine verify the audit log of its node against what the other
 // nodes signed.
 func (c *Client) AuditVerify(ctx context.Context) (*api.AuditVerdict, error) {
+	ctx, cancel := deadline(ctx, VerifyTimeout)
+	defer cancel()
 	return get[api.AuditVerdict](ctx, c, "/v1/audit/verify")
+}
+
+// AuditCluster lets the engines verify the audit logs of all nodes, and compares them with
+// what the nodes signed of each other's.
+func (c *Client) AuditCluster(ctx context.Context) (*api.AuditClusterVerdict, error) {
+	ctx, cancel := deadline(ctx, VerifyTimeout)
+	defer cancel()
+	return get[api.AuditClusterVerdict](ctx, c, "/v1/audit/verify/cluster")
+}
+
+// RotateAuditKey replaces the key that signs the audit log of the engine's node.
+func (c *Client) RotateAuditKey(ctx context.Context, r *api.AuditKeyRequest) (*api.AuditKey, error) {
+	return posted[api.AuditKey](ctx, c, "/v1/audit/rotate-key", r)
 }
 
 // AuditExport writes the chosen records of the log of the engine's node in a format of

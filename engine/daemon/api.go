@@ -93,6 +93,8 @@ func (d *Daemon) routes() http.Handler {
 	read("GET /v1/audit/state", d.withEngine(getAuditState))
 	read("GET /v1/audit/held", d.withEngine(getAuditHeld))
 	read("GET /v1/audit/verify", d.withEngine(getAuditVerify))
+	read("GET /v1/audit/verify/cluster", d.withEngine(getAuditCluster))
+	write("POST /v1/audit/rotate-key", d.withEngine(postAuditKey))
 	mux.Handle("GET /v1/audit/export", d.serveAuditExport())
 	write("POST /v1/change", d.withEngine(postChange))
 	write("POST /v1/attribute", d.withEngine(postAttribute))

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,7 +18,6 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/node"
-	"github.com/belay-ha/belay/engine/pki"
 )
 
 // The audit log of this node: what the engine does by itself goes into it beside the
@@ -48,6 +47,9 @@ type trail struct {
 	events  chan *audit.Record // of what the engine did, on their way into the log
 	// forwards is how far each rule's forwarder is: id to api.AuditForward.
 	forwards sync.Map
+
+	rotating  sync.Mutex // one new key at a time
+	verifying sync.Mutex // one verification at a time: it reads the whole log
 
 	mu      sync.Mutex
 	signer  *audit.Signer  // nil until this node's id is known
@@ -273,45 +275,6 @@ func (e *engine) checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// signer returns this node's key, making it at first; nil while the node does not
-// know its own id.
-func (e *engine) signer() (*audit.Signer, error) {
-	e.trail.mu.Lock()
-	defer e.trail.mu.Unlock()
-	s := e.snap.Load()
-	if s == nil || s.Config.Nodes[e.local.Node] == nil {
-		return nil, nil
-	}
-	origin := audit.Origin(e.local.Cluster, e.local.Node, s.Config.Nodes[e.local.Node].ID)
-	if e.trail.signer != nil && e.trail.signer.Origin() == origin {
-		return e.trail.signer, nil
-	}
-	secret, public, err := pki.LoadAuditKey(e.d.path(dirPKI))
-	if err != nil {
-		return nil, err
-	}
-	if !strings.HasPrefix(public, origin+"+") {
-		if secret, public, err = audit.NewKey(origin); err != nil {
-			return nil, err
-		}
-		if err := pki.SaveAuditKey(e.d.path(dirPKI), secret, public); err != nil {
-			return nil, err
-		}
-	}
-	signer, err := audit.NewSigner(secret, public)
-	if err != nil {
-		return nil, err
-	}
-	if e.trail.witness, err = audit.NewWitness(e.d.path(dirAudit), signer); err != nil {
-		return nil, err
-	}
-	if err := e.trail.log.Learn(public); err != nil {
-		return nil, err
-	}
-	e.trail.signer = signer
-	return signer, nil
-}
-
 // witnesses names the nodes that are to sign: voters, since they are there when the
 // cluster is; where this node is the only one, others.
 func (e *engine) witnesses() []string {
@@ -364,6 +327,13 @@ func (e *engine) askWitness(ctx context.Context, name string, c audit.Checkpoint
 		if err != nil || !slices.ContainsFunc(by, func(o string) bool { return audit.NodeOf(o) == name }) {
 			return fmt.Errorf("its signature is not its own: %w", err)
 		}
+		for _, o := range by {
+			if audit.NodeOf(o) == name {
+				if err := e.trail.log.LearnRotations(o, ans.Rotations...); err != nil {
+					return err
+				}
+			}
+		}
 		if err := e.trail.log.Learn(ans.Key); err != nil {
 			return err
 		}
@@ -383,7 +353,10 @@ func (e *engine) peerCosign(_ context.Context, from string, r *http.Request) (an
 	if err != nil {
 		return nil, err
 	}
-	w, err := e.trail.witness.Sign(origin, &p)
+	e.trail.mu.Lock()
+	signer, witness := e.trail.signer, e.trail.witness
+	e.trail.mu.Unlock()
+	w, err := witness.Sign(origin, &p)
 	if err != nil {
 		return nil, api.NewProblem(api.CodeBadRequest, err.Error())
 	}
@@ -391,8 +364,11 @@ func (e *engine) peerCosign(_ context.Context, from string, r *http.Request) (an
 		if _, told := e.told.LoadOrStore("audit "+from+w.Conflict, true); !told {
 			e.emit(event.New(event.AuditConflict, "node", from, "witness", e.local.Node, "reason", w.Conflict))
 		}
-	} else if err := e.trail.log.Learn(p.Key); err != nil {
+	} else if err := errors.Join(e.trail.log.LearnRotations(origin, p.Rotations...), e.trail.log.Learn(p.Key)); err != nil {
 		e.log.Warn("the key of another node's audit log is not kept", "peer", from, "err", err)
+	}
+	if signer != nil {
+		w.Rotations = audit.Notes(e.trail.log.Rotations(signer.Origin()))
 	}
 	return w, nil
 }
@@ -417,7 +393,7 @@ func (e *engine) peerHeld(_ context.Context, from string, _ *http.Request) (any,
 	}
 	out := &api.AuditHeld{Node: from, Checkpoints: []string{}, Keys: []string{}}
 	if s, err := e.signer(); err == nil && s != nil {
-		out.Keys = append(out.Keys, s.Public)
+		out.Keys, out.Rotations = append(out.Keys, s.Public), audit.Notes(e.trail.log.Rotations(s.Origin()))
 	}
 	for _, c := range list[max(0, len(list)-heldMax):] {
 		out.Checkpoints = append(out.Checkpoints, c.Note)
@@ -525,6 +501,10 @@ func getAuditState(_ context.Context, e *engine, _ *caller, _ *http.Request) (an
 	defer t.mu.Unlock()
 	if t.signer != nil {
 		out.Origin, out.Key = t.signer.Origin(), t.signer.Public
+		list := t.log.Rotations(out.Origin)
+		for i := range list {
+			out.Replaced = append(out.Replaced, *replacedKey(&list[i]))
+		}
 	}
 	maps.Copy(out.Witnesses, t.told)
 	if t.failing {
@@ -546,6 +526,10 @@ func getAuditHeld(ctx context.Context, e *engine, c *caller, _ *http.Request) (a
 	if !c.names {
 		return nil, api.NewProblem(api.CodeForbidden, "only root and the management daemon verify the audit log")
 	}
+	return e.collectHeld(ctx), nil
+}
+
+func (e *engine) collectHeld(ctx context.Context) *api.AuditHeld {
 	out := &api.AuditHeld{Node: e.local.Node, Checkpoints: []string{}, Keys: []string{}}
 	for _, name := range e.witnesses() {
 		var held api.AuditHeld
@@ -554,8 +538,9 @@ func getAuditHeld(ctx context.Context, e *engine, c *caller, _ *http.Request) (a
 			continue
 		}
 		out.Checkpoints, out.Keys = append(out.Checkpoints, held.Checkpoints...), append(out.Keys, held.Keys...)
+		out.Rotations = append(out.Rotations, held.Rotations...)
 	}
-	return out, nil
+	return out
 }
 
 // audited does something that is no change of the configuration between an intent

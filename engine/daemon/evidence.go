@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
 
 	"github.com/belay-ha/belay/audit"
 	"github.com/belay-ha/belay/engine/api"
 )
-
-// verifying lets one verification run at a time: it reads the whole log.
-var verifying sync.Mutex
 
 // heldOf reads what other nodes hold of this node's log.
 func heldOf(ctx context.Context, e *engine, c *caller, r *http.Request) (*api.AuditHeld, []audit.Checkpoint, error) {
@@ -21,15 +17,21 @@ func heldOf(ctx context.Context, e *engine, c *caller, r *http.Request) (*api.Au
 		return nil, nil, err
 	}
 	held, _ := v.(*api.AuditHeld)
+	out, err := parsed(held)
+	return held, out, err
+}
+
+// parsed reads checkpoints that others hold.
+func parsed(held *api.AuditHeld) ([]audit.Checkpoint, error) {
 	var out []audit.Checkpoint
 	for _, text := range held.Checkpoints {
 		cp, err := audit.ParseCheckpoint(text)
 		if err != nil {
-			return nil, nil, fmt.Errorf("what another node holds of the audit log: %w", err)
+			return nil, fmt.Errorf("what another node holds of the audit log: %w", err)
 		}
 		out = append(out, cp)
 	}
-	return held, out, nil
+	return out, nil
 }
 
 // getAuditVerify verifies the log of this node against itself and against what the other
@@ -39,13 +41,18 @@ func getAuditVerify(ctx context.Context, e *engine, c *caller, r *http.Request) 
 	if err != nil {
 		return nil, err
 	}
+	return e.verifyLog(held, checkpoints)
+}
+
+// verifyLog verifies the log of this node against itself and against what others hold.
+func (e *engine) verifyLog(held *api.AuditHeld, checkpoints []audit.Checkpoint) (*api.AuditVerdict, error) {
 	if e.trail.log == nil || e.trail.problem != nil {
 		return nil, api.NewProblem(api.CodeAudit, "the audit log of this node can't be opened")
 	}
-	if !verifying.TryLock() {
+	if !e.trail.verifying.TryLock() {
 		return nil, api.NewProblem(api.CodeTooMany, "the log is being verified for somebody else")
 	}
-	defer verifying.Unlock()
+	defer e.trail.verifying.Unlock()
 	report, err := audit.Check(e.trail.log.Dir(), audit.Options{Held: checkpoints})
 	bad, isBad := audit.IsBad(err)
 	if err != nil && !isBad {

@@ -46,6 +46,8 @@ func (e *engine) servePeers(ctx context.Context) {
 	mux.HandleFunc("POST "+pathCosign, e.answerMember(e.peerCosign))
 	mux.HandleFunc("POST "+pathHeld, e.answerMember(e.peerHeld))
 	mux.HandleFunc("POST "+pathPage, e.answerMember(e.peerPage))
+	mux.HandleFunc("POST "+pathHoldings, e.answerMember(e.peerHoldings))
+	mux.HandleFunc("POST "+pathEvidence, e.answerMember(e.peerEvidence))
 	srv := &http.Server{
 		Handler: http.MaxBytesHandler(mux, peerBodyMaxBytes), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 30 * time.Second, MaxHeaderBytes: 8 << 10, ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
@@ -145,6 +147,11 @@ func (e *engine) peerAttribute(ctx context.Context, from string, r *http.Request
 // askPeer asks another member something, over the first link that answers. in is
 // sent again after a broken connection: it must be harmless to repeat.
 func (e *engine) askPeer(ctx context.Context, name, path string, in, out any) error {
+	return e.askPeerFor(ctx, commitTimeout+peerAskMax, name, path, in, out)
+}
+
+// askPeerFor gives the answer another time-out.
+func (e *engine) askPeerFor(ctx context.Context, timeout time.Duration, name, path string, in, out any) error {
 	s, err := e.current()
 	if err != nil {
 		return err
@@ -165,7 +172,7 @@ func (e *engine) askPeer(ctx context.Context, name, path string, in, out any) er
 	var failed error
 	for _, a := range n.Addresses {
 		url := "https://" + net.JoinHostPort(a, strconv.Itoa(n.Ports.WithDefaults().API)) + path
-		done, err := askOnce(ctx, &http.Client{Transport: tr, Timeout: commitTimeout + peerAskMax}, url, b, out)
+		done, err := askOnce(ctx, &http.Client{Transport: tr, Timeout: timeout}, url, b, out)
 		if done {
 			return err
 		}

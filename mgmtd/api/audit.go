@@ -57,6 +57,22 @@ func (s *Server) auditRoutes() {
 			out, err := s.opts.Engine.AuditVerify(s.as(ctx, k))
 			return &body[*api.AuditVerdict]{out}, err
 		})
+	register(s, op{method: http.MethodGet, path: "/v1/audit/verify/cluster", id: "auditVerifyCluster", tag: "audit", text: "Verify that the audit logs of all nodes are whole, and compare them with what the nodes signed of each other's", action: "verify", object: "audit"},
+		func(ctx context.Context, k *call, _ *none) (*body[*api.AuditClusterVerdict], error) {
+			if err := s.opts.Door.Record(ctx, k.subject, "verify", "audit"); err != nil {
+				return nil, err
+			}
+			out, err := s.opts.Engine.AuditCluster(s.as(ctx, k))
+			return &body[*api.AuditClusterVerdict]{out}, err
+		})
+	register(s, op{method: http.MethodPost, path: "/v1/audit/rotate-key", id: "auditRotateKey", tag: "audit", text: "Replace the key that signs the audit log of this node"},
+		func(ctx context.Context, k *call, in *struct{ Body api.AuditKeyRequest }) (*body[*api.AuditKey], error) {
+			if err := s.opts.Door.Require(ctx, k.subject, "update", "audit-key/"+s.opts.Node()); err != nil {
+				return nil, err
+			}
+			out, err := s.opts.Engine.RotateAuditKey(s.as(ctx, k), &in.Body)
+			return &body[*api.AuditKey]{out}, err
+		})
 	// The export is passed on as it comes, so it is no operation of huma's.
 	s.echo.GET("/v1/audit/export", s.guarded("export", "audit", s.auditExport))
 	s.huma.OpenAPI().AddOperation(&huma.Operation{

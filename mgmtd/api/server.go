@@ -48,6 +48,8 @@ type Engine interface {
 	AuditState(ctx context.Context) (*api.AuditState, error)
 	AuditHeld(ctx context.Context) (*api.AuditHeld, error)
 	AuditVerify(ctx context.Context) (*api.AuditVerdict, error)
+	AuditCluster(ctx context.Context) (*api.AuditClusterVerdict, error)
+	RotateAuditKey(ctx context.Context, r *api.AuditKeyRequest) (*api.AuditKey, error)
 	AuditExport(ctx context.Context, q *api.AuditQuery, format string, begun func(mediaType string), w io.Writer) error
 	Init(ctx context.Context, r *api.Init) (*api.Joined, error)
 	Join(ctx context.Context, r *api.Join) (*api.Joined, error)

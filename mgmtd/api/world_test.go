@@ -273,6 +273,14 @@ func (e *fakeEngine) AuditVerify(context.Context) (*api.AuditVerdict, error) {
 	return &api.AuditVerdict{Node: "n1", Whole: true, Records: 3}, nil
 }
 
+func (e *fakeEngine) AuditCluster(context.Context) (*api.AuditClusterVerdict, error) {
+	return &api.AuditClusterVerdict{By: "n1", Whole: true, Complete: true, Nodes: []api.AuditNodeVerdict{}}, nil
+}
+
+func (e *fakeEngine) RotateAuditKey(context.Context, *api.AuditKeyRequest) (*api.AuditKey, error) {
+	return &api.AuditKey{Node: "n1", Key: "new"}, nil
+}
+
 func (e *fakeEngine) AuditExport(_ context.Context, q *api.AuditQuery, format string, begun func(string), w io.Writer) error {
 	if format == "odd" {
 		return api.NewProblem(api.CodeBadRequest, "format")

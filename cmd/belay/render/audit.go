@@ -62,6 +62,59 @@ func AuditState(s *api.AuditState, st Style) string {
 	}
 	if s.Key != "" {
 		fmt.Fprintf(&b, "Public key: %s\n", s.Key)
+		for _, k := range slices.Backward(s.Replaced) {
+			fmt.Fprintf(&b, "  up to record %d: %s\n", k.Records, k.Key)
+		}
 	}
 	return b.String()
+}
+
+// AuditCluster renders what was found in the audit logs of all nodes.
+func AuditCluster(v *api.AuditClusterVerdict, st Style) string {
+	t := table{header: []string{"NODE", "LOG", "RECORDS", "SIGNED", "BY OTHERS", "SIGNED BY"}, right: map[int]bool{2: true, 3: true, 4: true}}
+	var wrong []string
+	for i := range v.Nodes {
+		n := &v.Nodes[i]
+		if n.Unverified != "" {
+			most := uint64(0)
+			for _, h := range n.Holders {
+				most = max(most, h.Records)
+			}
+			t.row(cell{text: n.Node}, cell{"not verified", warn}, cell{text: ""}, cell{text: ""}, cell{text: fmt.Sprint(most)}, cell{text: holders(n.Holders)})
+			wrong = append(wrong, n.Node+": "+n.Unverified)
+			continue
+		}
+		state, tone := "whole", good
+		if !n.Whole {
+			state, tone = "NOT whole", bad
+			reason := n.Reason
+			if n.FirstBad > 0 {
+				reason = fmt.Sprintf("the first bad record is %d: %s", n.FirstBad, reason)
+			}
+			wrong = append(wrong, n.Node+": "+reason)
+		}
+		t.row(cell{text: n.Node}, cell{state, tone}, cell{text: fmt.Sprint(n.Records)}, cell{text: fmt.Sprint(n.Signed)}, cell{text: fmt.Sprint(n.Witnessed)}, cell{text: holders(n.Holders)})
+	}
+	var b strings.Builder
+	b.WriteString(t.render(st))
+	for _, w := range wrong {
+		b.WriteString(w + "\n")
+	}
+	switch {
+	case !v.Whole:
+		fmt.Fprintf(&b, "%s\n", st.paint(bad, "At least one audit log is NOT whole."))
+	case !v.Complete:
+		b.WriteString("Nothing wrong was found, but not every log was verified.\n")
+	default:
+		b.WriteString("Every audit log is whole, and is what the other nodes signed.\n")
+	}
+	return b.String()
+}
+
+func holders(list []api.AuditHolder) string {
+	names := make([]string, len(list))
+	for i, h := range list {
+		names[i] = h.Node
+	}
+	return strings.Join(names, ", ")
 }
