@@ -67,6 +67,12 @@ func drawNested(t *rapid.T) (*world, string) {
 	return w, b.String()
 }
 
+// active reports whether a node said that it runs an instance.
+func active(w *world, instance, node string) bool {
+	h := w.Status.Histories[node][instance]
+	return h != nil && h.Role().Active()
+}
+
 // upset does something to a cluster with nodes inside of others.
 func upset(t *rapid.T, w *world, real truth) string {
 	names := slices.Sorted(maps.Keys(w.Config.Nodes))
@@ -79,11 +85,11 @@ func upset(t *rapid.T, w *world, real truth) string {
 	case k <= 1 && state == cib.NodeFenced:
 		line = "node " + node + " rebooted"
 		delete(w.Status.Histories, node)
-	case k <= 4: // something that runs fails
+	case k <= 4: // something that runs fails; what is on its way there has no monitor yet
 		var running []string
 		for instance, on := range real {
 			for n := range on {
-				if !strings.HasSuffix(instance, promotedMark) && w.Status.Nodes[n].State == cib.NodeOnline {
+				if !strings.HasSuffix(instance, promotedMark) && w.Status.Nodes[n].State == cib.NodeOnline && active(w, instance, n) {
 					running = append(running, instance+" "+n)
 				}
 			}
