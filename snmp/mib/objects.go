@@ -57,11 +57,11 @@ var clusterGroup = &scalars{arc: 1, prefix: "belayCluster", text: "The cluster a
 		func(v *View) Value { return counter64(v.Summary.Cluster.View) },
 	},
 	{
-		object{11, "NodesConfigured", syntaxGauge, "", "Number of nodes of the cluster.", false},
+		object{11, "NodesConfigured", syntaxGauge, "", "Number of members of the cluster, without remote nodes.", false},
 		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Nodes) },
 	},
 	{
-		object{12, "NodesOnline", syntaxGauge, "", "Number of nodes that are members and may host resources.", false},
+		object{12, "NodesOnline", syntaxGauge, "", "Number of members that are online and may host resources.", false},
 		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.NodesOnline) },
 	},
 	{
@@ -116,6 +116,14 @@ var clusterGroup = &scalars{arc: 1, prefix: "belayCluster", text: "The cluster a
 		object{25, "AlarmsWarning", syntaxGauge, "", "Number of warnings.", false},
 		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.AlarmsWarning) },
 	},
+	{
+		object{26, "RemotesConfigured", syntaxGauge, "", "Number of remote nodes.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.Remotes) },
+	},
+	{
+		object{27, "RemotesOnline", syntaxGauge, "", "Number of remote nodes that are online.", false},
+		func(v *View) Value { return gauge(v.Summary.Cluster.Counts.RemotesOnline) },
+	},
 }}
 
 var quorumGroup = &scalars{arc: 2, prefix: "belayQuorum", text: "Whether this part of the cluster may act.", all: []scalar{
@@ -149,28 +157,49 @@ var quorumGroup = &scalars{arc: 2, prefix: "belayQuorum", text: "Whether this pa
 	},
 }}
 
-var nodeTable = &table[status.Node]{
-	arc: 3, prefix: "belayNode", text: "The nodes of the cluster.", index: []string{"belayNodeIndex"},
-	rows: func(v *View) []status.Node { return v.Summary.Nodes },
-	key:  func(n *status.Node) []uint32 { return []uint32{n.ID} },
-	columns: []column[status.Node]{
-		{object{1, "Index", syntaxIndex, "", "Number of the node, given when it joined and never used again.", true}, nil},
-		{object{2, "Name", syntaxText, "", "Name of the node, unique in the cluster.", false}, func(n *status.Node) Value { return text(n.Name) }},
-		{object{3, "AddressType", syntaxAddrType, "", "Type of belayNodeAddress.", false}, func(n *status.Node) Value { return addressType(first(n.Addresses)) }},
-		{object{4, "Address", syntaxAddr, "", "Address of the node on the first link.", false}, func(n *status.Node) Value { return address(first(n.Addresses)) }},
-		{object{5, "State", syntaxEnum(status.NodeStates), "", "Membership of the node, and what administrators want of it.", false}, func(n *status.Node) Value { return enum(n.State) }},
-		{object{6, "StateReason", syntaxText, "", "Why the node is in its state.", false}, func(n *status.Node) Value { return text(n.Reason) }},
-		{object{7, "AdminState", syntaxEnum(status.AdminStates), "", "What administrators want of the node.", false}, func(n *status.Node) Value { return enum(n.Admin) }},
-		{object{8, "Health", syntaxEnum(status.Healths), "", "Health of the node as its health agents see it.", false}, func(n *status.Node) Value { return enum(n.Health) }},
-		{object{9, "Role", syntaxEnum(status.NodeRoles), "", "What the node is in the cluster.", false}, func(n *status.Node) Value { return enum(n.Role) }},
-		{object{10, "Votes", syntaxGauge, "", "Votes of the node.", false}, func(n *status.Node) Value { return gauge(n.Votes) }},
-		{object{11, "UpSince", syntaxDate, "", "When the cluster software of the node started; zero where it is no member.", false}, func(n *status.Node) Value { return date(n.UpSince) }},
-		{object{12, "LastStateChange", syntaxDate, "", "Time of the last change of belayNodeState.", false}, func(n *status.Node) Value { return date(n.Since) }},
-		{object{13, "Running", syntaxGauge, "", "Number of resource instances that are active on the node.", false}, func(n *status.Node) Value { return gauge(n.Running) }},
-		{object{14, "Failed", syntaxGauge, "", "Number of resource instances that failed on the node.", false}, func(n *status.Node) Value { return gauge(n.Failed) }},
-		{object{15, "SoftwareVersion", syntaxText, "", "Version of the cluster software on the node.", false}, func(n *status.Node) Value { return text(n.Version) }},
-		{object{16, "FenceReadiness", syntaxEnum(status.FenceReadinesses), "", "Whether the node could be fenced now.", false}, func(n *status.Node) Value { return enum(n.Fence) }},
-		{object{17, "Site", syntaxText, "", "Site of the node, zero-length if sites are not used.", false}, func(n *status.Node) Value { return text(n.Site) }},
+// remoteIndexes is where the indexes of remote nodes begin. They have no number of their
+// own: theirs is that of the resource which is the connection to them. Members never come
+// so far, and it is no negative number to a manager that reads indexes as signed.
+const remoteIndexes = 1 << 30
+
+// nodeRow is a node with its index: a member or a remote node.
+type nodeRow struct {
+	*status.Node
+	index uint32
+}
+
+var nodeTable = &table[nodeRow]{
+	arc: 3, prefix: "belayNode", text: "The nodes of the cluster: its members, and its remote nodes, which have no engine of their own.", index: []string{"belayNodeIndex"},
+	rows: func(v *View) []nodeRow {
+		ids := nodeIDs(v)
+		out := make([]nodeRow, 0, len(v.Summary.Nodes)+len(v.Summary.Remotes))
+		for _, nodes := range [][]status.Node{v.Summary.Nodes, v.Summary.Remotes} {
+			for i := range nodes {
+				out = append(out, nodeRow{&nodes[i], ids[nodes[i].Name]})
+			}
+		}
+		return out
+	},
+	key: func(n *nodeRow) []uint32 { return []uint32{n.index} },
+	columns: []column[nodeRow]{
+		{object{1, "Index", syntaxIndex, "", "Number of the node, given when it joined and never used again. Of a remote node 1073741824 and the belayResourceIndex of the connection to it.", true}, nil},
+		{object{2, "Name", syntaxText, "", "Name of the node, unique in the cluster.", false}, func(n *nodeRow) Value { return text(n.Name) }},
+		{object{3, "AddressType", syntaxAddrType, "", "Type of belayNodeAddress.", false}, func(n *nodeRow) Value { return addressType(first(n.Addresses)) }},
+		{object{4, "Address", syntaxAddr, "", "Address of the node on the first link.", false}, func(n *nodeRow) Value { return address(first(n.Addresses)) }},
+		{object{5, "State", syntaxEnum(status.NodeStates), "", "Membership of the node, and what administrators want of it.", false}, func(n *nodeRow) Value { return enum(n.State) }},
+		{object{6, "StateReason", syntaxText, "", "Why the node is in its state.", false}, func(n *nodeRow) Value { return text(n.Reason) }},
+		{object{7, "AdminState", syntaxEnum(status.AdminStates), "", "What administrators want of the node.", false}, func(n *nodeRow) Value { return enum(n.Admin) }},
+		{object{8, "Health", syntaxEnum(status.Healths), "", "Health of the node as its health agents see it.", false}, func(n *nodeRow) Value { return enum(n.Health) }},
+		{object{9, "Role", syntaxEnum(status.NodeRoles), "", "What the node is in the cluster.", false}, func(n *nodeRow) Value { return enum(n.Role) }},
+		{object{10, "Votes", syntaxGauge, "", "Votes of the node.", false}, func(n *nodeRow) Value { return gauge(n.Votes) }},
+		{object{11, "UpSince", syntaxDate, "", "When the cluster software of the node started; zero where it is no member.", false}, func(n *nodeRow) Value { return date(n.UpSince) }},
+		{object{12, "LastStateChange", syntaxDate, "", "Time of the last change of belayNodeState.", false}, func(n *nodeRow) Value { return date(n.Since) }},
+		{object{13, "Running", syntaxGauge, "", "Number of resource instances that are active on the node.", false}, func(n *nodeRow) Value { return gauge(n.Running) }},
+		{object{14, "Failed", syntaxGauge, "", "Number of resource instances that failed on the node.", false}, func(n *nodeRow) Value { return gauge(n.Failed) }},
+		{object{15, "SoftwareVersion", syntaxText, "", "Version of the cluster software on the node.", false}, func(n *nodeRow) Value { return text(n.Version) }},
+		{object{16, "FenceReadiness", syntaxEnum(status.FenceReadinesses), "", "Whether the node could be fenced now.", false}, func(n *nodeRow) Value { return enum(n.Fence) }},
+		{object{17, "Site", syntaxText, "", "Site of the node, zero-length if sites are not used.", false}, func(n *nodeRow) Value { return text(n.Site) }},
+		{object{18, "ProxyNode", syntaxText, "", "Of a remote node the name of the member that is, or was, connected to it; zero-length of a member.", false}, func(n *nodeRow) Value { return text(n.Host) }},
 	},
 }
 
@@ -417,10 +446,22 @@ func proof(f *status.Fencing) string {
 	return f.Proof.ID
 }
 
+// nodeIDs are the indexes of nodes; those of remote nodes too, which have none before
+// their connection has a number.
 func nodeIDs(v *View) map[string]uint32 {
-	ids := make(map[string]uint32, len(v.Summary.Nodes))
+	ids := make(map[string]uint32, len(v.Summary.Nodes)+len(v.Summary.Remotes))
 	for i := range v.Summary.Nodes {
 		ids[v.Summary.Nodes[i].Name] = v.Summary.Nodes[i].ID
+	}
+	if len(v.Summary.Remotes) == 0 {
+		return ids
+	}
+	numbers := resourceNumbers(v)
+	for i := range v.Summary.Remotes {
+		name := v.Summary.Remotes[i].Name // and of the connection
+		if n := numbers[name]; n > 0 {
+			ids[name] = remoteIndexes + n
+		}
 	}
 	return ids
 }
