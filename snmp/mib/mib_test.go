@@ -21,7 +21,10 @@ func testView() *View {
 	return &View{Node: "n1", Version: "1.0", Age: 3 * time.Second, Summary: &status.Summary{
 		Revision: 77, Time: now,
 		Cluster: status.Cluster{Name: "prod", State: status.ClusterNoQuorum, Reason: "too few votes", DC: "n1", Generation: 9, ConfigChanged: now},
-		Quorum:  status.Quorum{State: status.QuorumQuorate, Votes: 2, Expected: 3, Needed: 2, Devices: []status.QuorumDevice{{ID: "q", Number: 5}}},
+		Quorum:  status.Quorum{State: status.QuorumQuorate, Votes: 2, Expected: 3, Needed: 2, Devices: []status.QuorumDevice{
+			{ID: "q", Number: 5, Asked: true, Answer: cib.QuorumHave},
+			{ID: "r", Number: 6, Failed: "no route"},
+		}},
 		Nodes: []status.Node{
 			{Name: "n1", ID: 1, State: status.NodeOnline, Addresses: []string{"10.0.0.1"}},
 			{Name: "n2", ID: 7, State: status.NodeUnclean, Addresses: []string{"fd00::2"}},
@@ -90,6 +93,10 @@ func TestBuild(t *testing.T) {
 		{"a member has none", at(3, 1, 18, 7), Value{Type: OctetString}},
 		{"a remote node whose connection has no number", at(3, 1, 2, 1<<30), Value{}},
 		{"an instance on a remote node", at(6, 1, 1, 3, 1<<30+20), Value{Type: Integer, Num: 2}},
+		{"a quorum device that works", at(7, 1, 5, 5), Value{Type: Integer, Num: 1}},
+		{"what it answers", at(7, 1, 8, 5), Value{Type: OctetString, Bytes: "have"}},
+		{"one that does not", at(7, 1, 5, 6), Value{Type: Integer, Num: 2}},
+		{"why", at(7, 1, 6, 6), Value{Type: OctetString, Bytes: "no route"}},
 		{"a link", at(4, 1, 8, 1, 7, 1), Value{Type: Gauge32, Num: 250}},
 		{"the parent", at(5, 1, 5, 3), Value{Type: Gauge32, Num: 12}},
 		{"a fail count without end", at(5, 1, 14, 12), Value{Type: Gauge32, Num: 1_000_000}},

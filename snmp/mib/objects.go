@@ -324,6 +324,10 @@ var quorumDeviceTable = &table[status.QuorumDevice]{
 		{object{2, "Name", syntaxText, "", "Name of the device.", false}, func(d *status.QuorumDevice) Value { return text(d.ID) }},
 		{object{3, "Kind", syntaxEnum(cib.QuorumDeviceKinds), "", "Kind of the device.", false}, func(d *status.QuorumDevice) Value { return enum(d.Kind) }},
 		{object{4, "Order", syntaxInteger, "", "Place in the chain: the lowest is asked first.", false}, func(d *status.QuorumDevice) Value { return integer(d.Order) }},
+		{object{5, "Works", syntaxTruth, "", "Whether it works, as the node sees it whose agent answers; false(2) once it does not answer that node.", false}, func(d *status.QuorumDevice) Value { return truth(d.Failed == "") }},
+		{object{6, "Failure", syntaxText, "", "Why it does not work, zero-length if it does.", false}, func(d *status.QuorumDevice) Value { return text(d.Failed) }},
+		{object{7, "Asked", syntaxTruth, "", "Whether it is asked now, since there is a tie.", false}, func(d *status.QuorumDevice) Value { return truth(d.Asked) }},
+		{object{8, "Answer", syntaxText, "", "What it says to that, such as have; zero-length if nothing yet.", false}, func(d *status.QuorumDevice) Value { return text(d.Answer.String()) }},
 	},
 }
 
