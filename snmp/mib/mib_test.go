@@ -21,7 +21,7 @@ func testView() *View {
 	return &View{Node: "n1", Version: "1.0", Age: 3 * time.Second, Summary: &status.Summary{
 		Revision: 77, Time: now,
 		Cluster: status.Cluster{Name: "prod", State: status.ClusterNoQuorum, Reason: "too few votes", DC: "n1", Generation: 9, ConfigChanged: now},
-		Quorum:  status.Quorum{State: status.QuorumQuorate, Votes: 2, Expected: 3, Needed: 2, Devices: []status.QuorumDevice{
+		Quorum: status.Quorum{State: status.QuorumQuorate, Votes: 2, Expected: 3, Needed: 2, Devices: []status.QuorumDevice{
 			{ID: "q", Number: 5, Asked: true, Answer: cib.QuorumHave},
 			{ID: "r", Number: 6, Failed: "no route"},
 		}},
