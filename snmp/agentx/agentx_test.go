@@ -252,10 +252,11 @@ func TestFalseMaster(t *testing.T) {
 
 // snmpd is a real master with user ops.
 type snmpd struct {
-	t    *testing.T
-	dir  string
-	port int
-	cmd  *exec.Cmd
+	t      *testing.T
+	dir    string
+	port   int
+	agentx string // its socket for subagents
+	cmd    *exec.Cmd
 }
 
 func (m *snmpd) start() {
@@ -268,7 +269,7 @@ func (m *snmpd) start() {
 	m.t.Cleanup(func() { _ = m.cmd.Process.Kill(); _ = m.cmd.Wait() })
 }
 
-func newSnmpd(t *testing.T) *snmpd {
+func newSnmpd(t *testing.T, network string) *snmpd {
 	t.Helper()
 	c, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
@@ -276,7 +277,16 @@ func newSnmpd(t *testing.T) *snmpd {
 	}
 	m := &snmpd{t: t, dir: t.TempDir(), port: c.LocalAddr().(*net.UDPAddr).Port}
 	_ = c.Close()
-	conf := fmt.Sprintf("agentAddress udp:127.0.0.1:%d\nmaster agentx\nagentXSocket unix:%s/master\ncreateUser ops SHA-256 authpass123 AES privpass123\nrwuser ops priv\nrwcommunity public\n", m.port, m.dir)
+	m.agentx = "unix:" + m.dir + "/master"
+	if network == "tcp" {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.agentx = "tcp:" + l.Addr().String()
+		_ = l.Close()
+	}
+	conf := fmt.Sprintf("agentAddress udp:127.0.0.1:%d\nmaster agentx\nagentXSocket %s\ncreateUser ops SHA-256 authpass123 AES privpass123\nrwuser ops priv\nrwcommunity public\n", m.port, m.agentx)
 	if err := os.WriteFile(filepath.Join(m.dir, "conf"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -304,14 +314,22 @@ func (m *snmpd) run(tool string, args ...string) (string, error) {
 // The tools that people have work: they read, and cannot write. When snmpd restarts,
 // the agent is back.
 func TestSnmpd(t *testing.T) {
-	m := newSnmpd(t)
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			testSnmpd(t, newSnmpd(t, network))
+		})
+	}
+}
+
+func testSnmpd(t *testing.T, m *snmpd) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	connected := make(chan error, 64)
 	vars := testVariables()
 	wg.Go(func() {
 		if err := Run(ctx, Config{
-			Address: "unix:" + m.dir + "/master", Root: testRoot, Description: "test", Variables: func() []mib.Variable { return vars },
+			Address: m.agentx, Root: testRoot, Description: "test", Variables: func() []mib.Variable { return vars },
 			Log: slog.New(slog.DiscardHandler), Connected: func(err error) { connected <- err },
 		}); err != nil {
 			t.Error(err)
