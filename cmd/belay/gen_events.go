@@ -19,8 +19,9 @@ func main() {
 	}
 	var b strings.Builder
 	b.WriteString("# Events\n\nGenerated from the catalogue in `engine/event`. `belay events` shows what happened, `belay alarms` what is wrong now.\n" +
-		"An alarm stays until the event that clears it, or until its cause is gone. Codes are never reused.\n\n" +
-		"| code | severity | name | text | alarm | what to do |\n|---|---|---|---|---|---|\n")
+		"An alarm stays until the event that clears it, or until its cause is gone. Codes are never reused.\n" +
+		"What is a notification goes to the receivers of SNMP and CIM.\n\n" +
+		"| code | severity | name | text | alarm | notification | what to do |\n|---|---|---|---|---|---|---|\n")
 	for i := range event.Catalogue {
 		d := &event.Catalogue[i]
 		alarm := ""
@@ -30,7 +31,11 @@ func main() {
 		case d.Clears != 0:
 			alarm = "clears " + event.Get(d.Clears).Code()
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", d.Code(), severity(d), d.Name, text(d.Text), alarm, text(d.Remedy))
+		notification := ""
+		if d.Trap {
+			notification = "yes"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", d.Code(), severity(d), d.Name, text(d.Text), alarm, notification, text(d.Remedy))
 	}
 	if err := os.WriteFile(os.Args[1], []byte(b.String()), 0o644); err != nil {
 		fmt.Fprintln(os.Stderr, "gen_events:", err)
