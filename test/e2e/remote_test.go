@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
+	"github.com/belay-ha/belay/snmp/mib"
 	"github.com/belay-ha/belay/test/cluster"
 )
 
@@ -23,6 +25,23 @@ func remoteOnline(s *status.Summary, name string) string {
 		}
 	}
 	return "there is no remote node " + name
+}
+
+// remoteInSNMP says why a walk does not show a remote node and what runs on it, or "".
+func remoteInSNMP(s *status.Summary, name, service string) string {
+	connection, svc := s.Resource(name), s.Resource(service)
+	if connection == nil || svc == nil {
+		return "no resource"
+	}
+	vars := mib.Build(&mib.View{Summary: s}, mibRoot)
+	index := 1<<30 + connection.Number
+	if row, ok := mib.Find(vars, mibRoot.Child(1, 3, 1, 2, index)); !ok || row.Value.Bytes != name {
+		return fmt.Sprintf("row %d of the node table: %+v", index, row)
+	}
+	if state, ok := mib.Find(vars, mibRoot.Child(1, 6, 1, 1, svc.Number, index)); !ok || state.Value.Num != uint64(status.InstanceRunning) {
+		return fmt.Sprintf("the instance: %+v", state)
+	}
+	return ""
 }
 
 // A service on a remote node goes on while its proxy dies and another takes over; it is
@@ -43,6 +62,7 @@ func TestRemoteNode(t *testing.T) {
 	})
 	must(t, err)
 	wait(t, c, 20*time.Second, "the service runs on the remote node", func(s *status.Summary) string { return cluster.Running(s, "svc", far.Name) })
+	wait(t, c, 20*time.Second, "SNMP shows the remote node", func(s *status.Summary) string { return remoteInSNMP(s, far.Name, "svc") })
 	starts := func() int {
 		n := 0
 		for _, ev := range eventsOf(t, c.Nodes[0], event.ResourceStarted, "", time.Time{}) {

@@ -13,11 +13,72 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
+
+// checkModule lets net-snmp read a walk with the module that "belay snmp mib" prints, and
+// libsmi read the module: every instance has an object in it, of its type and with a
+// name for its value.
+func checkModule(t *testing.T, d *devCluster) {
+	t.Helper()
+	base, err := filepath.Glob("/usr/lib/erlang/lib/snmp-*/mibs")
+	must(t, err)
+	if len(base) == 0 {
+		t.Fatal("no SNMPv2-SMI and the like: run make setup")
+	}
+	module, err := exec.CommandContext(t.Context(), belay(t), "snmp", "mib").Output()
+	must(t, err)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "BELAY-MIB.txt")
+	must(t, os.WriteFile(file, module, 0o600))
+	dump := exec.CommandContext(t.Context(), "smidump", "-f", "identifiers", file)
+	dump.Env = append(os.Environ(), "SMIPATH="+base[0])
+	objects, err := dump.Output()
+	must(t, err)
+	readable := map[string]bool{} // the names of columns and scalars
+	for line := range strings.Lines(string(objects)) {
+		if f := strings.Fields(line); len(f) >= 3 && (f[2] == "column" || f[2] == "scalar") {
+			readable[f[1]] = true
+		}
+	}
+	s := d.file().SNMP
+	walk := exec.CommandContext(t.Context(), "snmpwalk", "-v3", "-l", "authPriv", "-u", s.User, "-a", s.Auth, "-A", s.AuthPass, "-x", s.Priv, "-X", s.PrivPass,
+		"-M", base[0]+":"+dir, "-m", "BELAY-MIB", s.Address, mibRoot.String())
+	walk.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+d.dir)
+	out, err := walk.Output()
+	must(t, err)
+	number := regexp.MustCompile(`= INTEGER: -?\d+$`)
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		at, found := strings.CutPrefix(line, "BELAY-MIB::")
+		if !found { // the rest of a text of several lines would be one, too
+			t.Errorf("%s: not of the module", line)
+			continue
+		}
+		name, _, _ := strings.Cut(at, ".")
+		seen[name] = true
+		switch {
+		case !readable[name]:
+			t.Errorf("%s is not in the module as smidump reads it", name)
+		case strings.Contains(line, "Wrong Type"):
+			t.Errorf("%s: the module says another type", line)
+		case number.MatchString(line) && !slices.Contains(plainIntegers, name):
+			t.Errorf("%s: the module has no name for this value", line)
+		}
+	}
+	if len(seen) < 80 { // some tables are empty here
+		t.Errorf("the walk shows %d objects of the module's %d", len(seen), len(readable))
+	}
+}
+
+// plainIntegers are the objects with an integer that is no enumeration.
+var plainIntegers = []string{"belayInstanceLastExitCode", "belayQuorumDeviceOrder"}
 
 // checkStations looks at the cluster with what Icinga and Prometheus use, as docs/snmp.md
 // says.

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/client"
 	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/snmp/mib"
@@ -164,6 +166,7 @@ func TestSNMP(t *testing.T) {
 	if out, err := d.snmp("snmpset", f.SNMP.Address, root+".1.1.1.0", "s", "mine"); err == nil {
 		t.Errorf("snmpset: %s", out)
 	}
+	checkModule(t, d)
 	checkStations(t, d)
 	checkReads(t, d)
 
@@ -204,4 +207,32 @@ func TestSNMP(t *testing.T) {
 		}
 		return ""
 	})
+	await(t, 90*time.Second, "what has arrived is what has happened, and nothing else", func() string {
+		got, want := receiver.received(t), d.notified(other)
+		if len(got) > len(want) || len(got) == 0 {
+			return fmt.Sprintf("%d notifications of %d events", len(got), len(want))
+		}
+		want = want[len(want)-len(got):] // the first events are older than the target
+		for i := range got {
+			if want[i].sequence = got[i].sequence; got[i] != want[i] {
+				return fmt.Sprintf("%+v where %+v has happened", got[i], want[i])
+			}
+		}
+		return ""
+	})
+}
+
+// notified are the events that a node knows of and that become notifications, oldest
+// first, without sequence numbers.
+func (d *devCluster) notified(node int) (out []received) {
+	d.t.Helper()
+	c := client.New(d.file().Nodes[node].Socket)
+	defer c.Close()
+	must(d.t, c.Events(d.t.Context(), 0, false, func(ev *cib.Event) error {
+		if def, ok := event.ByCode(ev.Code); ok && def.Trap {
+			out = append(out, received{number: def.Number, node: ev.Node})
+		}
+		return nil
+	}))
+	return out
 }
