@@ -507,11 +507,31 @@ func (s *State) Delete(path *object.Path) (*Order, error) {
 	if err != nil {
 		return nil, err
 	}
+	if i.Class().Is(remoteClass) {
+		return s.deleteRemote(i.Text("Name"))
+	}
 	object, err := s.deletable(i)
 	if err != nil {
 		return nil, err
 	}
 	return &Order{Change: &api.Change{Action: api.ActionDelete, Object: object}}, nil
+}
+
+// deleteRemote removes the connection of a remote node with its settings, which would stand
+// in the way of it.
+func (s *State) deleteRemote(name string) (*Order, error) {
+	doc := map[string]any{}
+	if s.config.Resources[name] != nil {
+		doc["resources"] = map[string]any{name: nil}
+	}
+	if s.config.RemoteNodes[name] != nil {
+		doc["remote-nodes"] = map[string]any{name: nil}
+	}
+	o, err := change(api.ActionApply, "cluster", doc)
+	if err == nil {
+		o.Change.Merge = true
+	}
+	return o, err
 }
 
 // deletable is the object of the configuration that an instance stands for.

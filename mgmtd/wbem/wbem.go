@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -255,8 +257,13 @@ func (s *Session) Invoke(ctx context.Context, c *object.Call) (*object.Result, e
 	}
 	out := o.Out
 	j := s.opts.Jobs.Add(o.Change, result, s.subject.User, time.Now())
-	if parameter := c.Method.Parameter("Job"); parameter != nil && goesOn(o.Change.Action, result) {
-		return c.Out(model.ReturnJob, append(out, "Job", model.JobPath(j.ID))...), nil
+	if goesOn(o.Change.Action, result) {
+		if c.Method.Parameter("Job") != nil {
+			return c.Out(model.ReturnJob, append(out, "Job", model.JobPath(j.ID))...), nil
+		}
+		if beginsJobs(c.Method) {
+			return c.Out(model.ReturnJob, out...), nil
+		}
 	}
 	return c.Out(model.ReturnDone, out...), nil
 }
@@ -278,6 +285,17 @@ func goesOn(a api.Action, r *api.ChangeResult) bool {
 		api.ActionTestNotify:
 	}
 	return len(r.Plan.Steps) > 0
+}
+
+// beginsJobs reports whether a method may say that it has begun a job. Some of the
+// standard's do, and have no parameter to name it.
+func beginsJobs(m *object.Method) bool {
+	q := m.Qualifiers.Get("ValueMap")
+	if q == nil {
+		return false
+	}
+	values, _ := q.Value.([]any)
+	return slices.Contains(values, any(strconv.Itoa(model.ReturnJob)))
 }
 
 func (s *Session) joinToken(ctx context.Context, c *object.Call, r *api.TokenRequest) (*object.Result, error) {

@@ -391,6 +391,10 @@ func TestJobs(t *testing.T) {
 	if j := viewer.get(t, path); j.Get("JobState") != uint16(4) || j.Text("Operation") != "standby" || j.Text("AffectedObject") != "node/n1" || j.Text("AuditRecordID") != "r1" {
 		t.Errorf("state %v of %s %s", j.Get("JobState"), j.Text("Operation"), j.Text("AffectedObject"))
 	}
+	state, _ := s.State()
+	if r, err := admin.call(t, state.ResourcePath("web"), "StopService"); err != nil || r.Return != uint32(model.ReturnJob) || len(r.Out) > 0 {
+		t.Errorf("a method without parameters: %+v %v", r, err)
+	}
 	e.mu.Lock()
 	e.steps = nil
 	e.mu.Unlock()
@@ -400,7 +404,6 @@ func TestJobs(t *testing.T) {
 	if r, err := viewer.call(t, path, "GetError"); err != nil || r.Return != uint32(0) || len(r.Out) > 0 {
 		t.Errorf("%+v %v", r, err)
 	}
-	state, _ := s.State()
 	r, err = admin.call(t, state.ResourcePath("web"), "StartService")
 	if err != nil || r.Return != uint32(0) {
 		t.Fatalf("%+v %v", r, err)
