@@ -33,6 +33,7 @@ const (
 const (
 	checkpointEvery = 10 * time.Second // where there are new records
 	witnessesMax    = 4                // other nodes that are asked to sign
+	witnessAgain    = 10 * time.Minute // until one is asked for what it has signed: it may have lost that
 	trailMax        = 4096             // events that wait to be written
 	trailPause      = time.Second      // between tries to write what could not be
 	pageMax         = 1000             // records in an answer
@@ -52,17 +53,30 @@ type trail struct {
 	verifying sync.Mutex // one verification at a time: it reads the whole log
 
 	mu      sync.Mutex
-	signer  *audit.Signer  // nil until this node's id is known
-	witness *audit.Witness // likewise
-	told    map[string]string
-	failing bool   // since the last record that could be written
-	lost    uint64 // events that found no place
+	signer  *audit.Signer       // nil until this node's id is known
+	witness *audit.Witness      // likewise
+	told    map[string]string   // of each witness: why it has not signed, or ""
+	signed  map[string]cosigned // by witness
+	failing bool                // since the last record that could be written
+	lost    uint64              // events that found no place
+}
+
+// cosigned is what a witness signed last, and when.
+type cosigned struct {
+	audit.Checkpoint
+	at time.Time
+}
+
+// holds reports whether a witness has signed a checkpoint, and not so long ago that it
+// should be asked again. To ask takes a connection with its handshake.
+func (c *cosigned) holds(want *audit.Checkpoint, now time.Time) bool {
+	return c.Size == want.Size && c.Root == want.Root && now.Sub(c.at) < witnessAgain
 }
 
 // openTrail opens the audit log. One that can't be opened does not keep the engine
 // from running: it refuses changes, and goes on keeping services up.
 func (e *engine) openTrail() {
-	e.trail = &trail{events: make(chan *audit.Record, trailMax), told: map[string]string{}}
+	e.trail = &trail{events: make(chan *audit.Record, trailMax), told: map[string]string{}, signed: map[string]cosigned{}}
 	log, torn, err := audit.Open(e.d.path(dirAudit))
 	if err != nil {
 		e.log.Error("the audit log can't be opened: changes are refused here", "err", err)
@@ -264,12 +278,18 @@ func (e *engine) checkpoint(ctx context.Context) error {
 		return err
 	}
 	for _, name := range e.witnesses() {
-		reason := ""
+		e.trail.mu.Lock()
+		by := e.trail.signed[name]
+		e.trail.mu.Unlock()
+		if by.holds(&c, time.Now()) {
+			continue
+		}
+		reason, now := "", cosigned{Checkpoint: c, at: time.Now()}
 		if err := e.askWitness(ctx, name, c, s); err != nil {
-			reason = err.Error()
+			reason, now = err.Error(), cosigned{}
 		}
 		e.trail.mu.Lock()
-		e.trail.told[name] = reason
+		e.trail.told[name], e.trail.signed[name] = reason, now
 		e.trail.mu.Unlock()
 	}
 	return nil

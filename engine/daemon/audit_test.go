@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/belay-ha/belay/audit"
 	"github.com/belay-ha/belay/engine/api"
@@ -130,6 +131,32 @@ func TestCheckpoint(t *testing.T) {
 	}
 	if w := e.witnesses(); len(w) != 0 {
 		t.Errorf("one node has the witnesses %v", w)
+	}
+}
+
+// A witness is asked for new records, and after a while for the old ones.
+func TestWitnessHolds(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	by := cosigned{Checkpoint: audit.Checkpoint{Size: 5, Root: [32]byte{1}, Note: "signed by two"}, at: now}
+	for name, c := range map[string]struct {
+		want  audit.Checkpoint
+		after time.Duration
+		holds bool
+	}{
+		"the same":       {audit.Checkpoint{Size: 5, Root: [32]byte{1}, Note: "signed by three"}, 0, true},
+		"new records":    {audit.Checkpoint{Size: 6, Root: [32]byte{2}}, 0, false},
+		"other records":  {audit.Checkpoint{Size: 5, Root: [32]byte{2}}, 0, false},
+		"not long ago":   {audit.Checkpoint{Size: 5, Root: [32]byte{1}}, witnessAgain - 1, true},
+		"after a while":  {audit.Checkpoint{Size: 5, Root: [32]byte{1}}, witnessAgain, false},
+		"nothing signed": {audit.Checkpoint{}, time.Since(time.Time{}), false},
+	} {
+		if got := by.holds(&c.want, now.Add(c.after)); got != c.holds {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if (&cosigned{}).holds(&audit.Checkpoint{Size: 1}, now) {
+		t.Error("who was never asked has signed")
 	}
 }
 
