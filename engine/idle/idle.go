@@ -5,7 +5,8 @@
 // work: the Go runtime wakes further threads in case there is more to do, a watching
 // thread ("sysmon") looks at the others every 20µs while one works, and each timer
 // wakes the processor by itself although others are due a moment later. All of it is
-// good for a process that works, and is given back when there is work.
+// good for a process that works, and is given back when there is work. So is the room
+// that the heap gets before it is collected.
 package idle
 
 import (
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +33,10 @@ const (
 	// that blocks keeps the other goroutines of an idle process waiting so long.
 	watchSlack = 2 * time.Millisecond
 	slackUsual = 50 * time.Microsecond // of Linux
+	// heapGrowth is what the heap may grow by until it is collected, in percent. That
+	// of an idle process is a few MB and lasts for seconds: half of that is less
+	// memory, and no work that could be measured.
+	heapGrowth = 50
 )
 
 // width decides how many threads may work at a time: one, or as many as there are
@@ -67,6 +73,7 @@ func Run(ctx context.Context, slack time.Duration) {
 		slacken(watcher(), watchSlack)
 	}
 	var w width
+	var growth int // of the process, while it works
 	at, used := time.Now(), CPUTime()
 	for {
 		select {
@@ -82,8 +89,10 @@ func Run(ctx context.Context, slack time.Duration) {
 			continue
 		case w.narrow:
 			runtime.GOMAXPROCS(1)
+			growth = tighten(heapGrowth)
 		default:
 			runtime.SetDefaultGOMAXPROCS()
+			debug.SetGCPercent(growth)
 		}
 		if slack > 0 {
 			s := slackUsual
@@ -93,6 +102,16 @@ func Run(ctx context.Context, slack time.Duration) {
 			slacken(threads(), s) // those to come inherit it
 		}
 	}
+}
+
+// tighten lets the heap grow by no more than some percent until it is collected, and
+// returns what it was. A heap that is never collected, by GOGC=off, stays so.
+func tighten(percent int) (before int) {
+	before = debug.SetGCPercent(percent)
+	if before < percent {
+		debug.SetGCPercent(before)
+	}
+	return before
 }
 
 // CPUTime is what this process has used.

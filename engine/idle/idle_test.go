@@ -1,6 +1,9 @@
 package idle
 
-import "testing"
+import (
+	"runtime/debug"
+	"testing"
+)
 
 func TestWidth(t *testing.T) {
 	var w width
@@ -21,4 +24,20 @@ func TestWidth(t *testing.T) {
 	looks(1, 0.9, false)
 	looks(calmLooks-1, 0, false)
 	looks(1, 0, true)
+}
+
+// The heap of an idle process is collected earlier, unless the process does so already
+// or never.
+func TestTighten(t *testing.T) {
+	usual := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(usual) })
+	for _, c := range []struct{ before, after int }{{100, 50}, {50, 50}, {20, 20}, {-1, -1}} {
+		debug.SetGCPercent(c.before)
+		if was := tighten(50); was != c.before {
+			t.Errorf("%d: it was %d", c.before, was)
+		}
+		if got := debug.SetGCPercent(c.before); got != c.after {
+			t.Errorf("%d became %d, not %d", c.before, got, c.after)
+		}
+	}
 }
