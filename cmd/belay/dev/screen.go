@@ -103,12 +103,15 @@ func (s *screen) write(text string) {
 	}
 }
 
-// follow shows what happens until ctx ends: events as lines, and the state of all as
-// the block.
+// follow shows what happens until ctx ends: events as lines, and on a terminal the state
+// of all as the block. Without one nobody would see it, and to ask four times a second
+// is twice the work of an idle engine.
 func (c *cluster) follow(ctx context.Context, s *screen) {
 	var work sync.WaitGroup
 	work.Go(func() { c.followEvents(ctx, s) })
-	work.Go(func() { c.followState(ctx, s) })
+	if s.terminal >= 0 {
+		work.Go(func() { c.followState(ctx, s) })
+	}
 	work.Wait()
 	s.draw(nil)
 }
