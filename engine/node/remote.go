@@ -374,7 +374,7 @@ func (n *Node) admitRemote(c *viewChange, name string) {
 		} else if r != nil && r.BootID != l.BootID {
 			n.withdraw(c, r, "node "+name+" was booted anew")
 		}
-		n.forget(c, name)
+		n.forget(c, name, true)
 		to(cib.NodeOnline, l.BootID, "connected to "+l.Host, "")
 		c.event(event.RemoteOnline, "node", name, "host", l.Host)
 	case cur.State == cib.NodeFenced:
@@ -383,7 +383,7 @@ func (n *Node) admitRemote(c *viewChange, name string) {
 		if r != nil {
 			n.withdraw(c, r, "node "+name+" was confirmed dead by "+p.By)
 		}
-		n.forget(c, name)
+		n.forget(c, name, true)
 		to(cib.NodeFenced, cur.BootID, "confirmed by "+p.By, p.ID)
 		c.event(event.NodeFenced, "node", name, "by", p.By, "proof", p.ID, "cause", p.Request)
 	case l != nil && (!asked || r.State != cib.FenceExecuting && l.Since.After(r.Asked)):

@@ -139,8 +139,8 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 	}
 	if doc.Shutdown {
 		want.State = cib.NodeLeaving
-		if cur != nil && cur.State == cib.NodeOffline && cur.BootID == m.BootID || n.drained(name) ||
-			cur != nil && cur.BootID != m.BootID && n.empty(name) {
+		if cur != nil && cur.State == cib.NodeOffline && cur.BootID == m.BootID ||
+			(n.drained(name) || cur != nil && cur.BootID != m.BootID && n.empty(name)) && !n.keepsVote(name) {
 			return false // see absent
 		}
 	}
@@ -153,7 +153,9 @@ func (n *Node) admit(now time.Time, c *viewChange, name string, m cib.ViewMember
 		} else if r := st.Requests[name]; r != nil && r.BootID != m.BootID {
 			n.withdraw(c, r, "node "+name+" was booted anew")
 		}
-		n.forget(c, name)
+		// A migration that was slow may have reached this boot, and nobody looks at a
+		// node that leaves, unless it is expected to have something.
+		n.forget(c, name, !doc.Shutdown)
 	case cur.State != cib.NodeUnclean:
 	default:
 		if n.proofFor(name, m.BootID) != nil {
@@ -248,7 +250,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 		}
 		boot = doc.BootID
 		to(cib.NodeOffline, "left cleanly", "")
-		n.forget(c, name)
+		n.forget(c, name, true)
 		c.event(event.NodeLeft, "node", name)
 		return cib.ViewMember{}, false
 	}
@@ -270,7 +272,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 			if r := st.Requests[name]; r != nil {
 				n.withdraw(c, r, "node "+name+" was confirmed dead by "+p.By)
 			}
-			n.forget(c, name)
+			n.forget(c, name, true)
 			c.event(event.NodeFenced, "node", name, "by", p.By, "proof", p.ID, "cause", p.Request)
 		}
 		return cib.ViewMember{}, false
@@ -285,7 +287,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 		return cib.ViewMember{}, false
 	case doc.Shutdown && n.drained(name):
 		to(cib.NodeOffline, "left cleanly", "")
-		n.forget(c, name)
+		n.forget(c, name, true)
 		c.event(event.NodeLeft, "node", name)
 		return cib.ViewMember{}, false
 	}
@@ -442,9 +444,13 @@ func (n *Node) voidProof(c *viewChange, name string, cur *cib.NodeStatus) {
 	c.event(event.ProofVoid, "node", name, "by", by)
 }
 
-// forget deletes the records in flight of a boot that is over.
-func (n *Node) forget(c *viewChange, name string) {
+// forget deletes the records in flight of a boot that is over; expected: also those of
+// migrations that were to end there.
+func (n *Node) forget(c *viewChange, name string, expected bool) {
 	for _, id := range sortedKeys(n.snap.Status.Pending[name]) {
+		if !expected && n.snap.Status.Pending[name][id].State == cib.ActionExpected {
+			continue
+		}
 		c.txn.Delete = append(c.txn.Delete, cib.PendingKey(name, id))
 		c.any = true
 	}
