@@ -367,9 +367,15 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 			return err
 		}
 		k.running = false
+		// What it was told of the others is void: it is told anew when it is added again.
+		k.local.Initial = nil
+		if err := writeJSON(k.d.path(fileLocal), &k.local); err != nil {
+			return err
+		}
+		me := s.Status.Members[k.local.Node]
 		if n := s.Config.Nodes[k.local.Node]; child.Reason == store.ReasonCorrupt {
 			k.emit(event.New(event.StateCorrupt, "node", k.local.Node, "file", k.dataDir(), "aside", aside))
-		} else if n != nil && n.Voter {
+		} else if n != nil && n.Voter && (me == nil || !me.Shutdown) {
 			k.emit(event.New(event.StoreReplaced, "node", k.local.Node, "aside", aside))
 		}
 		if child.Reason == store.ReasonCorrupt && k.admin() != nil {
@@ -449,9 +455,15 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 	if lost, next := successor(s, now); lost != "" {
 		return k.replaceVoter(ctx, lost, next)
 	}
+	leaver := ""
+	if v := s.Status.Voters; v != nil && len(v.Voters) == 2 && !k.external() {
+		if err := k.ask(ctx, func(n *node.Node) { leaver = n.GivesVote() }); err != nil {
+			return err
+		}
+	}
 	// A voter that lost its data takes its member away by itself, which no document
 	// shows: now and then the store is asked.
-	if !k.votersDiffer(s) && now.Before(k.asked.Add(membersPause)) {
+	if leaver == "" && !k.votersDiffer(s) && now.Before(k.asked.Add(membersPause)) {
 		return nil
 	}
 	k.asked = now
@@ -466,7 +478,7 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		step = nextVoterStep(s, members)
+		step = nextVoterStep(s, members, leaver)
 	}
 	if step.kind == voterNone || step.kind == voterPromote && now.Sub(k.nodesAt) < promotePause {
 		return nil
@@ -497,6 +509,12 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 		}
 		replace(k.poke, struct{}{})
 	case voterRemove:
+		if step.node == leaver {
+			// A leader that is removed may be gone before the other one knows that it is.
+			if err = k.admin().MoveLeader(sctx, k.local.Node); err != nil {
+				break
+			}
+		}
 		err = k.admin().Remove(sctx, step.node, nil)
 		replace(k.poke, struct{}{})
 	case voterRecord:
@@ -587,10 +605,10 @@ func memberNode(s *cib.Snapshot, m store.Member) string {
 }
 
 // nextVoterStep decides the next step: first the votes follow what the store has
-// already done, by one voter; then who is wanted begins to learn; then a learner that
+// already done, by one voter; then leaver, one of two voters, goes; then who is wanted begins to learn; then a learner that
 // is there is promoted; then what is no longer wanted goes. The store adds no member
 // for some seconds after a promotion, so all learners come before the first of them.
-func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
+func nextVoterStep(s *cib.Snapshot, members []store.Member, leaver string) voterStep {
 	voting, learning, started := map[string]bool{}, map[string]bool{}, []string{}
 	for _, m := range members {
 		name := memberNode(s, m)
@@ -617,6 +635,9 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member) voterStep {
 			left := slices.DeleteFunc(slices.Clone(recorded), func(v string) bool { return v == name })
 			return voterStep{voterRecord, name, left, name + " was removed"}
 		}
+	}
+	if leaver != "" && voting[leaver] && len(voting) == 2 {
+		return voterStep{kind: voterRemove, node: leaver}
 	}
 	wanted := func(name string) bool { n := s.Config.Nodes[name]; return n != nil && n.Voter }
 	online := func(name string) bool { st := s.Status.Nodes[name]; return st != nil && st.State == cib.NodeOnline }

@@ -37,7 +37,7 @@ func voterWorld(wanted, recorded string) *cib.Snapshot {
 func TestNextVoterStep(t *testing.T) {
 	for _, c := range []struct {
 		name, wanted, recorded string
-		members                string // n2? is a learner, n2! is dead
+		members                string // n2? is a learner, n2! is dead, n2- leaves and is one of two
 		want                   string
 	}{
 		{"nothing to do", "n1", "n1", "n1", "none"},
@@ -49,19 +49,28 @@ func TestNextVoterStep(t *testing.T) {
 		{"a voter that is no longer wanted goes", "n1 n2", "n1 n2 n3", "n1 n2 n3", "remove n3"},
 		{"the last one never goes", "", "n1", "n1", "none"},
 		{"a dead one goes before its successor comes", "n1 n2", "n1 n2 n3", "n1 n2 n3!", "remove n3"},
+		{"one of two that leaves goes", "n1 n2", "n1 n2", "n1 n2-", "remove n2"},
+		{"its vote goes with it", "n1 n2", "n1 n2", "n1", "record n2: n1"},
+		{"one that has left is not added", "n1 n2*", "n1", "n1", "none"},
+		{"one of three that leaves keeps its vote", "n1 n2 n3", "n1 n2 n3", "n1 n2- n3", "none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := voterWorld(c.wanted, c.recorded)
 			var members []store.Member
+			leaver := ""
 			for m := range strings.FieldsSeq(c.members) {
 				m, dead := strings.CutSuffix(m, "!")
+				m, leaves := strings.CutSuffix(m, "-")
 				name, learner := strings.CutSuffix(m, "?")
+				if leaves {
+					leaver = name
+				}
 				if dead {
 					s.Status.Nodes[name].State = cib.NodeFenced
 				}
 				members = append(members, store.Member{Name: name, Learner: learner})
 			}
-			step := nextVoterStep(s, members)
+			step := nextVoterStep(s, members, leaver)
 			got := step.String()
 			if step.node != "" {
 				got += " " + step.node

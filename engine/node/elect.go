@@ -34,7 +34,7 @@ func (n *Node) elect(now time.Time) {
 	}
 	n.dcSince = time.Time{}
 	why, free := n.dcFree(now)
-	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil && !n.onlyVoter() || !n.couldLead(now) {
+	if !free || !n.quorum.Quorate || !n.isVoter(n.self.Name) || !n.registered() || n.leaving != nil && !n.onlyVoter() && !n.allLeave() || !n.couldLead(now) {
 		n.electFrom = time.Time{}
 		return
 	}
@@ -148,7 +148,7 @@ func (n *Node) coordinate(now time.Time) {
 	if n.dcBusy || n.snap.Revision < n.dcAfter || now.Before(n.dcRetry) || !n.quorum.Quorate {
 		return
 	}
-	if n.formView(now) || n.tendRequests() || n.advise() {
+	if n.handOver() || n.formView(now) || n.tendRequests() || n.advise() {
 		return
 	}
 	if n.valid && n.snap.Status.View.Has(n.self.Name) {

@@ -30,7 +30,9 @@ const (
 // recover is what the daemon does for a node that asks for the recovery of the store.
 func (w *World) recover(e *engine, x node.Recover) {
 	m := e.m
-	if len(w.store.members) != 2 || !slices.Contains(w.store.members, m.i) {
+	voters := w.store.snap.Status.Voters
+	given := voters != nil && len(voters.Voters) == 2 && len(w.store.members) == 1 // and not recorded yet
+	if !given && (len(w.store.members) != 2 || !slices.Contains(w.store.members, m.i)) {
 		w.fail(3, "%s would go on alone with the store, and is not one of two voters", m.name)
 	}
 	if m.forced == nil || m.forced.from != x.Generation {
@@ -42,6 +44,10 @@ func (w *World) recover(e *engine, x node.Recover) {
 	w.connectivity()
 	w.spring(CrashForced, "begun", m)
 	w.afterOn(between(w.storeRand, forceMin, forceMax), m, ofEngine, e, func() {
+		if !slices.Contains(w.store.members, m.i) {
+			w.retract(e, "its data say that it has no vote")
+			return
+		}
 		if x.Revision > w.store.rev {
 			w.fail(5, "%s has seen revision %d, and its store has %d", m.name, x.Revision, w.store.rev)
 		}
@@ -140,7 +146,7 @@ func (s *store) tendVoters() {
 		return
 	}
 	d := w.machines[w.index[st.DC.Node]]
-	if len(s.members) > len(st.Voters.Voters) {
+	if len(s.members) != len(st.Voters.Voters) {
 		if !d.healthy() {
 			return
 		}
@@ -148,6 +154,7 @@ func (s *store) tendVoters() {
 		return
 	}
 	if len(s.members) == 2 {
+		s.releaseVote(d)
 		return
 	}
 	for _, v := range w.sc.Voters {
@@ -171,10 +178,30 @@ func (s *store) tendVoters() {
 	}
 }
 
-// recordVote is the last step of a DC that has made another one a voter of the store.
+// releaseVote is the daemon of a DC that takes the vote of the other one, which leaves.
+func (s *store) releaseVote(d *machine) {
+	dc := s.snap.Status.DC
+	if !d.healthy() || d.engine.inc != dc.Incarnation || d.engine.node.GivesVote() == "" {
+		return
+	}
+	w := s.w
+	w.afterOn(between(w.storeRand, 20*time.Millisecond, 400*time.Millisecond), d, ofEngine, d.engine, func() {
+		leaver := d.engine.node.GivesVote()
+		if leaver == "" || s.leader < 0 || len(s.members) != 2 || !s.reaches(d) {
+			return
+		}
+		d.tracef("takes the vote of %s", leaver)
+		s.members, s.leader = []int{d.i}, -1
+		w.connectivity()
+		w.afterOn(between(w.storeRand, 20*time.Millisecond, 400*time.Millisecond), d, ofEngine, d.engine, func() { s.recordVote(d) })
+	})
+}
+
+// recordVote is the last step of a DC that has made another one a voter of the store, or
+// has taken its vote.
 func (s *store) recordVote(d *machine) {
 	st := &s.snap.Status
-	if st.DC == nil || d.engine == nil || d.engine.inc != st.DC.Incarnation || s.leader < 0 || !s.reaches(d) || len(s.members) <= len(st.Voters.Voters) {
+	if st.DC == nil || d.engine == nil || d.engine.inc != st.DC.Incarnation || s.leader < 0 || !s.reaches(d) || len(s.members) == len(st.Voters.Voters) {
 		return
 	}
 	set := &cib.VoterSet{Epoch: st.Voters.Epoch + 1, Reason: "back"}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -283,4 +284,30 @@ func TestClockIsTheClusters(t *testing.T) {
 			t.Errorf("%d voters: the time of a DC whose clock was set back is %s off, not %s", voters, off, want)
 		}
 	}
+}
+
+// One of two nodes leaves, then the other one, then both together, amid everything else
+// that goes wrong: the one that stays goes on alone, and all is well at the end.
+func TestTwoNodesLeave(t *testing.T) {
+	alone := 0
+	for seed := range max(20, seeds(t)*200/seedsCI) {
+		sc := Generate(seed+1, 2)
+		at := time.Duration(8+seed%7) * time.Second
+		both := at + 50*time.Second
+		sc.Faults = append(sc.Faults, Fault{At: at, Kind: NodeLeave, Node: "n1", For: 12 * time.Second}, Fault{At: at + 25*time.Second, Kind: NodeLeave, Node: "n2", For: 12 * time.Second},
+			Fault{At: both, Kind: NodeLeave, Node: "n1", For: 15 * time.Second}, Fault{At: both + time.Duration(seed%3)*time.Second, Kind: NodeLeave, Node: "n2", For: 12 * time.Second})
+		slices.SortStableFunc(sc.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+		sc.Heal = max(sc.Heal, both+20*time.Second)
+		w := New(sc)
+		w.tracing = true
+		w.filter = func(line string) bool { return strings.Contains(line, "takes the vote") }
+		if f := w.Run(); f != nil {
+			t.Errorf("seed %d: %v", seed+1, f)
+		}
+		alone += len(w.trace)
+	}
+	if alone == 0 {
+		t.Error("nobody gave up a vote")
+	}
+	t.Logf("%d votes were given up", alone)
 }
