@@ -158,11 +158,15 @@ func innerClone(b *cib.Bundle, count int) *cib.Resource {
 
 func (u *state) addContainer(b *rsc, x *replica) {
 	cfg := b.cfg.Bundle
-	x.container = u.addPart(b, x, partContainer, cfg.ContainerOf(b.base, x.number), &cib.Resource{
+	r := &cib.Resource{
 		Agent:      "ocf:heartbeat:" + cfg.Launcher(),
 		Parameters: containerParameters(b.base, cfg, x.number),
 		Operations: []cib.Operation{{Name: cib.OpMonitor, Interval: cib.Duration(containerInterval)}},
-	})
+	}
+	if inside := u.s.Config.Resources[cfg.Resource]; inside != nil {
+		r.Utilization = inside.Utilization
+	}
+	x.container = u.addPart(b, x, partContainer, cfg.ContainerOf(b.base, x.number), r)
 }
 
 func (u *state) addAddress(b *rsc, x *replica) {

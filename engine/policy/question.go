@@ -34,7 +34,7 @@ func Ask(s *cib.Snapshot, now time.Time) graph.Question {
 			for _, f := range p.active {
 				x.Nodes = append(x.Nodes, u.nodes[f.node].name)
 			}
-			if !counted[p.base] {
+			if !counted[p.base] && p.part != partContainer { // its need is that of what is inside
 				counted[p.base] = true
 				for name, v := range p.cfg.Utilization {
 					x.Utilization[name] += v

@@ -31,7 +31,7 @@ func (u *state) unpackCapacity() *capacity {
 		}
 	}
 	for _, r := range u.rscs {
-		for name := range r.cfg.Utilization {
+		for name := range r.uses() {
 			set[name] = true
 		}
 	}
@@ -43,6 +43,15 @@ func (u *state) unpackCapacity() *capacity {
 		}
 	}
 	return c
+}
+
+// uses is what a resource needs of its node. What is inside of a bundle takes from
+// the host, so that the container needs it.
+func (r *rsc) uses() map[string]int {
+	if r.part == partChild {
+		return nil
+	}
+	return r.cfg.Utilization
 }
 
 // fit bans the nodes that have too little left for a resource and all that must be
@@ -86,7 +95,7 @@ func (p *placer) needs(r *rsc) []int { return p.capacity.need[r.index] }
 
 func (p *placer) addNeed(need []int, r *rsc) {
 	for k, name := range p.capacity.names {
-		need[k] += r.cfg.Utilization[name]
+		need[k] += r.uses()[name]
 	}
 }
 
@@ -109,7 +118,11 @@ func (p *placer) needsTogether(r *rsc) []int {
 			}) && len(x.children) > 0 {
 				x.children[0].primitives(func(m *rsc) { p.addNeed(need, m) })
 			}
-		case cib.KindGroup, cib.KindBundle: // what is in them is there, too
+		case cib.KindBundle: // with one replica
+			if !slices.ContainsFunc(x.replicas, func(i *replica) bool { return together[i.container] }) && len(x.replicas) > 0 {
+				p.addNeed(need, x.replicas[0].container)
+			}
+		case cib.KindGroup: // what is in it is there, too
 		}
 	}
 	return need
@@ -156,7 +169,7 @@ func (p *placer) take(r *rsc, n int32, sign int) {
 		return
 	}
 	for k, name := range p.capacity.names {
-		p.capacity.free[n][k] -= sign * r.cfg.Utilization[name]
+		p.capacity.free[n][k] -= sign * r.uses()[name]
 	}
 }
 
@@ -184,7 +197,7 @@ func (b *planner) awaitCapacity() {
 		left[i] = noStep
 	}
 	for _, r := range b.rscs {
-		if len(r.cfg.Utilization) == 0 {
+		if len(r.uses()) == 0 {
 			continue
 		}
 		for _, s := range b.stop[r.index] {
@@ -199,7 +212,7 @@ func (b *planner) awaitCapacity() {
 		}
 	}
 	for _, r := range b.rscs {
-		if t := b.target[r.index]; t != nowhere && len(r.cfg.Utilization) > 0 && r.kind == cib.KindPrimitive {
+		if t := b.target[r.index]; t != nowhere && len(r.uses()) > 0 && r.kind == cib.KindPrimitive {
 			b.relate(left[t], b.start[r.index], before, capacityRule)
 		}
 	}
