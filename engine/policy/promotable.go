@@ -313,6 +313,9 @@ func (b *planner) planPromote(c, r *rsc) {
 	})
 	b.awaitFormer(r, b.promote[i])
 	// Whether another one is promoted must be known.
+	if s.required {
+		b.awaitJoining(r, b.promote[i])
+	}
 	for n := range b.nodes {
 		b.relate(b.probeOf(r.ledger, int32(n)), b.promote[i], before|needs, "")
 		if f := b.fence[n]; f != noStep && !r.ledger.known[n] && r.settings.requires != "nothing" {
