@@ -172,6 +172,9 @@ func (im *importer) await(node, key, base string, p *primitive, r *operationReco
 	a := cib.Action{ID: "imported." + strconv.Itoa(int(r.op.Seq)), Op: r.op.Op, Instance: key, Resource: base, Node: node, Interval: r.op.Interval, Expected: r.op.Expected, Peer: r.op.Peer}
 	if p != nil {
 		a.Agent, a.Parameters = p.cfg.Agent, p.cfg.Parameters
+		if r.op.Op == cib.OpStart && im.digestOf(p, r) == changed { // all that is known of the others
+			a.Parameters = map[string]string{"op-digest": r.e.attr("op-digest")}
+		}
 	}
 	all := im.Snapshot.Status.Pending[node]
 	if all == nil {
