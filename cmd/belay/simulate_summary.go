@@ -217,7 +217,7 @@ func (r *simulated) summary(notes []pacemaker.Note, style render.Style) string {
 	if len(notes) > 0 {
 		fmt.Fprintf(&b, "not carried over: %d, see belay import pacemaker\n", len(notes))
 	}
-	if err := policy.Check(r.snapshot, r.now, r.placement, r.graph); err != nil {
+	if err := policy.Check(r.snapshot, r.now, r.placement, policy.Plan(r.snapshot, r.placement, r.now)); err != nil {
 		fmt.Fprintf(&b, "the plan breaks a rule: %v\n", err)
 	}
 	if t := r.decision.Timing; t != nil {

@@ -21,7 +21,8 @@ func simulate(s *cib.Snapshot, c *cib.Config) api.PlanSummary {
 	next := *s
 	next.Config = c
 	now := time.Now().UTC()
-	return whatif.Summarize(&next, policy.Plan(&next, policy.Place(&next, now), now))
+	_, g := policy.Foresee(&next, now)
+	return whatif.Summarize(&next, g)
 }
 
 // moveWarning says why a move would not bring a resource where it is to go, or away

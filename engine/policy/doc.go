@@ -12,7 +12,7 @@
 // the snapshot shows. What is in flight stands in the snapshot and is part of
 // the plan, or holds up what must not happen meanwhile. [Check] is a linter of
 // plans that shares no decision with Plan, and [NextChange] says when time alone
-// will change the decision.
+// will change the decision. [Foresee] is for those who only want to know.
 //
 // [Planner] decides on one snapshot after another and takes over what cannot have
 // changed; its answers are those of a decision about everything.

@@ -136,6 +136,7 @@ func (b *planner) emit() *graph.Graph {
 	todo := false
 	for i := range b.steps {
 		todo = todo || b.steps[i].required && !b.steps[i].point
+		b.steps[i].held = b.steps[i].held && !b.foresees
 	}
 	if !todo {
 		return g

@@ -23,6 +23,18 @@ func Decide(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph, tim
 	return p, newPlanner(u, p).plan(), u.next
 }
 
+// Foresee is Decide for those who want to know what will happen, and ask for none of
+// it: its plan also has what cannot be decided for good before what is in flight has
+// ended, as if that ended well. [Plan] leaves it out, and a plan of Foresee must not be
+// carried out: what is in flight and not wanted any more is not in it.
+func Foresee(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph) {
+	u := unpack(s, now)
+	p := newPlacer(u).place()
+	b := newPlanner(u, p)
+	b.foresees = true
+	return p, b.plan()
+}
+
 // plan names the steps in their order.
 func (b *planner) plan() *graph.Graph {
 	b.planFences()       // lost nodes first: recovery waits for the proof
@@ -77,6 +89,7 @@ type planner struct {
 	rounds             map[string]*cib.Round
 	ended              []string
 	notices            []span // the steps of the notifications, by clone
+	foresees           bool   // what waits for something in flight is listed, too; see Foresee
 }
 
 // place is an instance on a node.

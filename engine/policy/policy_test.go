@@ -30,6 +30,8 @@ func TestGolden(t *testing.T) {
 				return decide(t, w)
 			case "run":
 				return run(t, w)
+			case "foresee":
+				return foresee(w)
 			case "explain":
 				return explain(t, w, d.CmdArgs[0].Key)
 			}
@@ -37,6 +39,16 @@ func TestGolden(t *testing.T) {
 			return ""
 		})
 	})
+}
+
+// foresee prints the plan with what waits for what is in flight.
+func foresee(w *world) string {
+	_, g := policy.Foresee(w.Snapshot, w.now)
+	var b strings.Builder
+	for i := range g.Actions {
+		b.WriteString(actionText(g, i) + "\n")
+	}
+	return b.String()
 }
 
 // decide prints placement and plan.

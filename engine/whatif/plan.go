@@ -23,7 +23,7 @@ type Outcome struct {
 // Decide says what the cluster would do with a snapshot. It is the policy itself that
 // answers.
 func Decide(s *cib.Snapshot, scores bool, now time.Time) *Outcome {
-	placement, g, _ := policy.Decide(s, now)
+	placement, g := policy.Foresee(s, now)
 	out := &Outcome{Revision: s.Revision, Generation: s.ConfigGen.Number, Plan: Summarize(s, g), Placement: placement.Instances}
 	if scores {
 		out.Scores = policy.ExplainAll(s, now)
