@@ -108,6 +108,7 @@ func decideOn(s *cib.Snapshot, now time.Time) (*Decision, error) {
 	if err := policy.Check(s, now, p, g); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPlan, err)
 	}
+	p, g = policy.Foresee(s, now) // as belay simulate shows it
 	b, err := json.Marshal(pacemaker.Describe(s, policy.Active(s, now), p, g))
 	if err != nil {
 		return nil, err
