@@ -1,6 +1,9 @@
 package cib
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // SchemaVersion is the version of the documents in this package. A change that
 // an older engine would misread raises it, together with the feature level.
@@ -322,6 +325,28 @@ type Resource struct {
 	Utilization map[string]int    `json:"utilization,omitempty"`
 	Restarts    uint32            `json:"restarts,omitempty"` // raised by each restart that is asked for; only rises
 	Position    int               `json:"position,omitempty"` // among equals the lower one is assigned first; default 0, then by id
+}
+
+// Operation returns the configuration of an operation; nil if there is none.
+func (r *Resource) Operation(name string, interval Duration) *Operation {
+	for i := range r.Operations {
+		if o := &r.Operations[i]; o.Name == name && o.Interval == interval {
+			return o
+		}
+	}
+	return nil
+}
+
+// ParametersOf returns the parameters with those of one operation; op may be nil. They
+// are not to be changed.
+func (r *Resource) ParametersOf(op *Operation) map[string]string {
+	if op == nil || len(op.Parameters) == 0 {
+		return r.Parameters
+	}
+	out := make(map[string]string, len(r.Parameters)+len(op.Parameters))
+	maps.Copy(out, r.Parameters)
+	maps.Copy(out, op.Parameters)
+	return out
 }
 
 // Kind says what the resource is.

@@ -23,9 +23,9 @@ func (b *planner) action(s *step) cib.Action {
 	}
 	op := s.config
 	if op == nil {
-		op = r.operation(s.op, 0)
+		op = r.cfg.Operation(s.op, 0)
 	}
-	a.Parameters = parametersOf(r, op)
+	a.Parameters = r.cfg.ParametersOf(op)
 	a.Timeout = b.timeout(r, s, op)
 	switch s.op {
 	case cib.OpMonitor:

@@ -55,7 +55,7 @@ func lastFailure(f *fact) *cib.OpResult {
 	}
 	for i := range f.history.Ops {
 		op := &f.history.Ops[i]
-		if !f.failedLast(op) {
+		if !f.history.FailedLast(op) {
 			continue
 		}
 		if last == nil || op.Op == cib.OpStart || last.Op != cib.OpStart && op.Seq > last.Seq {

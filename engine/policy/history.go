@@ -237,7 +237,7 @@ func (u *state) replay(l *ledger, f *fact) {
 			}
 			f.sure = false
 			continue
-		case succeeded(op):
+		case op.Succeeded():
 			decided = true
 			l.migrates = l.migrates || op.Op == cib.OpMigrateTo || op.Op == cib.OpMigrateFrom
 			u.replaySuccess(f, op)
@@ -253,30 +253,6 @@ func (u *state) replay(l *ledger, f *fact) {
 }
 
 func bySeq(a, b cib.OpResult) int { return cmp.Compare(a.Seq, b.Seq) }
-
-// succeeded reports whether a result is what it should be. A probe only looks:
-// whatever state it finds is a success.
-func succeeded(op *cib.OpResult) bool {
-	if op.Status != cib.OpDone {
-		return false
-	}
-	if op.Op == cib.OpMonitor && op.Interval == 0 {
-		switch op.RC {
-		case cib.OK, cib.NotRunning, cib.RunningPromoted, cib.Degraded, cib.DegradedPromoted:
-			return true
-		}
-		return false
-	}
-	switch op.RC {
-	case op.Expected:
-		return true
-	case cib.Degraded:
-		return op.Expected == cib.OK
-	case cib.DegradedPromoted:
-		return op.Expected == cib.RunningPromoted
-	}
-	return false
-}
 
 func (u *state) replaySuccess(f *fact, op *cib.OpResult) {
 	past := true // it ends what an earlier failure asked for

@@ -140,20 +140,14 @@ func (u *state) countFailures(l *ledger, f *fact) {
 	if r == nil || f.history.FailCount == 0 && f.failed == nil {
 		return
 	}
-	count := f.history.FailCount
-	last := f.history.LastFailure
-	for i := range f.history.Ops {
-		op := &f.history.Ops[i]
-		if u.ofOtherParameters(r, f, op) {
-			return // what was changed may have mended it
-		}
-		if count > 0 && op.Op == cib.OpStart && f.failedLast(op) && u.opt.StartFailureIsFatal() && u.onFail(r, op) != cib.OnFailIgnore {
-			count = cib.Infinity
-			if !last.IsZero() && last.Before(op.Ended) {
-				last = op.Ended
-			}
-		}
+	rules := cib.FailureRules{
+		Fatal:   u.opt.StartFailureIsFatal(),
+		Ignored: func(op *cib.OpResult) bool { return u.onFail(r, op) == cib.OnFailIgnore },
 	}
+	if !r.orphan {
+		rules.Resource = r.cfg
+	}
+	count, last := f.history.CountFailures(rules)
 	timeout := r.settings.failureTimeout
 	if count > 0 && timeout > 0 && f.onFail != cib.OnFailBlock && !last.IsZero() {
 		expires := last.Add(timeout)
@@ -163,34 +157,6 @@ func (u *state) countFailures(l *ledger, f *fact) {
 		u.changesAt(expires)
 	}
 	f.failures = count
-}
-
-// ofOtherParameters reports whether a start or monitor failed with other parameters
-// than the configured ones.
-func (u *state) ofOtherParameters(r *rsc, f *fact, op *cib.OpResult) bool {
-	if op.Op != cib.OpStart && op.Op != cib.OpMonitor || op.Digest == "" || r.orphan || !f.failedLast(op) {
-		return false
-	}
-	return op.Digest != cib.Digest(parametersOf(r, r.operation(op.Op, op.Interval)))
-}
-
-// failedLast reports whether op failed and is the newest of its kind.
-func (f *fact) failedLast(op *cib.OpResult) bool {
-	switch op.Status {
-	case cib.OpUnknown, cib.OpCancelled, cib.OpNotRun, 0:
-		return false
-	case cib.OpDone, cib.OpTimeout, cib.OpNotInstalled, cib.OpError:
-	}
-	if succeeded(op) {
-		return false
-	}
-	for i := range f.history.Ops {
-		o := &f.history.Ops[i]
-		if o.Op == op.Op && o.Interval == op.Interval && o.Seq > op.Seq && succeeded(o) {
-			return false
-		}
-	}
-	return true
 }
 
 // onFail resolves what a failure of op leads to.

@@ -206,7 +206,7 @@ func (b *planner) restartReason(r *rsc, here *fact) cib.Why {
 		if r.settings.multiple == cib.MultipleActiveStopStart && b.steady(r) > 1 {
 			return cib.Why{Cause: "it is active on " + b.places(r), Rule: "multiple-active"}
 		}
-		if cib.Digest(parametersOf(r, r.operation(cib.OpStart, 0))) != cib.Digest(here.pending.Parameters) {
+		if cib.Digest(r.cfg.ParametersOf(r.cfg.Operation(cib.OpStart, 0))) != cib.Digest(here.pending.Parameters) {
 			return cib.Why{Cause: "its parameters were changed"}
 		}
 		return cib.Why{}
@@ -294,31 +294,10 @@ func (b *planner) parametersChanged(r *rsc, f *fact) bool {
 	if r.orphan || f.since == nil || f.since.Digest == "" {
 		return false
 	}
-	op := r.operation(f.since.Op, 0)
+	op := r.cfg.Operation(f.since.Op, 0)
 	plain := op == nil || len(op.Parameters) == 0
 	if plain && f.since.Op == cib.OpStart && f.history.Parameters != nil && maps.Equal(f.history.Parameters, r.cfg.Parameters) {
 		return false // the common case, without computing a digest
 	}
-	return cib.Digest(parametersOf(r, op)) != f.since.Digest
-}
-
-// operation returns the configuration of an operation; nil if there is none.
-func (r *rsc) operation(name string, interval cib.Duration) *cib.Operation {
-	for i := range r.cfg.Operations {
-		if o := &r.cfg.Operations[i]; o.Name == name && o.Interval == interval {
-			return o
-		}
-	}
-	return nil
-}
-
-// parametersOf are a resource's parameters with those of one operation.
-func parametersOf(r *rsc, op *cib.Operation) map[string]string {
-	if op == nil || len(op.Parameters) == 0 {
-		return r.cfg.Parameters
-	}
-	out := make(map[string]string, len(r.cfg.Parameters)+len(op.Parameters))
-	maps.Copy(out, r.cfg.Parameters)
-	maps.Copy(out, op.Parameters)
-	return out
+	return cib.Digest(r.cfg.ParametersOf(op)) != f.since.Digest
 }

@@ -50,7 +50,7 @@ func onTheWay(f *fact) bool {
 			op = &f.history.Ops[i]
 		}
 	}
-	return op.Op == cib.OpStop && succeeded(op) && op.Why.Cause != "" && !endsForGood(op.Why.Rule)
+	return op.Op == cib.OpStop && op.Succeeded() && op.Why.Cause != "" && !endsForGood(op.Why.Rule)
 }
 
 // endsForGood reports whether a rule that stopped a resource did not mean to

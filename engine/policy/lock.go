@@ -63,7 +63,7 @@ func lockingStop(h *cib.History) *cib.OpResult {
 		return nil
 	}
 	for i := range h.Ops {
-		if op := &h.Ops[i]; op.Op == cib.OpStop && op.Why.Rule == lockRule && succeeded(op) {
+		if op := &h.Ops[i]; op.Op == cib.OpStop && op.Why.Rule == lockRule && op.Succeeded() {
 			return op
 		}
 	}

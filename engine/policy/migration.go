@@ -74,7 +74,7 @@ func (u *state) unpackExpected(l *ledger, f *fact) {
 	f.role = max(f.role, cib.RoleStarted)
 	if source != nil && source.history != nil && f.sure && f.failed == nil && u.reachable(s) && u.reachable(f.node) && l.rsc != nil && l.clone == nil {
 		op := newestOf(source.history, cib.OpMigrateTo)
-		if op != nil && op.ActionID == p.Migration && succeeded(op) && newestAfter(source.history, op, true) == nil {
+		if op != nil && op.ActionID == p.Migration && op.Succeeded() && newestAfter(source.history, op, true) == nil {
 			source.role = max(source.role, cib.RoleStarted)
 			l.rsc.transfer = &transfer{from: source, to: f}
 			return
@@ -114,11 +114,11 @@ func (u *state) nodeNamed(name string) int32 {
 // unpackMoved notes that an instance has gone from a node, and arrived.
 func (u *state) unpackMoved(l *ledger, f *fact) {
 	t := u.nodeNamed(f.out.Peer)
-	if t == nowhere || t == f.node || !succeeded(f.out) {
+	if t == nowhere || t == f.node || !f.out.Succeeded() {
 		return
 	}
 	from := migratedFrom(u.historyOn(l, t), u.nodes[f.node].name)
-	if from == nil || asked(f.out, from) || !succeeded(from) || newestAfter(f.history, f.out, true) != nil {
+	if from == nil || asked(f.out, from) || !from.Succeeded() || newestAfter(f.history, f.out, true) != nil {
 		return
 	}
 	f.dangling = !f.dead // all that is left is to clean up the source
@@ -148,7 +148,7 @@ func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 	if from != nil && here != nil || here != nil && there {
 		return // both have gone on since
 	}
-	good := succeeded(op)
+	good := op.Succeeded()
 	if !good && here != nil && op.Ended.IsZero() {
 		return // imported from where nobody said when it was
 	}

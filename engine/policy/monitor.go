@@ -116,7 +116,7 @@ func (b *planner) monitored(r *rsc, here *fact, o *cib.Operation) bool {
 		return false
 	}
 	return op.Digest == "" || len(o.Parameters) == 0 && here.since != nil && op.Digest == here.since.Digest ||
-		op.Digest == cib.Digest(parametersOf(r, o))
+		op.Digest == cib.Digest(r.cfg.ParametersOf(o))
 }
 
 // recurring returns the newest result of a monitor that still runs: one asked

@@ -13,7 +13,7 @@ func (b *planner) reloads(r *rsc, f *fact) bool {
 	if f.since == nil || f.since.RestartDigest == "" || f.failed != nil || isBusy(f, cib.OpStart) {
 		return false
 	}
-	rest := maps.Clone(parametersOf(r, r.operation(f.since.Op, 0)))
+	rest := maps.Clone(r.cfg.ParametersOf(r.cfg.Operation(f.since.Op, 0)))
 	maps.DeleteFunc(rest, func(name, _ string) bool { return slices.Contains(f.since.Reloadable, name) })
 	return cib.Digest(rest) == f.since.RestartDigest
 }

@@ -625,7 +625,7 @@ func lastStop(f *fact) *cib.OpResult {
 		return nil
 	}
 	for i := range f.history.Ops {
-		if op := &f.history.Ops[i]; op.Op == cib.OpStop && succeeded(op) {
+		if op := &f.history.Ops[i]; op.Op == cib.OpStop && op.Succeeded() {
 			return op
 		}
 	}

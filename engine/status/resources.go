@@ -183,7 +183,7 @@ func (b *builder) instance(n *Node, key string, h *cib.History, p *cib.Pending) 
 		inst.State = InstanceRunning
 	case st.Role == cib.RoleStopped:
 		inst.State = InstanceStopped
-		inst.State, inst.Reason = b.notAllowed(h, s, &st, inst.FailCount)
+		inst.State, inst.Reason = b.notAllowed(h, s, &st, b.countFailures(h, s))
 	default:
 		inst.State, inst.Reason = InstanceUnknown, "it is being looked for"
 	}
@@ -219,19 +219,27 @@ func (b *builder) notAllowed(h *cib.History, s *settings, st *cib.InstanceState,
 		}
 		return InstanceNotAllowed, fmt.Sprintf("it failed %s times here", failures)
 	}
-	if failures > 0 && b.c.Cluster.Options.StartFailureIsFatal() { // a failed start counts as infinitely many
-		for i := len(h.Ops) - 1; i >= 0; i-- {
-			if op := &h.Ops[i]; op.Op == cib.OpStart && op.Failure() {
-				return InstanceNotAllowed, describe(op)
-			} else if op.Op == cib.OpStart {
-				break
-			}
-		}
-	}
 	return InstanceStopped, ""
 }
 
-// failCount is the number of failures that count: those that have not expired.
+// countFailures is the number of failures that count against the node: those that
+// have not expired.
+func (b *builder) countFailures(h *cib.History, s *settings) cib.Score {
+	if h.FailCount == 0 {
+		return 0
+	}
+	rules := cib.FailureRules{
+		Resource: b.c.Resources[h.Resource], Fatal: b.c.Cluster.Options.StartFailureIsFatal(),
+		Ignored: func(op *cib.OpResult) bool { return b.onFail(s, op) == cib.OnFailIgnore },
+	}
+	count, last := h.CountFailures(rules)
+	if timeout := s.meta.FailuresExpireAfter().D(); timeout > 0 && !last.IsZero() && !b.now.Before(last.Add(timeout)) {
+		return 0
+	}
+	return count
+}
+
+// failCount is the number of failures on record that have not expired.
 func failCount(h *cib.History, s *settings, now time.Time) cib.Score {
 	timeout := s.meta.FailuresExpireAfter().D()
 	if timeout > 0 && !h.LastFailure.IsZero() && !now.Before(h.LastFailure.Add(timeout)) {
