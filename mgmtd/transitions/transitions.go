@@ -1,9 +1,10 @@
 // Package transitions remembers what the cluster has done: the graphs of the newest
 // transitions, as this node saw them, also before it was started anew. The engine keeps none, since a plan holds only
-// what is still to do.
+// what is still to do. What was over before this node looked at the plan shows by its results, which the store keeps.
 package transitions
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -58,6 +59,8 @@ type Step struct {
 	State  string    `json:"state"` // waiting, asked, running, done, failed, unseen
 	Ended  time.Time `json:"ended,omitzero"`
 	Reason string    `json:"reason,omitempty"` // of a failure
+
+	known bool // by its result
 }
 
 // Recorder collects transitions. It is safe for concurrent use.
@@ -66,6 +69,9 @@ type Recorder struct {
 	all  []*Transition // oldest first
 	open *Transition
 	at   map[string]int // of the steps of open that are not over, by text
+	// results are the newest of each operation, by the text of its step: what was quicker
+	// than the plan was looked at shows there.
+	results map[string]time.Time
 
 	file  string // where they are kept; "": nowhere
 	dirty bool   // there is something that the file has not
@@ -76,19 +82,14 @@ func (r *Recorder) Observe(now time.Time, sum *status.Summary, plan *api.PlanSum
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	busy := len(plan.Steps)+len(sum.Actions) > 0
-	if r.open == nil {
-		if !busy {
+	news := r.news(sum)
+	if !busy && r.open == nil {
+		if news = r.late(news); len(news) == 0 {
 			return
 		}
-		if n := len(r.all); n > 0 && now.Sub(r.all[n-1].Ended) < rest {
-			r.open = r.all[n-1] // it only drew breath
-			r.open.Ended = time.Time{}
-		} else {
-			r.open = &Transition{ID: sum.Revision, Began: now, Generation: sum.Cluster.Generation, DC: sum.Cluster.DC}
-			r.all = append(r.all, r.open)
-			r.all = r.all[max(0, len(r.all)-kept):]
-		}
-		r.at = map[string]int{}
+	}
+	if r.open == nil {
+		r.begin(now, sum)
 	}
 	r.dirty = true
 	seen := map[string]bool{}
@@ -117,10 +118,114 @@ func (r *Recorder) Observe(now time.Time, sum *status.Summary, plan *api.PlanSum
 			r.end(now, sum, text)
 		}
 	}
+	for _, n := range r.late(news) {
+		r.missed(now, n)
+	}
 	if !busy {
 		r.open.Ended = now
 		r.open, r.at = nil, nil
 	}
+}
+
+// begin begins a transition, or goes on with the last one.
+func (r *Recorder) begin(now time.Time, sum *status.Summary) {
+	r.at = map[string]int{}
+	id := sum.Revision
+	if n := len(r.all); n > 0 {
+		if now.Sub(r.all[n-1].Ended) < rest {
+			r.open = r.all[n-1] // it only drew breath
+			r.open.Ended = time.Time{}
+			return
+		}
+		id = max(id, r.all[n-1].ID+1)
+	}
+	r.open = &Transition{ID: id, Began: now, Generation: sum.Cluster.Generation, DC: sum.Cluster.DC}
+	r.all = append(r.all, r.open)
+	r.all = r.all[max(0, len(r.all)-kept):]
+}
+
+// news are the results that were not there when the state was looked at the last time, by
+// the text of their steps. At the first look there are none. What only looks at a resource is
+// left out.
+func (r *Recorder) news(sum *status.Summary) []news {
+	results, out := map[string]time.Time{}, []news{}
+	for i := range sum.Resources {
+		for j := range sum.Resources[i].Instances {
+			x := &sum.Resources[i].Instances[j]
+			for k := range x.Operations {
+				o := &x.Operations[k]
+				if o.Op == cib.OpMonitor || o.Op == cib.OpNotify || o.Interval != 0 {
+					continue
+				}
+				text := (&cib.Action{Op: o.Op, Instance: x.Instance, Node: x.Node}).String()
+				if o.Ended.After(results[text]) {
+					results[text] = o.Ended
+				}
+				if r.results != nil && o.Ended.After(r.results[text]) {
+					out = append(out, news{text, o})
+				}
+			}
+		}
+	}
+	r.results = results
+	slices.SortFunc(out, func(a, b news) int { return cmp.Or(a.Ended.Compare(b.Ended), cmp.Compare(a.text, b.text)) })
+	return out
+}
+
+// news is a result of which this node did not know.
+type news struct {
+	text string
+	*status.Operation
+}
+
+// late leaves out what is said of a step of the newest transition already. A step whose end
+// was seen before its result has it now.
+func (r *Recorder) late(list []news) []news {
+	if len(r.all) == 0 {
+		return list
+	}
+	last := r.all[len(r.all)-1]
+	return slices.DeleteFunc(slices.Clone(list), func(n news) bool {
+		if _, going := r.at[n.text]; going {
+			return true // it ends when the plan has it no longer
+		}
+		for i := range slices.Backward(last.Steps) {
+			s := &last.Steps[i]
+			switch {
+			case s.Text != n.text:
+			case s.known && s.Ended.Equal(n.Ended):
+				return true
+			case !s.known && !n.Ended.Before(last.Began.Add(-rest)) && (r.open != nil || n.Ended.Before(last.Ended.Add(rest))):
+				r.dirty = true
+				last.Failed += s.result(n.Operation)
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// missed notes a step that was over before this node saw it.
+func (r *Recorder) missed(now time.Time, n news) {
+	number := r.step(n.text, "waiting", cib.Why{})
+	if number < 0 {
+		return
+	}
+	delete(r.at, n.text)
+	r.open.Failed += r.open.Steps[number].result(n.Operation)
+	if began := n.Ended.Add(-n.Exec); began.Before(r.open.Began) && now.Sub(began) < time.Hour {
+		r.open.Began = began
+	}
+}
+
+// result ends a step with what became of it, and says how many more have failed.
+func (s *Step) result(o *status.Operation) int {
+	s.State, s.Ended, s.Reason, s.known = Done, o.Ended, "", true
+	if !o.Failed {
+		return 0
+	}
+	s.State, s.Reason = Failed, o.Reason
+	return 1
 }
 
 // step notes the state of a step and returns its number; -1 where there are too many.
@@ -156,11 +261,7 @@ func (r *Recorder) end(now time.Time, sum *status.Summary, text string) {
 		return
 	}
 	if o := newest(sum, words[0], words[1], words[n-1]); o != nil && !o.Ended.Before(r.open.Began.Add(-time.Second)) {
-		s.State, s.Ended = Done, o.Ended
-		if o.Failed {
-			s.State, s.Reason = Failed, o.Reason
-			r.open.Failed++
-		}
+		r.open.Failed += s.result(o)
 	}
 }
 

@@ -1,6 +1,7 @@
 package transitions
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -51,5 +52,69 @@ func TestRecorder(t *testing.T) {
 	}
 	if len(r.List()) != kept || r.Get(2) != nil || r.Get(10+2*(kept+4)) == nil {
 		t.Errorf("%d are kept", len(r.List()))
+	}
+}
+
+// What was quicker than this node looked is noted by its result, once: a whole transition, or a
+// step of one that was seen. Results that were there at the first look are of before.
+func TestQuickSteps(t *testing.T) {
+	r := &Recorder{}
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := func(s float64) time.Time { return now.Add(time.Duration(s * float64(time.Second))) }
+	op := func(name string, ended float64) status.Operation {
+		return status.Operation{Op: name, Ended: at(ended), Exec: 100 * time.Millisecond}
+	}
+	rev := int64(0)
+	look := func(s float64, n1, n2 []status.Operation, steps ...api.Step) {
+		rev++
+		r.Observe(at(s), &status.Summary{Revision: rev, Resources: []status.Resource{{ID: "web", Instances: []status.Instance{
+			{Instance: "web", Node: "n1", Operations: n1}, {Instance: "web", Node: "n2", Operations: n2},
+		}}}}, &api.PlanSummary{Steps: steps})
+	}
+	steps := func(id int64, want ...string) {
+		t.Helper()
+		var got []string
+		if x := r.Get(id); x != nil {
+			for _, s := range x.Steps {
+				got = append(got, s.Text+" "+s.State)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("transition %d: %q, want %q", id, got, want)
+		}
+	}
+	start1 := []status.Operation{op("start", -60), {Op: "monitor", Ended: at(-50)}}
+	look(0, start1, nil)
+	look(1, start1, nil)
+	if len(r.List()) != 0 {
+		t.Fatalf("of before: %+v", r.List())
+	}
+	// A move that nobody saw.
+	moved := append(slices.Clone(start1), op("stop", 10))
+	failed := op("start", 10.5)
+	failed.Failed, failed.Reason = true, "no disk"
+	probe := status.Operation{Op: "monitor", Ended: at(11)}
+	look(12, moved, []status.Operation{failed, probe})
+	steps(3, "stop web on n1 done", "start web on n2 failed")
+	if x := r.Get(3); x.Failed != 1 || x.Count != 2 || !x.Began.Equal(at(9.9)) || !x.Ended.Equal(at(12)) || x.Steps[1].Reason != "no disk" {
+		t.Errorf("%+v", x)
+	}
+	look(13, moved, []status.Operation{failed, probe})
+	// One step was seen, its result is late, and another was not seen at all.
+	again := op("start", 31)
+	look(30, moved, []status.Operation{failed}, api.Step{Text: "start web on n2", State: "asked"})
+	look(31.1, moved, []status.Operation{failed})
+	look(31.2, append(slices.Clone(start1), op("stop", 31.15)), []status.Operation{again})
+	steps(5, "start web on n2 done", "stop web on n1 done")
+	if x := r.Get(5); !x.Steps[0].Ended.Equal(at(31)) || x.Ended.IsZero() {
+		t.Errorf("%+v", x)
+	}
+	// While something else goes on.
+	look(60, moved, []status.Operation{again}, api.Step{Text: "fence n3 (off)", State: "asked"})
+	look(61, append(slices.Clone(moved), op("start", 60.5)), []status.Operation{again}, api.Step{Text: "fence n3 (off)", State: "asked"})
+	look(62, append(slices.Clone(moved), op("start", 60.5)), []status.Operation{again})
+	steps(8, "fence n3 (off) done", "start web on n1 done")
+	if len(r.List()) != 3 {
+		t.Errorf("%+v", r.List())
 	}
 }
