@@ -360,7 +360,12 @@ type check struct {
 	due     time.Time
 	running bool
 	last    *cib.Readiness
+	wrote   time.Time // when the record was written last
 }
+
+// readinessRenewed is after how long the record of a check that found nothing new is written
+// again. Much older ones count for nothing (status.FenceCheckMax).
+const readinessRenewed = 5 * time.Minute
 
 // checkDevices asks every fence device regularly whether it answers, so that an
 // operator learns of a broken one before it is needed. Voters do it, since one of
@@ -406,16 +411,22 @@ func (n *Node) checked(now time.Time, id string, ev FenceDone) {
 		k.due = now.Add(10 * time.Second) // the operator who repairs it wants to see it
 	}
 	r := &cib.Readiness{Device: id, OK: ev.Result.OK, Error: ev.Result.Error, Time: n.wallNow()}
-	was := k.last
+	was, stored := k.last, n.snap.Status.Readiness[n.self.Name][id]
 	k.last = r
-	if was == nil && n.snap.Status.Readiness[n.self.Name] != nil {
-		was = n.snap.Status.Readiness[n.self.Name][id]
+	if was == nil {
+		was = stored
 	}
-	if was != nil && was.OK == r.OK && was.Error == r.Error {
+	if k.wrote.IsZero() && stored != nil {
+		k.wrote = now.Add(-max(0, r.Time.Sub(stored.Time))) // by an engine before this one
+	}
+	same := was != nil && was.OK == r.OK && was.Error == r.Error
+	if same && now.Sub(k.wrote) < readinessRenewed {
 		return
 	}
+	k.wrote = now
 	var events []cib.Event
 	switch {
+	case same: // only its time is new
 	case !r.OK:
 		events = append(events, event.New(event.FenceDeviceFailed, "device", id, "node", n.self.Name, "reason", r.Error))
 	case was != nil:

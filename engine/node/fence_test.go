@@ -70,3 +70,38 @@ func TestFenceConcurrency(t *testing.T) {
 		t.Errorf("%q, want that a failed call makes room", got)
 	}
 }
+
+// The record of a device that answers goes on being written, now and then: one that is old
+// counts for nothing. No event tells of that.
+func TestReadinessIsRenewed(t *testing.T) {
+	now := time.Unix(0, 0)
+	n := fencer(0, now)
+	var writes []time.Duration
+	for at := time.Duration(0); at < 20*time.Minute; at += 10 * time.Second {
+		now := time.Unix(0, 0).Add(at)
+		n.now = now
+		n.out = nil
+		n.checkDevices(now)
+		for _, e := range slices.Clone(n.out) {
+			if c, ok := e.(FenceCall); ok {
+				n.out = nil
+				n.checked(now, "d", FenceDone{Run: c.Run, Result: FenceResult{OK: true}})
+			}
+		}
+		for _, e := range n.out {
+			c, ok := e.(Commit)
+			if !ok {
+				continue
+			}
+			if len(c.Txn.Put) != 1 || c.Txn.Put[0].Key != cib.ReadinessKey("n1", "d") {
+				t.Errorf("%v: %+v", at, c.Txn)
+			}
+			r, _ := c.Txn.Put[0].Value.(*cib.Readiness)
+			n.snap.Status.Readiness = map[string]map[string]*cib.Readiness{"n1": {"d": r}}
+			writes = append(writes, at)
+		}
+	}
+	if want := []time.Duration{0, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute}; !slices.Equal(writes, want) {
+		t.Errorf("written at %v, want %v", writes, want)
+	}
+}
