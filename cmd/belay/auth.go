@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"os/user"
 	"slices"
@@ -45,16 +46,11 @@ func (a *app) authCan() *cobra.Command {
 		if kind, _, _ := strings.Cut(object, "/"); !slices.Contains(cib.AccessKinds(), kind) {
 			return usage("there is no kind of object %q: %s", kind, strings.Join(cib.AccessKinds(), ", "))
 		}
-		s, err := whoAsks(as, groups)
+		d, err := a.can(c.Context(), as, groups, action, object)
 		if err != nil {
 			return err
 		}
-		e, err := a.enforcer(c.Context())
-		if err != nil {
-			return err
-		}
-		d := e.Can(s, action, object)
-		if err := a.print(&canAnswer{d.Allowed, d.Reason, d.Rule, e.Held(s).Roles}, func() string {
+		if err := a.print(d, func() string {
 			word := "no"
 			if d.Allowed {
 				word = "yes"
@@ -69,11 +65,88 @@ func (a *app) authCan() *cobra.Command {
 		return nil
 	})
 	c.Long = `can-i answers yes or no with the reason, and exits with 0 or 1. Without --as it is
-about you: root at the engine's socket needs no role. The groups of another person
+about you: root at the engine's socket needs no role; with --server you are who is
+logged in. The groups of another person
 are those that this node knows, unless --groups names them.`
 	c.Flags().StringVar(&as, "as", "", "`user` to ask for")
 	c.Flags().StringSliceVar(&groups, "groups", nil, "`groups` of that user, instead of those that this node knows")
 	return c
+}
+
+// can decides here, by the configuration; with --server the management daemon does, which
+// knows who is logged in.
+func (a *app) can(ctx context.Context, as string, groups []string, action, object string) (*canAnswer, error) {
+	if a.remote != "" {
+		v, d := rightsOf(as, groups), &canAnswer{}
+		v.Set("action", action)
+		v.Set("object", object)
+		if err := a.restGet(ctx, "/v1/can-i?"+v.Encode(), d); err != nil {
+			return nil, err
+		}
+		var held rightsThere
+		if err := a.restGet(ctx, "/v1/access/table?"+rightsOf(as, groups).Encode(), &held); err != nil {
+			return nil, err
+		}
+		d.Roles = held.Roles
+		return d, nil
+	}
+	s, err := whoAsks(as, groups)
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.enforcer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d := e.Can(s, action, object)
+	return &canAnswer{d.Allowed, d.Reason, d.Rule, e.Held(s).Roles}, nil
+}
+
+// rightsThere is what the management daemon says of somebody's rights.
+type rightsThere struct {
+	Roles []string    `json:"roles"`
+	Rows  []rightsRow `json:"rows"`
+}
+
+// rightsOf names whose rights are asked for; nobody is who is logged in.
+func rightsOf(as string, groups []string) url.Values {
+	v := url.Values{}
+	if as != "" {
+		v.Set("user", as)
+		v.Set("group", strings.Join(groups, ","))
+	}
+	return v
+}
+
+// rights lists what somebody may do, by kind of object.
+func (a *app) rights(ctx context.Context, as string, groups []string) ([]rightsRow, error) {
+	if a.remote != "" {
+		var there rightsThere
+		err := a.restGet(ctx, "/v1/access/table?"+rightsOf(as, groups).Encode(), &there)
+		return there.Rows, err
+	}
+	s, err := whoAsks(as, groups)
+	if err != nil {
+		return nil, err
+	}
+	e, err := a.enforcer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := []rightsRow{}
+	for _, kind := range cib.AccessKinds() {
+		row := rightsRow{Kind: kind, Object: kind, Actions: []string{}}
+		if kind != "cluster" && kind != "audit" {
+			row.Object += "/*"
+		}
+		for _, x := range cib.AccessActions {
+			if e.Can(s, x.Name, row.Object).Allowed {
+				row.Actions = append(row.Actions, x.Name)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // rightsRow is what somebody may do with objects of a kind.
@@ -88,26 +161,9 @@ func (a *app) authTable() *cobra.Command {
 	var groups []string
 	c := command("table", "List every action that somebody may do, by kind of object", `  belay auth table
   belay auth table --as anna --groups belay-operator`, 0, func(c *cobra.Command, _ []string) error {
-		s, err := whoAsks(as, groups)
+		rows, err := a.rights(c.Context(), as, groups)
 		if err != nil {
 			return err
-		}
-		e, err := a.enforcer(c.Context())
-		if err != nil {
-			return err
-		}
-		rows := []rightsRow{}
-		for _, kind := range cib.AccessKinds() {
-			row := rightsRow{Kind: kind, Object: kind, Actions: []string{}}
-			if kind != "cluster" && kind != "audit" {
-				row.Object += "/*"
-			}
-			for _, x := range cib.AccessActions {
-				if e.Can(s, x.Name, row.Object).Allowed {
-					row.Actions = append(row.Actions, x.Name)
-				}
-			}
-			rows = append(rows, row)
 		}
 		return a.print(rows, func() string {
 			var b strings.Builder

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -319,6 +320,24 @@ func (a *app) rest(ctx context.Context, ca, method, path, token string, in []byt
 		return nil, api.NewProblem(api.CodeUnreachable, fmt.Sprintf("%s answered %s", a.remote, resp.Status))
 	}
 	return nil, p
+}
+
+// restGet reads what the management daemon answers under a path, as who is logged in.
+func (a *app) restGet(ctx context.Context, path string, into any) error {
+	all, err := loadLogins()
+	if err != nil {
+		return failure{err}
+	}
+	l := all[a.remote]
+	token := cmp.Or(os.Getenv("BELAY_TOKEN"), l.Token)
+	b, err := a.rest(ctx, l.CA, http.MethodGet, path, token, nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return api.NewProblem(api.CodeUnreachable, "the answer of "+a.remote+" can't be read: "+err.Error())
+	}
+	return nil
 }
 
 // trust finds out whom to trust: the file of the flag, the system's authorities, or
