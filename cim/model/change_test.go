@@ -274,11 +274,12 @@ func TestDelete(t *testing.T) {
 	for _, ns := range []string{Root, Interop} {
 		for _, i := range all(t, s, ns) {
 			o, err := s.Delete(i.Path())
-			if err == nil && i.Class().Is(remoteClass) {
+			switch {
+			case err == nil && i.Class().Is(remoteClass): // two objects at once
 				got = append(got, strings.Fields(edited(t, o.Change))...)
-			} else if err == nil {
+			case err == nil:
 				got = append(got, o.Change.Object)
-			} else if object.AsError(err).Code != object.NotSupported {
+			case object.AsError(err).Code != object.NotSupported:
 				t.Errorf("%s: %v", i.Path(), err)
 			}
 		}
