@@ -13,6 +13,8 @@ type Cursor struct {
 	Context  string `json:"context"`  // of the sequence; drawn once
 	After    uint64 `json:"after"`    // the event that was seen last
 	Sequence uint64 `json:"sequence"` // of the message that was delivered last
+	// Pending says that the target has not taken its beginning yet.
+	Pending bool `json:"pending,omitempty"`
 	// Revision is the one of a [Source] that was seen last; 0 where the target has none.
 	Revision int64 `json:"revision,omitempty"`
 	// Partial says that of the changes of Revision only some were delivered. Another

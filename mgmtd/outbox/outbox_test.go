@@ -274,6 +274,33 @@ func TestBeginAndBeside(t *testing.T) {
 	})
 }
 
+// What happens before a new target has taken its beginning is not lost when another node
+// goes on, or the settings change: it is kept from when the target was made.
+func TestBeginIsPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, r := outboxtest.New(), &receiver{away: true}
+		e.Add(testEvent(1, event.NodeLost))
+		begin := r.deliver("begin")
+		target := func() *outbox.Target {
+			out := r.target()
+			out.Begin = func(ctx context.Context) error { return begin(ctx, outbox.ID{}) }
+			return out
+		}
+		stop := serve(t, e, &leadership{here: true}, target())
+		e.Add(testEvent(2, event.NodeFenced))
+		stop()
+		stop = serve(t, e, &leadership{here: true}, target())
+		e.Add(testEvent(3, event.NodeLost))
+		r.set(false)
+		time.Sleep(time.Hour)
+		r.want(t, "begin #0", "BLY3004 #1", "BLY3002 #2")
+		stop()
+		serve(t, e, &leadership{here: true}, target())
+		e.Add(testEvent(4, event.NodeFenced))
+		r.want(t, "begin #0", "BLY3004 #1", "BLY3002 #2", "BLY3004 #3")
+	})
+}
+
 // source has changes beside the events.
 type source struct {
 	mu   sync.Mutex

@@ -123,19 +123,33 @@ func (s *sender) session(ctx context.Context) error {
 		c.Revision = s.t.Changes.Revision()
 	}
 	s.cursor, s.rev, s.passed, s.part = c, rev, 0, 0
-	if isNew && s.t.Begin != nil {
-		if err := s.insist(ctx, func(ctx context.Context, _ ID) error { return s.t.Begin(ctx) }, ID{}); err != nil {
+	// The cursor is saved before the beginning is told: from now on nothing is lost,
+	// whoever goes on.
+	if isNew || c.Context == "" {
+		c.Context, c.Pending = rand.Text(), isNew && s.t.Begin != nil
+		if err := s.keep(ctx, c); err != nil {
 			return err
 		}
 	}
-	if c.Context == "" {
-		c.Context = rand.Text()
+	if c.Pending {
+		if err := s.begin(ctx); err != nil {
+			return err
+		}
+		c.Pending = false
 		if err := s.keep(ctx, c); err != nil {
 			return err
 		}
 	}
 	s.sent.Store(c.Sequence)
 	return s.serve(ctx)
+}
+
+// begin tells the target its beginning, if it has one.
+func (s *sender) begin(ctx context.Context) error {
+	if s.t.Begin == nil {
+		return nil
+	}
+	return s.insist(ctx, func(ctx context.Context, _ ID) error { return s.t.Begin(ctx) }, ID{})
 }
 
 // serve tells of events and changes, one after the other, in one goroutine: the cursor
