@@ -71,7 +71,7 @@ func argObject(i int) object {
 const Heartbeat = 1
 
 // heartbeatText describes it.
-const heartbeatText = "Sent at a fixed interval, so that a silent sender is noticed."
+const heartbeatText = "Sent at a fixed interval, so that a silent sender is noticed. It has the belayNotifySequence of the notification sent last, so that a lost one is noticed, too."
 
 // Notified lists the events that become notifications, by number.
 func Notified() []*event.Definition {
