@@ -465,6 +465,9 @@ func (b *planner) dropNotices(circle []int32) bool {
 			}
 			for e := b.steps[i].out; e != noStep; e = b.edges[e].nextOut {
 				b.edges[e].relation = 0
+				if s := &b.steps[b.edges[e].then]; b.steps[i].inFlight != "" && s.node == b.steps[i].node && s.fact == b.steps[i].fact {
+					s.held = true // until what is in flight there has ended
+				}
 			}
 		}
 	}
