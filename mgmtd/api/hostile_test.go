@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/mgmtd/auth"
 )
 
@@ -359,6 +361,37 @@ func TestStale(t *testing.T) {
 	}
 	if rec := w.request(http.MethodGet, "/readyz", "", ""); rec.Code != http.StatusServiceUnavailable {
 		t.Errorf("readyz: %d", rec.Code)
+	}
+}
+
+// Without quorum the engine goes on answering, with what it knew: that is shown with its age,
+// too, and so until there is quorum again.
+func TestStaleWithoutQuorum(t *testing.T) {
+	w := newWorld(t, 1)
+	viewer := w.login("viewer")
+	age := func(s status.QuorumState) string {
+		t.Helper()
+		sum := w.engine.summary
+		sum.Revision = w.view.Current().Summary.Revision + 1
+		sum.Quorum.State = s
+		w.engine.states <- &sum
+		w.await("the state is seen", func() bool { return w.view.Current().Summary.Revision == sum.Revision })
+		rec := w.request(http.MethodGet, "/v1/status", viewer, "")
+		w.want(rec, http.StatusOK, "")
+		return rec.Header().Get("Belay-Snapshot-Age")
+	}
+	w.opts.now = func() time.Time { return time.Now().Add(90 * time.Second) }
+	if got := age(status.QuorumQuorate); got != "" {
+		t.Errorf("with quorum: %q", got)
+	}
+	for range 2 { // the second state is no newer than the first
+		got, err := strconv.Atoi(age(status.QuorumInquorate))
+		if err != nil || got < 90 {
+			t.Errorf("without quorum: %d, %v", got, err)
+		}
+	}
+	if got := age(status.QuorumQuorate); got != "" {
+		t.Errorf("with quorum again: %q", got)
 	}
 }
 

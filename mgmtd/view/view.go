@@ -24,18 +24,24 @@ type View struct {
 	Received time.Time       // when the engine said so
 	// Problem says why the engine says nothing more; nil while it does.
 	Problem *api.Problem
-	Number  uint64 // rises with every view
+	// Cut is since when the engine is without quorum, and tells of the store what it knew
+	// then; zero while it has quorum.
+	Cut    time.Time
+	Number uint64 // rises with every view
 }
 
 // Known reports whether there is something to show.
 func (v *View) Known() bool { return v.Summary != nil && v.Config != nil }
 
-// Age is how old the state is: zero while the engine tells of every change.
+// Age is how old the state is: zero while the engine tells of every change, with quorum.
 func (v *View) Age(now time.Time) time.Duration {
-	if v.Problem == nil {
-		return 0
+	switch {
+	case !v.Cut.IsZero():
+		return max(0, now.Sub(v.Cut))
+	case v.Problem != nil:
+		return max(0, now.Sub(v.Received))
 	}
-	return max(0, now.Sub(v.Received))
+	return 0
 }
 
 // Source is the engine.
@@ -191,7 +197,15 @@ func (h *Holder) take(ctx context.Context, s *status.Summary) error {
 		}
 		config = c
 	}
-	h.change(func(v *View) { v.Summary, v.Config, v.Received, v.Problem = s, config, time.Now(), nil })
+	h.change(func(v *View) {
+		v.Summary, v.Config, v.Received, v.Problem = s, config, time.Now(), nil
+		switch {
+		case s.Quorum.State != status.QuorumInquorate:
+			v.Cut = time.Time{}
+		case v.Cut.IsZero():
+			v.Cut = v.Received
+		}
+	})
 	return nil
 }
 
