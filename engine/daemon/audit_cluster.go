@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,6 +188,17 @@ func (e *engine) holdingsOf(ctx context.Context, name string) (map[string]string
 	return out, err
 }
 
+// unverified says in a line why a node gave no evidence.
+func unverified(err error) string {
+	text := "it gave no verdict"
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		text = p.Detail
+	} else if err != nil {
+		text = err.Error()
+	}
+	return strings.Join(strings.Split(text, "\n"), "; ")
+}
+
 // judgeLog verifies the log of one node.
 func (e *engine) judgeLog(ctx context.Context, name, origin string, list []holding, keys *audit.Keys) *api.AuditNodeVerdict {
 	out := &api.AuditNodeVerdict{AuditVerdict: api.AuditVerdict{Node: name}, Holders: []api.AuditHolder{}}
@@ -202,7 +215,7 @@ func (e *engine) judgeLog(ctx context.Context, name, origin string, list []holdi
 		err = e.askPeerFor(ctx, evidenceMax, name, pathEvidence, in, ev)
 	}
 	if err != nil || ev.Verdict == nil {
-		out.Unverified = fmt.Sprint(err)
+		out.Unverified = unverified(err)
 		return out
 	}
 	out.AuditVerdict = *ev.Verdict
