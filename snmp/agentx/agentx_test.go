@@ -214,6 +214,7 @@ func TestFalseMaster(t *testing.T) {
 		"a huge PDU":      binary.LittleEndian.AppendUint32([]byte{1, 5, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 1<<31),
 		"an odd length":   binary.LittleEndian.AppendUint32([]byte{1, 5, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 3),
 		"an answer":       {1, pduResponse, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		"half a PDU":      {1, 5, 0, 0, 9, 0, 0, 0, 0, 0}, // and then nothing
 		"text":            []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
