@@ -1,6 +1,7 @@
 package pacemaker
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ func containerDigest(id string, b *cib.Bundle, number int) string {
 	opts.WriteString(" -e PCMK_remote_port=" + strconv.Itoa(port))
 	mounts := b.Storage
 	if inside {
-		mounts = append(mounts[:len(mounts):len(mounts)],
+		mounts = append(slices.Clip(mounts),
 			cib.BundleMount{SourceDir: "/etc/pacemaker/authkey", TargetDir: "/etc/pacemaker/authkey"},
 			cib.BundleMount{SourceDirRoot: "/var/log/pacemaker/bundles", TargetDir: "/var/log"})
 	}
