@@ -100,8 +100,8 @@ func TestStrangers(t *testing.T) {
 			}
 		}
 	}
-	if public != 4 {
-		t.Errorf("%d operations are open to strangers; login, its answers, init and join should be", public)
+	if public != 5 {
+		t.Errorf("%d operations are open to strangers; login, its answers, whether the node needs set-up, init and join should be", public)
 	}
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
 		w.want(w.request(http.MethodGet, path, "", ""), http.StatusUnauthorized, api.CodeLogin)

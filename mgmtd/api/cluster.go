@@ -15,6 +15,10 @@ func (s *Server) as(ctx context.Context, k *call) context.Context {
 	return s.opts.As(ctx, k.subject.Actor())
 }
 
+type setup struct {
+	Needed bool `json:"needed" doc:"this node is in no cluster"`
+}
+
 func (s *Server) clusterRoutes() {
 	register(s, op{method: http.MethodPost, path: "/v1/token", id: "createJoinToken", tag: "cluster", text: "Make a token that lets a machine join", action: "join", object: "cluster"},
 		func(ctx context.Context, k *call, in *struct{ Body api.TokenRequest }) (*body[*api.Token], error) {
@@ -47,6 +51,11 @@ func (s *Server) clusterRoutes() {
 				return nil, err
 			}
 			return nil, s.opts.Engine.SetAttribute(s.as(ctx, k), &in.Body)
+		})
+	register(s, op{method: http.MethodGet, path: "/v1/cluster/setup", id: "getSetup", tag: "cluster", text: "Tell whether this node waits to make a cluster or to join one", public: true},
+		func(_ context.Context, _ *call, _ *none) (*body[setup], error) {
+			p := s.opts.View.Current().Problem
+			return &body[setup]{setup{Needed: p != nil && p.Code == api.CodeNoCluster}}, nil
 		})
 	register(s, op{method: http.MethodPost, path: "/v1/cluster/init", id: "initCluster", tag: "cluster", text: "Make a cluster of this node, which is in none; needs the set-up code of its engine's log", public: true, status: http.StatusOK},
 		func(ctx context.Context, k *call, in *struct{ Body api.Init }) (*body[*api.Joined], error) {

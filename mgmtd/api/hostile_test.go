@@ -243,6 +243,21 @@ func TestHeaders(t *testing.T) {
 // A node that is in no cluster offers making and joining one, to who has the code.
 func TestNoCluster(t *testing.T) {
 	w := newWorld(t, 1)
+	needed := func() bool {
+		return strings.Contains(w.request(http.MethodGet, "/v1/cluster/setup", "", "").Body.String(), `"needed":true`)
+	}
+	if needed() {
+		t.Error("a member is in no cluster")
+	}
+	w.engine.ended = api.NewProblem(api.CodeNoCluster, "this node is in no cluster")
+	close(w.engine.states)
+	for next := w.view.Next(); !needed(); next = w.view.Next() {
+		select {
+		case <-next:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a node in no cluster does not say so")
+		}
+	}
 	w.want(w.request(http.MethodPost, "/v1/cluster/init", "", `{"code":"x","cluster":"c","addresses":["192.0.2.1"]}`), http.StatusForbidden, api.CodeSetup)
 	w.want(w.request(http.MethodPost, "/v1/cluster/init", "", `{"code":"right","cluster":"c","addresses":["192.0.2.1"]}`), http.StatusOK, "")
 	w.want(w.request(http.MethodPost, "/v1/cluster/join", "", `{"token":"t","server":"192.0.2.1","addresses":["192.0.2.2"]}`), http.StatusForbidden, api.CodeSetup)

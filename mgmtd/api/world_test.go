@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,7 @@ type fakeEngine struct {
 	recorded  []api.DocumentChange // with an action
 	fail      error                // of everything that needs the store
 	states    chan *status.Summary
+	ended     *api.Problem // what is said once states is closed
 	events    chan *cib.Event
 	documents chan struct{} // one for each change
 	inits     []api.Init
@@ -84,7 +86,7 @@ func (e *fakeEngine) Watch(ctx context.Context, f func(*status.Summary) error) e
 			return ctx.Err()
 		case next, ok := <-e.states:
 			if !ok {
-				return api.NewProblem(api.CodeNotRunning, "the engine is gone")
+				return cmp.Or(e.ended, api.NewProblem(api.CodeNotRunning, "the engine is gone"))
 			}
 			s = *next
 		}

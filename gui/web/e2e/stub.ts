@@ -78,6 +78,8 @@ export class Stub {
       case 'POST /v1/session':
         this.who = { user: (JSON.parse(body) as { user: string }).user, roles: ['admin'], method: 'pam', session: 's1', node: 'n1', csrfToken: 't' };
         return json({});
+      case 'GET /v1/cluster/setup':
+        return json({ needed: false });
       case 'GET /v1/state':
         r.writeHead(200, { 'Content-Type': 'text/event-stream' });
         this.streams.add(r);

@@ -8,8 +8,8 @@ import type { WhoAmI } from './types';
 
 type S = components['schemas'];
 
-/** Session is who is logged in: not asked yet, nobody, or somebody. */
-export type Session = { state: 'asking'; problem?: Problem } | { state: 'out'; ended: boolean } | { state: 'in'; who: WhoAmI; ended: boolean };
+/** Session is who is logged in: not asked yet, nobody, or somebody. On a node without a cluster nobody can. */
+export type Session = { state: 'asking'; problem?: Problem } | { state: 'out'; ended: boolean } | { state: 'setup' } | { state: 'in'; who: WhoAmI; ended: boolean };
 
 let session: Session = { state: 'asking' };
 const listeners = new Set<() => void>();
@@ -52,8 +52,17 @@ export async function begin() {
     took(await must(api.GET('/v1/session')));
   } catch (e) {
     const p = problemOf(e);
-    if (p.status === 401) set({ state: 'out', ended: false });
+    if (p.status === 401) set((await needsSetup()) ? { state: 'setup' } : { state: 'out', ended: false });
     else set({ state: 'asking', problem: p });
+  }
+}
+
+/** needsSetup says whether the node is in no cluster. Where that can't be told, the log-in says what is wrong. */
+async function needsSetup(): Promise<boolean> {
+  try {
+    return (await must(api.GET('/v1/cluster/setup'))).needed;
+  } catch {
+    return false;
   }
 }
 

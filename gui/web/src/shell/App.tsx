@@ -10,8 +10,9 @@ import { login } from '../texts/login';
 import { Shell } from './Shell';
 
 const Login = lazy(() => import('../pages/login'));
+const Setup = lazy(() => import('../pages/setup'));
 
-/** App shows the log-in, or the pages to who has logged in. */
+/** App shows the log-in, or the pages to who has logged in; on a node without a cluster how to come to one. */
 export function App() {
   const session = useSession();
   switch (session.state) {
@@ -21,6 +22,12 @@ export function App() {
       return (
         <Suspense fallback={<Waiting text={common.loading} />}>
           <Login />
+        </Suspense>
+      );
+    case 'setup':
+      return (
+        <Suspense fallback={<Waiting text={common.loading} />}>
+          <Setup />
         </Suspense>
       );
     case 'in':

@@ -109,5 +109,5 @@ export const join = {
   joined: (node: string) => `Node ${node} has joined.`,
   another: 'Make another',
   token: 'Token',
-  newCluster: 'A new cluster begins on one node: belay cluster init there makes it.',
+  newCluster: 'The pages of a node that is in no cluster offer to make one or to join: https://NODE:7443. Or run belay cluster init there.',
 } as const;
