@@ -35,7 +35,11 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 		for _, instance := range slices.Sorted(maps.Keys(pending[node])) {
 			p := pending[node][instance]
 			if p.State != cib.ActionExpected {
-				total++
+				// What nobody can take is no load of the cluster. It must not keep the
+				// connection that it waits for from being made.
+				if lim.Ask(node) {
+					total++
+				}
 				busy[node]++
 			}
 			// A cleanup that an administrator asked for is in no plan, and is not for
@@ -48,7 +52,8 @@ func Next(g *graph.Graph, pending map[string]map[string]*cib.Pending, lim Limits
 	taken := map[[2]string]bool{} // node and instance asked for in this round
 	for i := range g.Actions {
 		a := &g.Actions[i]
-		if a.InFlight != "" || len(a.After) > 0 || total >= lim.Cluster && a.Op != cib.OpFence {
+		// Connections to remote nodes are no load, and what is in flight may wait for one.
+		if a.InFlight != "" || len(a.After) > 0 || total >= lim.Cluster && a.Op != cib.OpFence && a.Agent != cib.AgentRemote {
 			continue
 		}
 		if a.Op == cib.OpFence {

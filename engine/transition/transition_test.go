@@ -90,6 +90,20 @@ func TestNext(t *testing.T) {
 			ask:     []string{"migrate_from a on n2"},
 		},
 		{
+			name: "the connection to a remote node waits for no limit of the cluster", cluster: 1, node: 9,
+			plan: []graph.Action{
+				inFlight(step("monitor", "a", "r1"), "1.1"), {Action: cib.Action{Op: "monitor", Instance: "r1", Node: "n1", Agent: cib.AgentRemote}}, step("start", "b", "n1"),
+			},
+			pending: []*cib.Pending{pend("1.1", "monitor", "a", "r1", cib.ActionRunning)},
+			ask:     []string{"monitor r1 on n1"},
+		},
+		{
+			name: "what a node that takes no actions has in flight fills no limit but its own", cluster: 1, node: 1, deaf: "r1",
+			plan:    []graph.Action{step("start", "r1", "n1"), inFlight(step("monitor", "a", "r1", 0), "1.1")},
+			pending: []*cib.Pending{pend("1.1", "monitor", "a", "r1", cib.ActionAsked)},
+			ask:     []string{"start r1 on n1"},
+		},
+		{
 			name: "a node that takes no actions waits", cluster: 9, node: 9, deaf: "n1",
 			plan: []graph.Action{step("start", "a", "n1"), step("start", "b", "n2")},
 			ask:  []string{"start b on n2"},
