@@ -240,6 +240,9 @@ func (c *checker) inFlight(i int) error {
 			return nil
 		}
 	}
+	if n, ok := c.u.nodeIndex[a.Node]; ok && c.connectsBefore(i, &c.u.nodes[n]) {
+		return nil // who makes the connection anew ends what was in flight over the old one
+	}
 	return c.fault(i, "does not wait for %s, which is in flight as %s", p.String(), p.ID)
 }
 
@@ -521,10 +524,10 @@ func (c *checker) apart(x *colocation, starting, other *rsc) error {
 	wrong := func(node string) bool { return (node == c.g.Actions[i].Node) == (x.score < 0) }
 	for _, f := range other.active {
 		n := &c.u.nodes[f.node]
-		if !wrong(n.name) || n.lost || c.u.unmanaged(other) != "" {
+		if !wrong(n.name) || c.isLost(n) || c.u.unmanaged(other) != "" {
 			continue
 		}
-		if x.score > 0 && c.migrates(other.ledger.key) {
+		if leaves := c.u.s.Status.Pending[n.name][other.ledger.key]; x.score > 0 && (c.migrates(other.ledger.key) || leaves != nil && leaves.Op == cib.OpMigrateTo) {
 			continue // what must be together may be migrated one after another
 		}
 		if !c.waitsFor(i, other.ledger.key, n.name, cib.OpStop) && f.sure {

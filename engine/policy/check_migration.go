@@ -33,7 +33,7 @@ func (c *checker) migration(i int) error {
 		return c.fault(i, "migrates what does not run on %s", c.u.nodes[source].name)
 	}
 	if a.Op == cib.OpMigrateTo {
-		if n := &c.u.nodes[peer]; !n.usable && a.InFlight == "" {
+		if n := &c.u.nodes[peer]; !n.usable && a.InFlight == "" && !c.connectsBefore(i, n) {
 			return c.fault(i, "leads to a node that is not to be used: it %s", n.why)
 		}
 		return c.elsewhere(i, l, peer, source)

@@ -63,6 +63,15 @@ func (c *checker) remote(i int, n *node) error {
 	return c.fault(i, "does not wait for the connection to %s", n.name)
 }
 
+// connectsBefore reports whether an action waits for the connection to a remote node.
+func (c *checker) connectsBefore(i int, n *node) bool {
+	if n.remote == nil || n.remote.conn == nil || n.cfg.Standby || n.cfg.Maintenance {
+		return false
+	}
+	start := c.start(n.remote.conn.ledger.key, "")
+	return start >= 0 && c.waits(i, start)
+}
+
 // goesUp reports whether an operation makes something run.
 func goesUp(op string) bool { return op == cib.OpStart || op == cib.OpPromote }
 

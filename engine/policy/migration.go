@@ -153,6 +153,8 @@ func (u *state) unpackMigrateTo(l *ledger, f *fact) {
 		return // imported from where nobody said when it was
 	}
 	switch {
+	case good && from != nil && here == nil && l.rsc != nil && l.rsc.connects != nowhere:
+		f.role = cib.RoleStopped // who has closed a connection has none any more, whatever came of the next
 	case good && from != nil: // see unpackMoved and unpackFailedMigrateFrom
 	case there && good && here == nil && !f.dead:
 		f.anew = "it was migrated to " + op.Peer + ", and does not run there"
@@ -210,10 +212,16 @@ func (u *state) assumeMoved(l *ledger, f *fact, t int32, op *cib.OpResult) {
 // unpackFailedMigrateFrom: the instance may still be active on the source, too.
 func (u *state) unpackFailedMigrateFrom(l *ledger, f *fact) {
 	source := l.on(u.nodeNamed(f.failed.Peer))
-	if source == nil || source.dead || source.role > cib.RoleStopped || source.history == nil {
+	if source == nil || source.dead || source.history == nil {
 		return
 	}
 	to := newestOf(source.history, cib.OpMigrateTo)
+	if l.rsc != nil && l.rsc.connects != nowhere && to != nil && succeeded(to) {
+		return // see unpackMigrateTo
+	}
+	if source.role > cib.RoleStopped {
+		return
+	}
 	if to != nil && asked(to, f.failed) {
 		return // the failure is of an earlier migration
 	}
