@@ -27,6 +27,10 @@ const (
 // protocol is the version of the frames.
 const protocol = 1
 
+// freshMax is how old what was heard of the proxy may be at most when something begins
+// that concerns another node.
+const freshMax = 2 * pingEvery
+
 // frame is what goes over the connection; one of the pointers is set.
 type frame struct {
 	Hello   *hello   `json:"hello,omitempty"`

@@ -220,7 +220,9 @@ func (l *Link) Check(ctx context.Context) bool {
 }
 
 // Run runs an agent on the remote node. Where the connection breaks meanwhile, what
-// becomes of it is not known: status unknown. Cancelling ctx kills the agent.
+// becomes of it is not known: status unknown. Cancelling ctx kills the agent. What has to
+// do with another node does not wait for a connection that is being made anew: who asked
+// looked at that node now.
 func (l *Link) Run(ctx context.Context, q agent.Request) (agent.Result, []string) {
 	wait, cancel := context.WithTimeout(ctx, max(q.Timeout, pingEvery))
 	defer cancel()
@@ -240,6 +242,9 @@ func (l *Link) Run(ctx context.Context, q agent.Request) (agent.Result, []string
 		l.mu.Unlock()
 		if w != nil {
 			break
+		}
+		if q.Op == cib.OpMigrateTo {
+			return notRun, nil
 		}
 		select {
 		case <-wait.Done():

@@ -56,6 +56,7 @@ type session struct {
 	mu     sync.Mutex
 	runs   map[uint64]context.CancelFunc
 	pings  map[uint64]time.Time // when they were sent
+	asked  time.Time            // when the newest ping was sent that was answered
 	until  time.Time            // the proxy may act
 	opened chan struct{}        // closed with the first answer to a ping
 	work   sync.WaitGroup
@@ -236,6 +237,7 @@ func (x *session) permit(p *pong) {
 		return
 	}
 	delete(x.pings, p.Nonce)
+	x.asked = sent
 	x.until = sent.Add(p.Valid) // also shorter than before: the newest word counts
 	select {
 	case <-x.opened:
@@ -282,7 +284,13 @@ func (x *session) run(ctx context.Context, r *run) (agent.Result, []string) {
 	q := r.Request
 	x.mu.Lock()
 	q.NotAfter = x.until
+	age := x.s.Now().Sub(x.asked)
 	x.mu.Unlock()
+	// Answers and orders come in the order in which they were sent: an order is no older
+	// than the question before the answer that came last.
+	if q.Op == cib.OpMigrateTo && age > freshMax {
+		return agent.Result{Status: cib.OpNotRun, Reason: "the order to migrate came late: its target may be in another boot"}, nil
+	}
 	q.Node, q.NodeID = "", ""
 	res := x.s.Runner.Run(ctx, q)
 	starts := q.Op == cib.OpStart || q.Op == cib.OpMigrateFrom || q.Op == cib.OpMonitor && q.Interval == 0
