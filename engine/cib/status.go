@@ -153,7 +153,10 @@ type RemoteLink struct {
 	Version       string    `json:"version,omitempty"`
 	Cores         int       `json:"cores,omitempty"`
 	Since         time.Time `json:"since"`
-	Rev           int64     `json:"-"`
+	// Refused says that there is no connection: the remote node answered in a boot
+	// whose end was proven, which shows that the proof is wrong.
+	Refused bool  `json:"refused,omitempty"`
+	Rev     int64 `json:"-"`
 }
 
 // Watchdog describes the armed watchdog of a node.

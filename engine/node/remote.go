@@ -116,9 +116,14 @@ func (n *Node) connected(now time.Time, ev Connected) {
 		return
 	}
 	text := ev.Error
-	if st := n.statusOf(ev.Remote); text == "" && st != nil && st.State == cib.NodeFenced && st.BootID == ev.BootID {
+	if st := n.statusOf(ev.Remote); text == "" && st != nil && st.BootID == ev.BootID && (st.State == cib.NodeFenced || n.voided(ev.Remote, ev.BootID)) {
 		text = "it was confirmed dead in the boot that it still is in; power it off, or look at the fence device"
 		ev.Refused = true
+		if st.State == cib.NodeFenced {
+			n.accuse(cib.RemoteLink{
+				Node: ev.Remote, Host: n.self.Name, Incarnation: n.self.Incarnation, Epoch: l.epoch, BootID: ev.BootID, Since: n.wallNow(), Refused: true,
+			}, st.Rev, 0)
+		}
 	}
 	if text != "" {
 		if ev.Refused {
@@ -134,6 +139,24 @@ func (n *Node) connected(now time.Time, ev Connected) {
 	l.lrm.SetWall(n.wall)
 	l.lrm.SetLimit(n.snap.Config.Cluster.Options.NodeActions(l.cores))
 	l.lrm.SetValid(now, n.valid)
+}
+
+// accuseMax is how often it is tried to write down that a proof is wrong. Who connects
+// next finds it out again.
+const accuseMax = 5
+
+// accuse writes down that a remote node answered in a boot whose end was proven, as long
+// as its status is the one that says so. The DC then voids the proof.
+func (n *Node) accuse(doc cib.RemoteLink, status int64, tries int) {
+	txn := cib.Txn{
+		If:  []cib.Compare{{Key: cib.KeyNodeStatus + doc.Node, ModRev: status}},
+		Put: []cib.Put{{Key: cib.KeyRemote + doc.Node, Value: &doc}},
+	}
+	n.commit(txn, nil, func(_ time.Time, outcome Outcome, _ int64) {
+		if st := n.statusOf(doc.Node); outcome == Unknown && tries < accuseMax && st != nil && st.Rev == status {
+			n.accuse(doc, status, tries+1)
+		}
+	})
 }
 
 func (n *Node) statusOf(name string) *cib.NodeStatus {
@@ -266,6 +289,7 @@ func (n *Node) discardRemote(now time.Time, name string, l *link) {
 
 // actRemote passes on what the manager of a remote node wants done.
 func (n *Node) actRemote(now time.Time, name string, l *link) {
+	again := false
 	for _, c := range l.lrm.Next(now) {
 		switch c := c.(type) {
 		case lrm.Commit:
@@ -276,6 +300,11 @@ func (n *Node) actRemote(now time.Time, name string, l *link) {
 				}
 			})
 		case lrm.Run:
+			if c.Action.Op == cib.OpMigrateTo && !n.online(c.Action.Peer) {
+				l.lrm.Done(now, c.Run, lrm.Result{Status: cib.OpNotRun}) // see local
+				again = true
+				continue
+			}
 			run := n.remoteRun(remoteRun{remote: name, epoch: l.epoch, run: c.Run})
 			n.out = append(n.out, Run{Run: run, Action: c.Action, NotAfter: n.tracker.ValidUntil(), Remote: name, Epoch: l.epoch})
 		case lrm.Kill:
@@ -285,6 +314,9 @@ func (n *Node) actRemote(now time.Time, name string, l *link) {
 				}
 			}
 		}
+	}
+	if again {
+		n.actRemote(now, name, l)
 	}
 }
 
@@ -378,6 +410,11 @@ func (n *Node) admitRemote(c *viewChange, name string) {
 		to(cib.NodeOnline, l.BootID, "connected to "+l.Host, "")
 		c.event(event.RemoteOnline, "node", name, "host", l.Host)
 	case cur.State == cib.NodeFenced:
+		// What it answered is newer than the proof: what was recovered elsewhere may run
+		// there, too. It gets no orders, and is fenced again.
+		if said := st.Remotes[name]; said != nil && said.Refused && said.BootID == cur.BootID && said.Rev > cur.Rev {
+			n.voidProof(c, name, cur)
+		}
 	case n.proofFor(name, cur.BootID) != nil:
 		p := n.proofFor(name, cur.BootID)
 		if r != nil {
@@ -386,6 +423,8 @@ func (n *Node) admitRemote(c *viewChange, name string) {
 		n.forget(c, name, true)
 		to(cib.NodeFenced, cur.BootID, "confirmed by "+p.By, p.ID)
 		c.event(event.NodeFenced, "node", name, "by", p.By, "proof", p.ID, "cause", p.Request)
+	case n.voided(name, cur.BootID):
+		to(cib.NodeUnclean, cur.BootID, answeredDead, "")
 	case l != nil && (!asked || r.State != cib.FenceExecuting && l.Since.After(r.Asked)):
 		if asked {
 			n.withdraw(c, r, "node "+name+" is connected again")
@@ -406,7 +445,7 @@ func (n *Node) admitRemote(c *viewChange, name string) {
 func (n *Node) linkOf(name string) *cib.RemoteLink {
 	st := &n.snap.Status
 	l := st.Remotes[name]
-	if l == nil || st.Nodes[l.Host] == nil {
+	if l == nil || l.Refused || st.Nodes[l.Host] == nil {
 		return nil
 	}
 	h, host := st.Histories[l.Host][name], st.Nodes[l.Host]

@@ -430,6 +430,9 @@ func (n *Node) withdraw(c *viewChange, r *cib.FenceRequest, why string) {
 	c.put(cib.KeyFenceHistory+r.ID, &ended)
 }
 
+// answeredDead is why a node is unclean whose proof was wrong.
+const answeredDead = "heard after its death was confirmed"
+
 // voidProof takes back a proof: its target is heard in the boot that it called
 // over. The node must be fenced again.
 func (n *Node) voidProof(c *viewChange, name string, cur *cib.NodeStatus) {
@@ -440,7 +443,7 @@ func (n *Node) voidProof(c *viewChange, name string, cur *cib.NodeStatus) {
 		c.put(cib.KeyProof+p.ID, &void)
 		by = cmp.Or(p.Device, p.By)
 	}
-	c.put(cib.KeyNodeStatus+name, &cib.NodeStatus{State: cib.NodeUnclean, BootID: cur.BootID, Since: n.wallNow(), Reason: "heard after its death was confirmed"})
+	c.put(cib.KeyNodeStatus+name, &cib.NodeStatus{State: cib.NodeUnclean, BootID: cur.BootID, Since: n.wallNow(), Reason: answeredDead, Remote: cur.Remote})
 	c.event(event.ProofVoid, "node", name, "by", by)
 }
 

@@ -307,6 +307,11 @@ func (u *state) judgeRemote(n *node) {
 	if n.kind == kindRemote && n.wasFenced() {
 		n.dead, n.proof = "node "+n.name+" was fenced", n.status.Proof
 	}
+	if n.kind == kindRemote && u.isAccused(n) {
+		n.why = "answered after its death was confirmed"
+		u.loseRemote(n, "it answered after its death was confirmed")
+		return
+	}
 	if c := n.remote.container; c != nil {
 		if at := u.at(c); at == nil {
 			n.why = "is inside of " + c.base + ", which does not run"
@@ -332,7 +337,7 @@ func (u *state) judgeRemote(n *node) {
 		switch {
 		case n.kind == kindGuest:
 			u.loseGuest(n, text)
-		case at.failed.Op == cib.OpStart || n.wasFenced():
+		case at.failed.Op == cib.OpStart || at.failed.Op == cib.OpMigrateFrom || n.wasFenced():
 			n.adrift = true
 		default:
 			u.loseRemote(n, text)
@@ -359,6 +364,20 @@ func restarts(o cib.OnFail) bool {
 
 // wasFenced reports whether a remote node was fenced and did not come back yet.
 func (n *node) wasFenced() bool { return n.status != nil && n.status.State == cib.NodeFenced }
+
+// isAccused reports whether a remote node was found alive in a boot whose end was
+// proven: it must be fenced again, whatever its connection says.
+func (u *state) isAccused(n *node) bool {
+	if n.status == nil || n.status.State != cib.NodeUnclean && n.status.State != cib.NodeFencing {
+		return false
+	}
+	for _, p := range u.s.Status.Proofs { // their order does not matter
+		if p.Target == n.name && p.BootID == n.boot && p.Void != "" {
+			return true
+		}
+	}
+	return false
+}
 
 // at is where a resource is active, of several places one that lives; nil if it
 // is not active.
@@ -485,10 +504,16 @@ func (p *placer) connect(ranked []*rsc) {
 func (p *placer) joined(n *node) {
 	container := n.remote.container
 	up := p.assigned[n.remote.conn.index] >= 0 && (container == nil || p.assigned[container.index] >= 0)
-	p.joinedAs(n, up)
+	p.joinedAs(n, up && p.staysUp(n))
 	if n.returns {
 		n.lost = false // what is placed on it runs there when the plan is done
 	}
+}
+
+// staysUp reports whether the place of its connection is one at which a remote node is
+// connected: one that failed, and that nobody may touch, keeps its place.
+func (u *state) staysUp(n *node) bool {
+	return n.kind != kindRemote || n.connected || u.unmanaged(n.remote.conn) == ""
 }
 
 // joinedAs is what the place of its connection makes of a remote node, for Place
@@ -517,7 +542,7 @@ func (u *state) dependsOn(n *node) bool {
 	if n.dead != "" {
 		return false
 	}
-	if at := u.at(n.remote.conn); at != nil {
+	if at := u.at(n.remote.conn); at != nil && n.boot != "" {
 		return true // it was connected until now: whatever runs there goes on
 	}
 	for _, l := range u.byKey {
@@ -552,7 +577,7 @@ func (b *planner) joinRemotes() {
 			continue
 		}
 		c := n.remote.container
-		b.joinedAs(n, b.target[n.remote.conn.index] >= 0 && (c == nil || b.target[c.index] >= 0))
+		b.joinedAs(n, b.target[n.remote.conn.index] >= 0 && (c == nil || b.target[c.index] >= 0) && b.staysUp(n))
 	}
 }
 
