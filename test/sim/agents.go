@@ -27,7 +27,8 @@ type run struct {
 	action   cib.Action
 	notAfter time.Time
 	m        *machine
-	e        *engine // nil once the engine that asked is gone
+	e        *engine  // nil once the engine that asked is gone
+	s        *session // of a run on a remote node: the connection over which it was asked for
 	begun    bool
 	over     bool // ended, or killed
 	started  time.Time
@@ -242,7 +243,7 @@ func (w *World) code(r *run) int {
 func (w *World) end(r *run, res node.AgentResult) {
 	r.over = true
 	e := r.e
-	if e == nil || e.m.engine != e {
+	if r.s == nil && (e == nil || e.m.engine != e) {
 		return
 	}
 	res.Started, res.Ended = r.started, r.m.wall()
@@ -252,6 +253,10 @@ func (w *World) end(r *run, res node.AgentResult) {
 	res.Exec = res.Ended.Sub(res.Started)
 	if res.Status == cib.OpDone && res.RC == cib.OK {
 		res.Reloadable = reloadable
+	}
+	if r.s != nil {
+		r.s.done(r, res)
+		return
 	}
 	w.afterOn(between(w.agentRand, 0, 2*time.Millisecond), e.m, ofEngine, e, func() {
 		if e.runs[r.id] != r {

@@ -151,6 +151,7 @@ func (c *checks) majorities(w *World) {
 		}
 		if t.majority != have {
 			if !have {
+				m.quorateAt = w.now
 				t.wasValid = m.engine != nil && t.in && w.now-max(t.majSince, t.inSince, m.engine.born, t.wokeAt) > w.certainly()
 			}
 			t.majority, t.majSince = have, w.now
@@ -159,6 +160,9 @@ func (c *checks) majorities(w *World) {
 			t.majEnd = time.Time{}
 		}
 		t.calm = w.now
+		if have {
+			m.quorateAt = w.now
+		}
 	}
 }
 
@@ -185,6 +189,7 @@ func (c *checks) mayAct(w *World, e *engine, what string) {
 // run is called when an agent is about to be started.
 func (c *checks) run(w *World, r *run) {
 	e, m, a := r.e, r.m, &r.action
+	inc := r.incarnation()
 	for _, o := range m.truth.orphans {
 		if o.begun && !o.over && o.action.Instance == a.Instance {
 			w.fail(6, "%s runs %s, and %s of an earlier engine still runs", m.name, a.String(), o.action.String())
@@ -197,7 +202,9 @@ func (c *checks) run(w *World, r *run) {
 		c.direct(w, r)
 		return
 	}
-	if a.Op == cib.OpStart || a.Op == cib.OpPromote || a.Op == cib.OpMigrateTo || a.Op == cib.OpMigrateFrom {
+	if activates := a.Op == cib.OpStart || a.Op == cib.OpPromote || a.Op == cib.OpMigrateTo || a.Op == cib.OpMigrateFrom; activates && m.remote {
+		c.mayOrder(w, r)
+	} else if activates {
 		c.mayAct(w, e, a.String())
 	}
 	p := w.store.snap.Status.Pending[m.name][a.Instance]
@@ -207,7 +214,7 @@ func (c *checks) run(w *World, r *run) {
 	switch {
 	case p == nil:
 		w.fail(6, "%s runs %s (%s), and no record of it stands in the store", m.name, a.String(), a.ID)
-	case p.ID != a.ID || p.State != cib.ActionRunning || p.Incarnation != e.inc:
+	case p.ID != a.ID || p.State != cib.ActionRunning || p.Incarnation != inc:
 		w.fail(6, "%s runs %s (%s), and the store has %s (%s, %s, claimed by %d)", m.name, a.String(), a.ID, p.Action.String(), p.ID, p.State, p.Incarnation)
 	}
 	k := c.asked[a.ID]
@@ -225,13 +232,13 @@ func (c *checks) run(w *World, r *run) {
 	if k.boot != "" && k.boot != m.bootID {
 		w.fail(6, "%s runs %s (%s), which was asked of its boot %s; this is %s", m.name, a.String(), a.ID, k.boot, m.bootID)
 	}
-	if k.inc != 0 && k.inc != e.inc {
-		w.fail(6, "%s runs %s (%s), which was asked of its engine %d; this is %d", m.name, a.String(), a.ID, k.inc, e.inc)
+	if k.inc != 0 && k.inc != inc {
+		w.fail(6, "%s runs %s (%s), which was asked of its engine %d; this is %d", m.name, a.String(), a.ID, k.inc, inc)
 	}
 	// Validity that was lost since the action was asked for: the node, certainly
 	// valid then and alone for longer than T since, cannot have been valid all the
 	// time.
-	if k.at < m.truth.lostAt {
+	if k.at < e.m.truth.lostAt {
 		w.fail(6, "%s runs %s (%s), asked for at %s, before it lost validity", m.name, a.String(), a.ID, time.Duration(k.at))
 	}
 }
@@ -402,8 +409,9 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 		case *cib.Member:
 			own(v.Node, "registration")
 		case *cib.History:
-			node, _ := cib.SplitKey(key, cib.KeyHistory)
-			own(node, "history")
+			if node, _ := cib.SplitKey(key, cib.KeyHistory); strings.HasPrefix(key, cib.KeyHistory) {
+				own(node, "history")
+			}
 		case *cib.Pending:
 			old := st.Pending[v.Node][v.Instance]
 			switch v.State {
@@ -419,7 +427,9 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 				continue
 			case cib.ActionRunning:
 			}
-			own(v.Node, "record")
+			if !w.isRemote(v.Node) {
+				own(v.Node, "record")
+			}
 			switch {
 			case old == nil || old.ID != v.ID:
 				w.fail(6, "%s claims %s (%s), which is not asked for", e.m.name, v.Action.String(), v.ID)
@@ -444,8 +454,8 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 			asDC(key)
 		case strings.HasPrefix(key, cib.KeyPending):
 			name, inst := cib.SplitKey(key, cib.KeyPending)
-			if name == e.m.name {
-				continue
+			if name == e.m.name || w.isRemote(name) && (!isDC || e.links[name] != nil) {
+				continue // what came of it over the connection, also that nobody knows
 			}
 			asDC(key)
 			if p := st.Pending[name][inst]; p != nil && p.State == cib.ActionRunning {
@@ -472,6 +482,9 @@ func (c *checks) ask(w *World, p, old *cib.Pending) {
 	if doc := w.store.snap.Status.Members[p.Node]; doc != nil {
 		k.boot, k.inc = doc.BootID, doc.Incarnation
 	}
+	if doc := w.store.snap.Status.Remotes[p.Node]; m.remote && doc != nil {
+		k.boot, k.inc = doc.BootID, doc.Epoch
+	}
 	c.asked[p.ID] = k
 	same := p.Node + " " + p.Key() + " " + p.Phase
 	if c.vain[same]++; c.vain[same] > vainMax {
@@ -486,6 +499,7 @@ func (c *checks) ask(w *World, p, old *cib.Pending) {
 		w.fail(5, "%s is asked for, and the configuration has no such resource", p.Action.String())
 	case r.Meta.TargetRole == cib.RoleStopped || cfg.Cluster.Options.StopAllResources:
 		w.fail(5, "%s is asked for, and the configuration wants it stopped", p.Action.String())
+	case m.remote && !cfg.Cluster.Options.MaintenanceMode:
 	case cfg.Cluster.Options.MaintenanceMode || cfg.Nodes[p.Node] == nil || cfg.Nodes[p.Node].Maintenance || cfg.Nodes[p.Node].Standby:
 		w.fail(5, "%s is asked for, and the configuration wants nothing started there", p.Action.String())
 	}
@@ -527,6 +541,15 @@ func (c *checks) validProof(w *World, name, boot string) *cib.Proof {
 
 // withdrawn is rule 6: the record of an action that runs is not taken away.
 func (c *checks) withdrawn(w *World, m *machine, p *cib.Pending) {
+	if m.remote && m.daemon != nil && !m.truth.lied {
+		for _, s := range m.daemon.open() {
+			for _, id := range sortedRuns(s.runs) {
+				if r := s.runs[id]; r.action.ID == p.ID && r.begun && !r.over && r.action.Interval == 0 {
+					w.fail(6, "the record of %s (%s) is deleted by the DC while it runs", p.Action.String(), p.ID)
+				}
+			}
+		}
+	}
 	if m.engine == nil || m.engine.inc != p.Incarnation || m.truth.lied {
 		return
 	}
@@ -551,6 +574,9 @@ func (c *checks) nodeStatus(w *World, name string, s *cib.NodeStatus, txn *cib.T
 			w.fail(4, "%s is marked fenced, and there is no proof for boot %s", name, s.BootID)
 		}
 	case cib.NodeOffline:
+		if m.remote {
+			return // it is not connected; what runs there goes on
+		}
 		if s.BootID != "" && m.powered && m.bootID == s.BootID && !m.truth.lied {
 			for _, id := range sortedKeys(m.inst) {
 				if c.managedOn(w, id, name) && !m.inst[id].excused {
@@ -674,12 +700,15 @@ func (c *checks) after(w *World, e *engine, txn *cib.Txn) {
 		for i := range txn.Put {
 			if p, ok := txn.Put[i].Value.(*cib.Pending); ok {
 				w.spring(CrashAgentNode, p.Op, e.m)
+				if m := w.machines[w.index[p.Node]]; m.remote {
+					w.spring(CrashRemote, p.Op, m)
+				}
 				if k, ok := w.index[p.Peer]; ok {
 					w.spring(CrashPeer, p.Op, w.machines[k])
 				}
 			}
 		}
-	case "register", "finish", "report", "fence-executing", "fence-failed", "proof":
+	case "register", "connect", "finish", "report", "fence-executing", "fence-failed", "proof":
 	default:
 		w.spring(CrashDC, kind, e.m)
 	}
@@ -802,7 +831,7 @@ func (c *checks) everySecond(w *World) {
 func (c *checks) missed(w *World, m *machine) {
 	st := &w.store.snap.Status
 	ns := st.Nodes[m.name]
-	if m.truth.majority || ns == nil || ns.State != cib.NodeOnline || st.DC == nil || w.store.leader < 0 || w.now < w.store.stallUntil {
+	if m.remote || m.truth.majority || ns == nil || ns.State != cib.NodeOnline || st.DC == nil || w.store.leader < 0 || w.now < w.store.stallUntil {
 		return
 	}
 	// The DC must have had its majority, the store and its quiet all the time.

@@ -13,6 +13,9 @@
 //	net.go       links, cuts, and who reaches whom
 //	store.go     a linearizable store with watches, leases and lost answers
 //	machine.go   power, boots, engines, clocks, pauses, watchdogs
+//	remote.go    remote nodes, and what runs agents there
+//	proxy.go     a proxy's side of a connection to one
+//	wire.go      what is between the two
 //	agents.go    resource agents and what really runs
 //	arbitrator.go a real core of belay-quorumd, in worlds of two nodes
 //	devices.go   fence devices and what is really off

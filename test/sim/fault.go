@@ -44,6 +44,8 @@ const (
 	CrashAgentNode                         // of a node when it claims its next action, Text its operation; N as above, 4 a pause while no device works
 	CrashForced                            // of a node in a forced recovery of the store, at the step Text; N as above
 	CrashPeer                              // of the node at the other end, when a node claims its next migrate_to or migrate_from, Text; N as above
+	ProxyFault                             // of the node to which the remote node Resource is connected; N as above
+	CrashRemote                            // of a remote node when its proxy claims an action there, Text its operation; N as above
 	AdminStop
 	AdminStart
 	AdminUnmanage
@@ -67,7 +69,7 @@ const (
 
 var faultNames = strings.Fields(`- power-loss cold-start engine-crash engine-restart node-leave pause stop-engine cut cut-one-way isolate isolate-in
 	isolate-out partition partition-one-way loss slow-net store-stall store-slow member-down watch-stall leader-move agent-spell resource-dies
-	device-broken device-hangs device-unreachable device-lies wall-jump crash-dc crash-executor crash-agent-node crash-forced crash-peer stop start unmanage manage delete
+	device-broken device-hangs device-unreachable device-lies wall-jump crash-dc crash-executor crash-agent-node crash-forced crash-peer proxy-fault crash-remote stop start unmanage manage delete
 	add parameters move standby online node-maintenance node-managed maintenance no-maintenance stop-all no-stop-all cleanup confirm`)
 
 func (k FaultKind) String() string { return faultNames[k] }
@@ -169,14 +171,16 @@ func (w *World) inject(f *Fault) {
 				m.later(f.For+between(w.bootRand, 0, w.sc.BootSpread), func() { m.powerOn("power is back") })
 			}
 		}
-	case EngineCrash:
-		m.crashEngine(f.N == 1, f.For)
-	case EngineRestart, NodeLeave:
-		if m.healthy() && !m.engine.leaving {
-			m.engine.leaving, m.engine.restart = true, f.For
-			m.tracef("is asked to %s", f.Kind)
-			m.engine.step(leave(f.Kind == EngineRestart))
+	case EngineCrash, EngineRestart, NodeLeave:
+		if m.remote {
+			m.crashDaemon(f.Kind != EngineCrash || f.N == 1, f.For)
+			return
 		}
+		if f.Kind != EngineCrash {
+			w.leave(m, f)
+			return
+		}
+		m.crashEngine(f.N == 1, f.For)
 	case Pause:
 		m.pause(f.N == 1)
 		at := m.boots
@@ -246,6 +250,13 @@ func (w *World) inject(f *Fault) {
 				break
 			}
 		}
+	case ProxyFault:
+		for _, m := range w.machines {
+			if m.engine != nil && m.engine.links[f.Resource] != nil {
+				w.strike(m, f)
+				return
+			}
+		}
 	case DeviceBroken:
 		by := func(n int) {
 			for id, d := range w.devices {
@@ -270,10 +281,19 @@ func (w *World) inject(f *Fault) {
 		ends("lying device", func() { d.lying = false; clear(d.pretends) })
 	case WallJump:
 		m.wallOff += time.Duration(f.N) * time.Second
-	case CrashDC, CrashExecutor, CrashAgentNode, CrashForced, CrashPeer:
+	case CrashDC, CrashExecutor, CrashAgentNode, CrashForced, CrashPeer, CrashRemote:
 		w.checks.traps = append(w.checks.traps, &trap{fault: f, until: w.now + int64(30*time.Second+f.For)})
 	default:
 		panic("fault " + f.Kind.String() + " is not handled")
+	}
+}
+
+// leave asks an engine to leave.
+func (w *World) leave(m *machine, f *Fault) {
+	if m.healthy() && !m.engine.leaving {
+		m.engine.leaving, m.engine.restart = true, f.For
+		m.tracef("is asked to %s", f.Kind)
+		m.engine.step(leave(f.Kind == EngineRestart))
 	}
 }
 
@@ -327,7 +347,7 @@ func (w *World) spring(kind FaultKind, text string, m *machine) {
 
 func (w *World) strike(m *machine, f *Fault) {
 	again := *f
-	again.Node, again.Text = m.name, ""
+	again.Node, again.Text, again.Resource = m.name, "", ""
 	again.N = 0
 	switch f.N {
 	case 0:
@@ -374,7 +394,7 @@ func (w *World) bringUp() {
 			clear(m.outlets)
 			m.powerOn("switched on by hand")
 		}
-		if m.powered && m.booted && m.engine == nil {
+		if m.powered && m.booted && m.engine == nil && m.daemon == nil {
 			m.later(between(w.bootRand, 0, time.Second), m.startEngine)
 		}
 	}

@@ -24,7 +24,9 @@ type machine struct {
 	stopped bool // its engine only (SIGSTOP)
 	held    []due
 	engine  *engine // nil: none runs
-	boots   uint64  // counts power changes, to recognise old plans
+	remote  bool    // it is a remote node, and has no engine
+	daemon  *remoted
+	boots   uint64 // counts power changes, to recognise old plans
 	offAt   int64
 
 	inst       map[string]*instance // what runs
@@ -35,7 +37,8 @@ type machine struct {
 	forced     *forced // on its disk: a recovery of the store that was begun
 	forcing    bool    // its store member is busy with that
 	watchStall int64
-	noRestart  int // faults that keep its engine from starting
+	keptEpoch  uint64 // of the newest connection that this boot has taken
+	noRestart  int    // faults that keep its engine from starting
 
 	// The steady clock, CLOCK_BOOTTIME: goes on while the machine is paused,
 	// unless its hypervisor froze it.
@@ -47,6 +50,9 @@ type machine struct {
 
 	fedUntil time.Time // watchdog
 	feeding  bool
+
+	quorateAt int64 // world time when it reached a majority last, over all its boots
+	wasFrozen bool  // its clock has stood still once
 
 	truth truth // for the checks
 }
@@ -61,15 +67,18 @@ type engine struct {
 
 	blind bool // it began without a snapshot: until it reads one it can't know what runs
 
-	wakeAt   int64
-	seen     int64 // revision delivered
-	read     bool  // the first read is done
-	watching bool
-	commits  int    // without an answer
-	epoch    uint64 // validity epoch that it registered, or is about to
-	runs     map[uint64]*run
-	fences   map[uint64]bool
-	born     int64
+	wakeAt     int64
+	seen       int64 // revision delivered
+	read       bool  // the first read is done
+	watching   bool
+	commits    int    // without an answer
+	epoch      uint64 // validity epoch that it registered, or is about to
+	runs       map[uint64]*run
+	dials      map[string]*link // connections to remote nodes that are asked for
+	links      map[string]*link // and that are made
+	remoteRuns map[uint64]*remoteRun
+	fences     map[uint64]bool
+	born       int64
 
 	renewed   int64 // of its lease
 	storeLost bool
@@ -82,6 +91,9 @@ type engine struct {
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func nodeName(sc *Scenario, i int) string {
+	if i >= sc.Nodes {
+		return remoteName(i - sc.Nodes)
+	}
 	if sc.Nodes > 9 {
 		return fmt.Sprintf("n%03d", i+1)
 	}
@@ -91,7 +103,7 @@ func nodeName(sc *Scenario, i int) string {
 func newMachine(w *World, i int) *machine {
 	return &machine{
 		w: w, i: i, name: nodeName(w.sc, i), inst: map[string]*instance{}, outlets: map[string]bool{}, drift: w.sc.Drift[i], frozenAt: -1,
-		wallOff: w.sc.WallOffset[i],
+		wallOff: w.sc.WallOffset[i], remote: i >= w.sc.Nodes,
 	}
 }
 
@@ -166,6 +178,7 @@ func (m *machine) powerOff(why string) {
 	m.forcing = false
 	m.offAt = m.w.now
 	m.held = nil
+	m.daemon, m.keptEpoch = nil, 0
 	m.endEngine()
 	m.feeding = false
 	m.w.checks.powerLost(m.w, m)
@@ -187,6 +200,10 @@ func (m *machine) reset(why string) {
 // startEngine starts an engine, after those agents of an earlier one that still
 // run were ended, as the daemon does.
 func (m *machine) startEngine() {
+	if m.remote {
+		m.startDaemon()
+		return
+	}
 	if !m.powered || !m.booted || m.engine != nil || m.noRestart > 0 {
 		return
 	}
@@ -195,6 +212,7 @@ func (m *machine) startEngine() {
 	m.inc++
 	e := &engine{
 		m: m, inc: uint64(w.now)/1000<<8 | m.inc&255, boot: m.bootID, runs: map[uint64]*run{}, fences: map[uint64]bool{}, born: w.now,
+		dials: map[string]*link{}, links: map[string]*link{}, remoteRuns: map[uint64]*remoteRun{},
 		renewed: w.now, second: -1,
 	}
 	m.engine = e
@@ -226,6 +244,9 @@ func (m *machine) startEngine() {
 func (m *machine) endEngine() {
 	if m.engine == nil {
 		return
+	}
+	if m.powered {
+		m.engine.hangUp()
 	}
 	m.engine = nil
 	m.forcing = false
@@ -294,6 +315,7 @@ func (m *machine) pause(frozen bool) {
 	}
 	m.tracef("is paused (clock frozen: %v)", frozen)
 	m.paused = true
+	m.wasFrozen = m.wasFrozen || frozen
 	if frozen && m.booted {
 		m.frozenAt = m.w.now
 	}
@@ -320,7 +342,7 @@ func (m *machine) resume() {
 
 // stopEngine suspends only the engine's process.
 func (m *machine) stopEngine() {
-	if m.engine == nil || m.stopped {
+	if m.engine == nil && m.daemon == nil || m.stopped {
 		return
 	}
 	m.tracef("engine is stopped (SIGSTOP)")

@@ -19,7 +19,7 @@ type network struct {
 }
 
 func (n *network) init(w *World) {
-	n.n, n.links = w.sc.Nodes, w.sc.Links
+	n.n, n.links = len(w.machines), w.sc.Links
 	n.cuts = make([]int16, n.n*n.n*n.links)
 	n.both = make([]bool, n.n*n.n)
 }

@@ -18,6 +18,7 @@ type Scenario struct {
 	Seed         uint64
 	Nodes        int
 	Links        int
+	Remotes      int   // remote nodes
 	Voters       []int // indexes
 	StoredVoters bool
 	Config       *cib.Config
@@ -98,6 +99,9 @@ func Generate(seed uint64, nodes int) *Scenario {
 	}
 	if nodes == 2 && seed%4 != 0 {
 		sc.forced(rand.New(rand.NewPCG(seed, 7)))
+	}
+	if seed%8 == 6 && !large {
+		sc.addRemotes()
 	}
 	slices.SortStableFunc(sc.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
 	return sc
@@ -487,6 +491,9 @@ func (sc *Scenario) String() string {
 	}
 	fmt.Fprintf(&b, "seed %d: %d nodes, voters %s, %d links, detection %s, validity %s, no-quorum-policy %s, fencing-action %s, watchdog %v\n",
 		sc.Seed, sc.Nodes, strings.Join(voters, " "), sc.Links, o.DetectionTime(), o.ValidityTime(), o.NoQuorum(), o.FenceOp(), sc.Watchdog)
+	if sc.Remotes > 0 {
+		fmt.Fprintf(&b, "%d remote nodes\n", sc.Remotes)
+	}
 	fmt.Fprintf(&b, "loss %.3f, delay up to %s, agents fail %.3f\n", sc.Loss, sc.DelayMax, sc.AgentFails)
 	fmt.Fprintf(&b, "resources %s; fence devices %s; constraints %s\n", strings.Join(sortedKeys(sc.Config.Resources), " "),
 		strings.Join(sortedKeys(sc.Config.FenceDevices), " "), strings.Join(sortedKeys(sc.Config.Constraints), " "))

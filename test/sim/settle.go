@@ -39,7 +39,7 @@ func (w *World) settle() {
 func (w *World) missing() string {
 	s := w.store.snap
 	st := &s.Status
-	for _, m := range w.machines {
+	for _, m := range w.machines[:w.sc.Nodes] {
 		switch ns := st.Nodes[m.name]; {
 		case !m.healthy():
 			return "the engine of " + m.name + " does not run"
@@ -78,6 +78,15 @@ func (w *World) missing() string {
 	}
 	for _, inner := range sortedKeys(st.Rounds) {
 		return "a round of notifications of " + inner + " is not over"
+	}
+	hosts := map[string]string{}
+	for i := range place.Instances {
+		if a := &place.Instances[i]; a.Blocked == "" {
+			hosts[a.Instance] = a.Node
+		}
+	}
+	if text := w.remoteMissing(s, hosts); text != "" {
+		return text
 	}
 	return w.misplaced(s)
 }
@@ -189,6 +198,9 @@ func (w *World) misplaced(s *cib.Snapshot) string {
 		if !w.checks.mayRunOnce(id) {
 			id = resource // instances of an anonymous clone have no names on a node
 		}
+		if w.isRemote(a.Instance) {
+			continue // a connection; see remoteMissing
+		}
 		want[spot{a.Node, id}] = a.Why.Cause
 	}
 	for _, m := range w.machines {
@@ -278,7 +290,7 @@ func (w *World) atRest() {
 				w.fail(4, "%s runs in boot %s, and a proof still says that this boot is over", m.name, m.bootID)
 			}
 		}
-		if e := m.engine; e.commits > 20 {
+		if e := m.engine; e != nil && e.commits > 20 {
 			w.fail(ruleGrowth, "%s waits for %d transactions at rest", m.name, e.commits)
 		}
 	}

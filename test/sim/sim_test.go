@@ -157,6 +157,13 @@ func TestTraces(t *testing.T) {
 				sc.Config.Resources = map[string]*cib.Resource{"vm": primitive(10 * time.Second)}
 				sc.Config.Resources["vm"].Meta.AllowMigrate = &yes
 			}
+			if d.HasArg("far") {
+				sc.Remotes, sc.Drift, sc.WallOffset = 1, make([]int64, 4), make([]time.Duration, 4)
+				site, far := primitive(10*time.Second), primitive(5*time.Second)
+				far.Agent, far.Parameters = cib.AgentRemote, map[string]string{"reconnect_interval": "5s"}
+				sc.Config.Resources = map[string]*cib.Resource{"svc": site, "far1": far}
+				sc.Config.Constraints["at"] = &cib.Constraint{Location: &cib.Location{Resource: "svc", Node: "far1", Score: 100}}
+			}
 			var from time.Duration
 			if d.HasArg("from") {
 				from = duration(t, argument(d, "from"))

@@ -464,9 +464,11 @@ func (s *store) kindOf(txn *cib.Txn) string {
 				return "claim"
 			}
 			return "ask"
-		case strings.HasPrefix(p.Key, cib.KeyHistory) && len(txn.Delete) > 0:
+		case strings.HasPrefix(p.Key, cib.KeyRemote):
+			return "connect"
+		case (strings.HasPrefix(p.Key, cib.KeyHistory) || strings.HasPrefix(p.Key, cib.KeyRemoteHistory)) && len(txn.Delete) > 0:
 			return "finish"
-		case strings.HasPrefix(p.Key, cib.KeyHistory):
+		case strings.HasPrefix(p.Key, cib.KeyHistory) || strings.HasPrefix(p.Key, cib.KeyRemoteHistory):
 			return "report"
 		}
 	}
@@ -503,6 +505,12 @@ func describe(txn *cib.Txn) []string {
 			out = append(out, fmt.Sprintf("proof %s: boot %s of %s is over (%s) %s", v.ID, v.BootID, v.Target, v.Kind, v.Void))
 		case *cib.History:
 			out = append(out, fmt.Sprintf("records that %s is %s", v.Instance, v.Role()))
+		case *cib.RemoteLink:
+			if v.Refused {
+				out = append(out, fmt.Sprintf("says that %s answers in boot %s", v.Node, v.BootID))
+				continue
+			}
+			out = append(out, fmt.Sprintf("is the proxy of %s: epoch %d, boot %s, validity epoch %d", v.Node, v.Epoch, v.BootID, v.ValidityEpoch))
 		case *cib.Member:
 			out = append(out, fmt.Sprintf("registers incarnation %d, boot %s, validity epoch %d", v.Incarnation, v.BootID, v.ValidityEpoch))
 		}

@@ -21,7 +21,7 @@ type World struct {
 
 	// Each part of the world draws from a sequence of its own, so that taking a
 	// fault out of a scenario changes as little of the rest as possible.
-	netRand, storeRand, agentRand, bootRand *rand.Rand
+	netRand, storeRand, agentRand, bootRand, remoteRand *rand.Rand
 
 	machines []*machine
 	index    map[string]int
@@ -144,9 +144,9 @@ func New(sc *Scenario) *World {
 	}
 	w := &World{
 		sc: sc, index: map[string]int{}, devices: map[string]*device{}, faulty: true,
-		netRand: sub(1), storeRand: sub(2), agentRand: sub(3), bootRand: sub(4), hash: 14695981039346656037,
+		netRand: sub(1), storeRand: sub(2), agentRand: sub(3), bootRand: sub(4), remoteRand: sub(5), hash: 14695981039346656037,
 	}
-	for i := range sc.Nodes {
+	for i := range sc.Nodes + sc.Remotes {
 		m := newMachine(w, i)
 		w.machines = append(w.machines, m)
 		w.index[m.name] = i
@@ -274,9 +274,23 @@ func (w *World) perform(e *engine, effects []node.Effect) {
 		case node.Commit:
 			w.store.commit(e, x)
 		case node.Run:
+			if x.Remote != "" {
+				w.runRemote(e, x)
+				continue
+			}
 			w.runAgent(e, x)
 		case node.Kill:
+			if x.Run&1 == 1 {
+				w.killRemote(e, x.Run)
+				continue
+			}
 			w.killAgent(e, x.Run)
+		case node.Connect:
+			w.connect(e, x)
+		case node.Disconnect:
+			w.disconnect(e, x)
+		case node.CheckLink:
+			w.checkLink(e, x)
 		case node.FenceCall:
 			w.fenceCall(e, x)
 		case node.Feed:

@@ -61,7 +61,11 @@ func run() int {
 		return 2
 	}
 	if *seed != 0 && *at != 0 {
-		sim.PlanAt(sim.Generate(*seed, *nodes), *at, os.Stdout)
+		sc := sim.Generate(*seed, *nodes)
+		if *shrink {
+			sc = sim.Shrink(sc, broken, 30*time.Second)
+		}
+		sim.PlanAt(sc, *at, os.Stdout)
 		return 0
 	}
 	if *seed != 0 {
