@@ -53,16 +53,17 @@ type session struct {
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when nothing of it runs any more
 
-	mu     sync.Mutex
-	runs   map[uint64]context.CancelFunc
-	pings  map[uint64]time.Time // when they were sent
-	asked  time.Time            // when the newest ping was sent that was answered
-	until  time.Time            // the proxy may act
-	opened chan struct{}        // closed with the first answer to a ping
-	work   sync.WaitGroup
+	mu    sync.Mutex
+	runs  map[uint64]context.CancelFunc
+	pings map[uint64]time.Time // when they were sent
+	asked time.Time            // when the newest ping was sent that was answered
+	until time.Time            // the proxy may act
+	told  chan struct{}        // closed with the next answer to a ping
+	work  sync.WaitGroup
 }
 
-// permitMax is how long an agent waits for the proxy's first answer to a ping.
+// permitMax is how long an agent waits until the proxy may act, as far as is known here:
+// where validity is short, the last answer to a ping is soon out of date.
 const permitMax = 5 * time.Second
 
 // handshakeMax bounds what a connection may take until it has said hello.
@@ -136,7 +137,7 @@ func (s *Server) serve(ctx context.Context, c *tls.Conn) error {
 	sctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	x := &session{
-		wire: w, s: s, epoch: h.Epoch, cancel: cancel, ended: make(chan struct{}), runs: map[uint64]context.CancelFunc{}, pings: map[uint64]time.Time{}, opened: make(chan struct{}),
+		wire: w, s: s, epoch: h.Epoch, cancel: cancel, ended: make(chan struct{}), runs: map[uint64]context.CancelFunc{}, pings: map[uint64]time.Time{}, told: make(chan struct{}),
 	}
 	defer close(x.ended)
 	if err := s.take(ctx, x); err != nil {
@@ -239,11 +240,8 @@ func (x *session) permit(p *pong) {
 	delete(x.pings, p.Nonce)
 	x.asked = sent
 	x.until = sent.Add(p.Valid) // also shorter than before: the newest word counts
-	select {
-	case <-x.opened:
-	default:
-		close(x.opened)
-	}
+	close(x.told)
+	x.told = make(chan struct{})
 }
 
 // runsMax bounds what one proxy has running here.
@@ -276,16 +274,24 @@ func (x *session) start(ctx context.Context, r *run) {
 func (x *session) run(ctx context.Context, r *run) (agent.Result, []string) {
 	wait, cancel := context.WithTimeout(ctx, permitMax)
 	defer cancel()
-	select {
-	case <-x.opened:
-	case <-wait.Done():
-		return agent.Result{Status: cib.OpNotRun, Reason: "the proxy did not say how long it may act"}, nil
-	}
 	q := r.Request
-	x.mu.Lock()
-	q.NotAfter = x.until
-	age := x.s.Now().Sub(x.asked)
-	x.mu.Unlock()
+	var asked time.Time
+	for {
+		x.mu.Lock()
+		until, told := x.until, x.told
+		asked = x.asked
+		x.mu.Unlock()
+		if q.NotAfter = until; x.s.Now().Before(until) {
+			break
+		}
+		select {
+		case <-told:
+			continue
+		case <-wait.Done():
+		}
+		return agent.Result{Status: cib.OpNotRun, Reason: "the proxy did not say that it may act"}, nil
+	}
+	age := x.s.Now().Sub(asked)
 	// Answers and orders come in the order in which they were sent: an order is no older
 	// than the question before the answer that came last.
 	if q.Op == cib.OpMigrateTo && age > freshMax {
