@@ -216,7 +216,7 @@ func (u *state) unpackFailedMigrateFrom(l *ledger, f *fact) {
 		return
 	}
 	to := newestOf(source.history, cib.OpMigrateTo)
-	if l.rsc != nil && l.rsc.connects != nowhere && to != nil && succeeded(to) {
+	if l.rsc != nil && l.rsc.connects != nowhere && to != nil && to.Succeeded() {
 		return // see unpackMigrateTo
 	}
 	if source.role > cib.RoleStopped {

@@ -436,6 +436,9 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 			case old.State != cib.ActionAsked:
 				w.fail(6, "%s claims %s (%s), which is %s already", e.m.name, v.Action.String(), v.ID, old.State)
 			}
+			if w.isRemote(v.Instance) { // a connection: the engine does it itself
+				delete(c.vain, v.Node+" "+v.Key()+" "+v.Phase)
+			}
 		case *cib.FenceRequest:
 			c.request(w, e, key, v, asDC)
 		case *cib.Proof:

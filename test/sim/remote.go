@@ -72,7 +72,7 @@ func (sc *Scenario) addRemotes() {
 // disturbRemotes breaks remote nodes, their proxies and what is between them.
 func (sc *Scenario) disturbRemotes() {
 	r := sc.remoteSource(1)
-	if sc.Seed%64 == 6 { // a proof that is wrong
+	if sc.Seed%512 == 6 { // a proof that is wrong
 		far := remoteName(r.IntN(sc.Remotes))
 		f := Fault{At: between(r, 15*time.Second, 25*time.Second), For: between(r, 5*time.Second, 30*time.Second), Kind: DeviceLies, Text: "ipmi-" + far}
 		if sc.Config.FenceDevices[f.Text] == nil {
@@ -311,7 +311,7 @@ func (s *session) start(id uint64, a cib.Action) {
 	permitted = func() {
 		switch {
 		case r.over || s.cancelled:
-		case s.opened:
+		case s.opened && m.steady().Before(s.until):
 			r.notAfter = s.until
 			w.afterOn(between(w.remoteRand, 0, 3*time.Millisecond), m, ofEngine, nil, func() { w.checkRemote(r) })
 		case w.now-waited > int64(permitMax):

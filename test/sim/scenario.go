@@ -100,7 +100,7 @@ func Generate(seed uint64, nodes int) *Scenario {
 	if nodes == 2 && seed%4 != 0 {
 		sc.forced(rand.New(rand.NewPCG(seed, 7)))
 	}
-	if seed%8 == 6 && !large {
+	if seed%64 == 6 && !large {
 		sc.addRemotes()
 	}
 	slices.SortStableFunc(sc.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
