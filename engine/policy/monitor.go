@@ -120,10 +120,11 @@ func (b *planner) monitored(r *rsc, here *fact, o *cib.Operation) bool {
 }
 
 // recurring returns the newest result of a monitor that still runs: one asked
-// for after the last start, stop or probe.
+// for after the last start, stop or probe, and of the role Promoted after the last
+// demote, which ends it.
 func (f *fact) recurring(interval cib.Duration) *cib.OpResult {
 	var last *cib.OpResult
-	var after uint64
+	var after, demoted uint64
 	for i := range f.history.Ops {
 		op := &f.history.Ops[i]
 		switch {
@@ -133,9 +134,11 @@ func (f *fact) recurring(interval cib.Duration) *cib.OpResult {
 			}
 		case op.Op == cib.OpStart, op.Op == cib.OpStop, op.Op == cib.OpMonitor && op.Interval == 0:
 			after = max(after, op.Seq)
+		case op.Op == cib.OpDemote && !op.Failed:
+			demoted = max(demoted, op.Seq)
 		}
 	}
-	if last == nil || last.Seq < after || last.Status == cib.OpCancelled || last.Status == cib.OpNotRun || last.Status == cib.OpUnknown {
+	if last == nil || last.Seq < after || last.Role == cib.RolePromoted && last.Seq < demoted || last.Status == cib.OpCancelled || last.Status == cib.OpNotRun || last.Status == cib.OpUnknown {
 		return nil
 	}
 	return last
