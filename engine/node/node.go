@@ -525,6 +525,7 @@ func (n *Node) newsOf(news membership.News) {
 		case membership.LinkUp:
 			n.emit(event.New(event.LinkUp, "node", n.self.Name, "peer", it.Node, "link", fmt.Sprint(it.Link)))
 		case membership.Stalled:
+			clear(n.doubted) // while it stood still it could not have heard that somebody is silent
 			n.emit(event.New(event.NodeStalled, "node", n.self.Name, "gap", it.For.Round(time.Millisecond).String()))
 		case membership.GenerationConflict:
 			n.emit(event.New(event.GenerationConflict, "node", it.Node, "number", fmt.Sprint(n.snap.Status.Generation.Number)))
