@@ -90,19 +90,22 @@ func (n *Node) alone(active map[string]*cib.History) *cib.Snapshot {
 	s.Config = &c
 	no := false
 	c.Cluster.Options.FencingRequired = &no
-	if c.Cluster.Options.NoQuorum() == cib.NoQuorumDemote {
-		c.Resources = map[string]*cib.Resource{}
-		for id, r := range s.Config.Resources {
-			if r.Kind() == cib.KindPromotable {
-				d := *r
+	demote := c.Cluster.Options.NoQuorum() == cib.NoQuorumDemote
+	c.Cluster.Options.StopAllResources = !demote
+	c.Resources = map[string]*cib.Resource{}
+	for id, r := range n.snap.Config.Resources {
+		if r.Clone != nil {
+			d, clone := *r, *r.Clone
+			clone.Notify = false // nobody is there to be told, and nothing waits for that
+			d.Clone = &clone
+			if demote && r.Kind() == cib.KindPromotable {
 				d.Meta.TargetRole = cib.RoleUnpromoted
-				r = &d
 			}
-			c.Resources[id] = r
+			r = &d
 		}
-	} else {
-		c.Cluster.Options.StopAllResources = true
+		c.Resources[id] = r
 	}
+	s.Status.Rounds = nil
 	me := cib.ViewMember{Node: n.self.Name, Incarnation: n.self.Incarnation, BootID: n.self.BootID}
 	s.Status.View = &cib.View{Number: 1, Members: []cib.ViewMember{me}}
 	s.Status.Nodes = map[string]*cib.NodeStatus{n.self.Name: {State: cib.NodeOnline, BootID: n.self.BootID}}
