@@ -51,13 +51,13 @@ func remoteJoin(args []string, stdin io.Reader, stderr io.Writer) int {
 	o := daemon.Options{Version: version, Log: slog.New(slog.NewTextHandler(stderr, nil))}
 	fs.StringVar(&o.StateDir, "state-dir", "/var/lib/belay", "`directory` of belayd")
 	fs.StringVar(&o.RunDir, "run-dir", "/run/belay", "`directory` of what does not survive a reboot")
-	server := fs.String("server", "", "`address` of a member of the cluster")
+	server := fs.String("server", "", "`address` of a member of the cluster, where the token does not name one")
 	node := fs.String("node", "", "`name` of this remote node (default: the host's)")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
-	if fs.NArg() > 0 || *server == "" {
-		_, _ = fmt.Fprintln(stderr, "usage: belayd remote-join --server ADDRESS [--node NAME] < TOKEN")
+	if fs.NArg() > 0 {
+		_, _ = fmt.Fprintln(stderr, "usage: belayd remote-join [--server ADDRESS] [--node NAME] < TOKEN")
 		return 2
 	}
 	o.Socket = filepath.Join(o.RunDir, "belayd.sock")

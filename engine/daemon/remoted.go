@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,7 +31,8 @@ type keptEpoch struct {
 	Epoch  uint64 `json:"epoch"`
 }
 
-// JoinRemote gets this machine the certificate of a remote node.
+// JoinRemote gets this machine the certificate of a remote node. The token may name the
+// member to ask, as belay cluster token prints it; server comes before that.
 func (d *Daemon) JoinRemote(ctx context.Context, server, text, name string) error {
 	if _, err := pki.LoadCA(d.path(dirPKI)); err == nil {
 		return fmt.Errorf("%s holds the certificate of a node already: remove it first", d.path(dirPKI))
@@ -37,6 +40,10 @@ func (d *Daemon) JoinRemote(ctx context.Context, server, text, name string) erro
 	name, err := nodeName(name)
 	if err != nil {
 		return err
+	}
+	text, at, _ := strings.Cut(strings.TrimSpace(text), "@")
+	if server = cmp.Or(server, at); server == "" {
+		return errors.New("the token names no member: add --server ADDRESS of one")
 	}
 	token, err := pki.ParseToken(text)
 	if err != nil {

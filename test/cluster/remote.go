@@ -56,10 +56,10 @@ func (c *Cluster) JoinRemote(ctx context.Context, r *Remote, name string) error 
 	if err != nil {
 		return fmt.Errorf("token on %s: %w", c.Nodes[0].Name, err)
 	}
-	if err := r.Host.WriteFile("/run/token", []byte(token.Token), 0o600); err != nil {
+	if err := r.Host.WriteFile("/run/token", []byte(fmt.Sprintf("%s@%s\n", token.Token, c.Nodes[0].Host.Addr(0))), 0o600); err != nil {
 		return err
 	}
-	if _, err := r.Host.Exec(ctx, "sh", "-c", fmt.Sprintf("exec %s remote-join --server %s --node %s < /run/token", engine, c.Nodes[0].Host.Addr(0), name)); err != nil {
+	if _, err := r.Host.Exec(ctx, "sh", "-c", fmt.Sprintf("exec %s remote-join --node %s < /run/token", engine, name)); err != nil {
 		return fmt.Errorf("join of remote node %s: %w", name, err)
 	}
 	r.mu.Lock()
