@@ -104,9 +104,14 @@ func (n *Node) dcFree(now time.Time) (string, bool) {
 	return "node " + dc.Node + " is silent", deaf > len(voters)/2
 }
 
-// rank orders the candidates: the voters heard, by name.
+// rank orders the candidates: the voters heard, by name. Who is to be fenced itself lets
+// all others go first: nobody fences the DC.
 func (n *Node) rank(now time.Time) int {
 	rank := 0
+	if st := n.snap.Status.Nodes[n.self.Name]; st != nil && st.BootID == n.self.BootID && (st.State == cib.NodeFenced || st.State == cib.NodeUnclean) {
+		voters, _ := n.voters()
+		rank = len(voters)
+	}
 	for _, m := range n.tracker.Alive(now) {
 		if m.Node < n.self.Name && n.isVoter(m.Node) {
 			rank++
