@@ -236,12 +236,16 @@ const clockTolerance = 500 * time.Millisecond
 // expire before it is seen.
 func (n *Node) setWall(own time.Duration) {
 	jumped := (own - n.ownWall).Abs() > clockTolerance/10
+	was := n.wall
 	n.ownWall, n.wall = own, own
 	if jumped {
 		n.know()
 	}
 	if offset := n.tracker.ClockOffset(); offset.Abs() > clockTolerance {
 		n.wall -= offset
+	}
+	if (n.wall - was).Abs() > clockTolerance/10 {
+		n.planned = nil // what was to be decided anew at some time was reckoned from the old one
 	}
 	n.lrm.SetWall(n.wall)
 }
