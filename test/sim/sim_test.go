@@ -15,7 +15,7 @@ import (
 	"github.com/belay-ha/belay/engine/cib"
 )
 
-// Seeds of "go test" without SIM_SEEDS; CI runs 10 000, and 25 large ones.
+// Seeds of "go test" without SIM_SEEDS; CI runs 20 000, and 50 large ones.
 const (
 	seedsDefault = 500
 	seedsCI      = 20_000
@@ -43,10 +43,10 @@ func TestLarge(t *testing.T) {
 	runSeeds(t, Options{From: 1, Seeds: max(1, seeds(t)*50/seedsCI), Nodes: largeNodes})
 }
 
-// TestTwoNodes runs worlds of two nodes with an arbitrator: 1000 in CI, for every
-// twenty others one.
+// TestTwoNodes runs worlds of two nodes with an arbitrator: 5000 in CI, for every
+// four others one.
 func TestTwoNodes(t *testing.T) {
-	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*1000/seedsCI), Nodes: 2})
+	runSeeds(t, Options{From: 1, Seeds: max(20, seeds(t)*5000/seedsCI), Nodes: 2})
 }
 
 func runSeeds(t *testing.T, o Options) {
