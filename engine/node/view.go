@@ -337,11 +337,13 @@ func (n *Node) drained(name string) bool {
 	return len(n.snap.Status.Pending[name]) == 0 && n.empty(name)
 }
 
-// empty reports whether nothing runs on a node in the boot that is registered.
+// empty reports whether nothing runs on a node in the boot that is registered. What
+// nobody would start elsewhere does not count; that the node is in maintenance does not
+// help: as soon as it is away, its resources are the cluster's again.
 func (n *Node) empty(name string) bool {
 	doc := n.snap.Status.Members[name]
 	for _, h := range n.snap.Status.Histories[name] {
-		if role := h.Role(); doc != nil && h.BootID == doc.BootID && (role.Active() || role == cib.RoleUnknown) && !n.unmanaged(h.Resource, name) {
+		if role := h.Role(); doc != nil && h.BootID == doc.BootID && (role.Active() || role == cib.RoleUnknown) && !n.unmanaged(h.Resource, "") {
 			return false
 		}
 	}
@@ -365,13 +367,13 @@ func (n *Node) expected(name string) bool {
 		}
 	}
 	return migrates && slices.ContainsFunc(policy.Active(n.snap, n.wallNow()), func(a graph.Activity) bool {
-		return a.Node == name && !n.unmanaged(a.Resource, name)
+		return a.Node == name && !n.unmanaged(a.Resource, "")
 	})
 }
 
 // unmanaged reports whether a resource is left alone on a node, as the policy does, so
 // that nobody waits for its stop there: the resource, the group or clone that it is in,
-// the node or the whole cluster is.
+// the node or the whole cluster is. Without a node it is about any.
 func (n *Node) unmanaged(resource, name string) bool {
 	c := n.snap.Config
 	if host := c.Nodes[name]; c.Cluster.Options.MaintenanceMode || host != nil && host.Maintenance {

@@ -582,13 +582,13 @@ func (c *checks) nodeStatus(w *World, name string, s *cib.NodeStatus, txn *cib.T
 		}
 		if s.BootID != "" && m.powered && m.bootID == s.BootID && !m.truth.lied {
 			for _, id := range sortedKeys(m.inst) {
-				if c.managedOn(w, id, name) && !m.inst[id].excused {
+				if c.managed(w, id) && !m.inst[id].excused {
 					w.fail(4, "%s is marked offline, and %s runs there", name, id)
 				}
 			}
 		}
 		for _, id := range sortedKeys(m.truth.lost) {
-			if m.truth.lost[id].boot == s.BootID && c.managedOn(w, id, name) {
+			if m.truth.lost[id].boot == s.BootID && c.managed(w, id) {
 				w.fail(4, "%s is marked offline, and %s ran there when its power went", name, id)
 			}
 		}
