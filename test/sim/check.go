@@ -468,9 +468,10 @@ func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 	}
 }
 
-// vainMax is how often an action may be asked for in a row without being executed: once
-// more than the DC does without waiting.
-const vainMax = 4
+// vainMax is how often an action may be asked for in a row without being executed. The
+// DC does it four times without waiting; a node whose validity comes and goes on a slow
+// network ends the rest itself.
+const vainMax = 12
 
 // ask is rules 4, 5 and 6 for an action that the DC asks for.
 func (c *checks) ask(w *World, p, old *cib.Pending) {
