@@ -22,7 +22,7 @@ func (n *Node) actInvalid(now time.Time) {
 		return // the engine has just started: the first echoes may still come
 	}
 	active := n.activeHere()
-	if len(active) == 0 {
+	if !n.mustEnd(active) {
 		n.invalidOver = false
 		return
 	}
@@ -45,6 +45,9 @@ func (n *Node) actInvalid(now time.Time) {
 		a := plan.Actions[i].Action
 		if len(plan.Actions[i].After) > 0 || plan.Actions[i].InFlight != "" || a.Node != n.self.Name || a.Op != cib.OpStop && a.Op != cib.OpDemote {
 			continue
+		}
+		if a.Op == cib.OpStop && n.onlyDemoted(a.Resource) {
+			continue // such as for new parameters: that has time
 		}
 		a.ID = "local"
 		a.Why = cib.Why{Cause: "this node may not act any more: " + n.quorum.Reason, Rule: "no-quorum-policy"}
@@ -82,6 +85,35 @@ func (n *Node) activeHere() map[string]*cib.History {
 	return out
 }
 
+// mustEnd reports whether something of what is active here has still to be stopped or
+// demoted.
+func (n *Node) mustEnd(active map[string]*cib.History) bool {
+	for id, h := range active { // their order does not matter
+		role := h.Role()
+		if !n.onlyDemoted(h.Resource) || n.lrm.Busy(id) || role != cib.RoleStarted && role != cib.RoleUnpromoted {
+			return true
+		}
+	}
+	return false
+}
+
+// onlyDemoted reports whether a resource is demoted, and not stopped, when validity has
+// ended: no-quorum-policy demote demotes what can be, and stops the rest.
+func (n *Node) onlyDemoted(resource string) bool {
+	c := n.snap.Config
+	if c.Cluster.Options.NoQuorum() != cib.NoQuorumDemote {
+		return false
+	}
+	n.findParents()
+	for range 3 { // primitive, group, clone
+		if r := c.Resources[resource]; r != nil && r.Kind() == cib.KindPromotable {
+			return true
+		}
+		resource = n.parents[resource]
+	}
+	return false
+}
+
 // alone returns the snapshot of a cluster of this node only, in which everything
 // is to be stopped (or demoted).
 func (n *Node) alone(active map[string]*cib.History) *cib.Snapshot {
@@ -90,20 +122,20 @@ func (n *Node) alone(active map[string]*cib.History) *cib.Snapshot {
 	s.Config = &c
 	no := false
 	c.Cluster.Options.FencingRequired = &no
-	demote := c.Cluster.Options.NoQuorum() == cib.NoQuorumDemote
-	c.Cluster.Options.StopAllResources = !demote
+	c.Cluster.Options.StopAllResources = c.Cluster.Options.NoQuorum() != cib.NoQuorumDemote
 	c.Resources = map[string]*cib.Resource{}
 	for id, r := range n.snap.Config.Resources {
+		own := *r
 		if r.Clone != nil {
-			d, clone := *r, *r.Clone
+			clone := *r.Clone
 			clone.Notify = false // nobody is there to be told, and nothing waits for that
-			d.Clone = &clone
-			if demote && r.Kind() == cib.KindPromotable {
-				d.Meta.TargetRole = cib.RoleUnpromoted
-			}
-			r = &d
+			own.Clone = &clone
 		}
-		c.Resources[id] = r
+		own.Meta.TargetRole = cib.RoleStopped
+		if n.onlyDemoted(id) {
+			own.Meta.TargetRole = cib.RoleUnpromoted
+		}
+		c.Resources[id] = &own
 	}
 	s.Status.Rounds = nil
 	me := cib.ViewMember{Node: n.self.Name, Incarnation: n.self.Incarnation, BootID: n.self.BootID}

@@ -10,8 +10,8 @@ import (
 	"github.com/belay-ha/belay/engine/policy"
 )
 
-// A node that may not act any more stops everything, or demotes what is promoted and
-// leaves the rest. Nobody has to be told first, also where the clone wants that.
+// A node that may not act any more stops everything, or demotes what can be demoted and
+// stops the rest. Nobody has to be told first, also where the clone wants that.
 func TestActsAlone(t *testing.T) {
 	now := time.Unix(1000, 0)
 	for _, c := range []struct {
@@ -19,7 +19,7 @@ func TestActsAlone(t *testing.T) {
 		want   []string
 	}{
 		{cib.NoQuorumStop, []string{"demote db", "stop web"}},
-		{cib.NoQuorumDemote, []string{"demote db"}},
+		{cib.NoQuorumDemote, []string{"demote db", "stop web"}},
 	} {
 		s := cib.Empty()
 		s.Config.Nodes["n1"], s.Config.Nodes["n2"] = &cib.Node{}, &cib.Node{}
@@ -35,6 +35,9 @@ func TestActsAlone(t *testing.T) {
 			}}
 		}
 		n := &Node{self: Setup{Name: "n1", Incarnation: 1, BootID: "b"}, snap: s, lrm: lrm.New("n1", 1, "b")}
+		if !n.mustEnd(active) {
+			t.Errorf("%s: nothing has to end", c.policy)
+		}
 		local := n.alone(active)
 		plan := policy.Plan(local, policy.Place(local, now), now)
 		var ready []string
@@ -45,6 +48,10 @@ func TestActsAlone(t *testing.T) {
 		}
 		if slices.Sort(ready); !slices.Equal(ready, c.want) {
 			t.Errorf("%s: %q are ready, want %q", c.policy, ready, c.want)
+		}
+		replica := map[string]*cib.History{"db": {Instance: "db", Resource: "db", BootID: "b", Ops: active["db"].Ops[:1]}}
+		if n.mustEnd(replica) != (c.policy == cib.NoQuorumStop) {
+			t.Errorf("%s: a replica that is not promoted has to end: %t", c.policy, n.mustEnd(replica))
 		}
 		if !s.Config.Resources["ms"].Clone.Notify || s.Config.Resources["ms"].Meta.TargetRole != 0 {
 			t.Errorf("%s: the cluster's own configuration was changed", c.policy)

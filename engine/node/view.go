@@ -382,11 +382,16 @@ func (n *Node) unmanaged(resource, name string) bool {
 	if c.Resources[resource] == nil {
 		return false
 	}
-	if n.parentsOf != c {
-		n.parentsOf, n.parents = c, c.Parents()
-	}
+	n.findParents()
 	meta := c.MetaOf(resource, n.parents, n.wallNow())
 	return !meta.IsManaged() || meta.InMaintenance()
+}
+
+// findParents reads which group or clone each resource is in.
+func (n *Node) findParents() {
+	if c := n.snap.Config; n.parentsOf != c {
+		n.parentsOf, n.parents = c, c.Parents()
+	}
 }
 
 // proofFor returns the newest proof that confirms the end of a boot.
