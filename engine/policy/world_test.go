@@ -536,6 +536,8 @@ func (w *world) parseResource(word string, f []string) error {
 			r.Clone.Min = n
 		case k == "promoted-max":
 			r.Clone.PromotedMax = &n
+		case k == "promoted-node-max":
+			r.Clone.PromotedNodeMax = n
 		case k == "unique":
 			r.Clone.GloballyUnique = true
 		case k == "notify":
@@ -570,6 +572,8 @@ func parseOp(r *cib.Resource, name, text string) error {
 			}
 		case k == "role":
 			o.Role, err = cib.Roles.Parse(v)
+		case k == "enabled":
+			o.Enabled = new(v == "true")
 		case k == "on-fail":
 			o.OnFail, err = cib.OnFails.Parse(v)
 		case k == "timeout":
@@ -593,7 +597,8 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 	switch word {
 	case "location":
 		// ID RESOURCE NODE SCORE, or ID RESOURCE SCORE and one of
-		// if ATTRIBUTE OPERATION [VALUE], from START END, hours RANGE: the last two on
+		// if ATTRIBUTE OPERATION [VALUE], from START END, hours RANGE, before END,
+		// after START, lasting START HOURS, spec WEEKDAYS MONTHS: those of time on
 		// all nodes but n1. A score of @NAME is in that attribute.
 		// A resource of ~REGEXP is a pattern.
 		l := &cib.Location{Resource: f[1]}
@@ -621,14 +626,9 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 				e.Value, e.Source = name, "param"
 			}
 			l.Rule = &cib.Rule{Expressions: []cib.Expression{e}}
-		case "from", "hours": // ... NODE SCORE from START END, or hours SPEC
-			d := cib.Date{Start: f[4]}
-			rest = f[5:]
-			if f[3] == "hours" {
-				d = cib.Date{Operation: "date-spec", Spec: &cib.DateSpec{Hours: f[4]}}
-			} else {
-				d.End, rest = f[5], f[6:]
-			}
+		case "from", "hours", "before", "after", "lasting", "spec":
+			var d cib.Date
+			d, rest = parseDate(f[3], f[4:])
 			l.Rule = &cib.Rule{Dates: []cib.Date{d}, Rules: []cib.Rule{{Expressions: []cib.Expression{{Attribute: "#uname", Operation: "ne", Value: "n1"}}}}}
 			score(f[2])
 		default:
@@ -702,6 +702,24 @@ func (w *world) parseConstraint(word string, f []string) (*cib.Constraint, error
 		}
 		return err
 	})
+}
+
+// parseDate reads the time of a location, and returns what follows.
+func parseDate(word string, f []string) (cib.Date, []string) {
+	switch word {
+	case "hours":
+		return cib.Date{Operation: "date-spec", Spec: &cib.DateSpec{Hours: f[0]}}, f[1:]
+	case "spec":
+		return cib.Date{Operation: "date-spec", Spec: &cib.DateSpec{Weekdays: f[0], Months: f[1]}}, f[2:]
+	case "before":
+		return cib.Date{Operation: "lt", End: f[0]}, f[1:]
+	case "after":
+		return cib.Date{Operation: "gt", Start: f[0]}, f[1:]
+	case "lasting":
+		hours, _ := strconv.Atoi(f[1])
+		return cib.Date{Start: f[0], Duration: &cib.DateDuration{Hours: hours}}, f[2:]
+	}
+	return cib.Date{Start: f[0], End: f[1]}, f[2:]
 }
 
 // parseStatus reads what the nodes say.

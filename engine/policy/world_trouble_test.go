@@ -25,6 +25,12 @@ func (w *world) parseTrouble(word string, f []string) (bool, error) {
 		}
 		w.Status.Rounds = map[string]*cib.Round{f[0]: r}
 		return true, nil
+	case "recorded": // INSTANCE NODE: all that is known of it there was asked for here
+		h := w.history(f[1], f[0])
+		for i := range h.Ops {
+			h.Ops[i].ActionID = "7.1"
+		}
+		return true, nil
 	case "told": // INSTANCE NODE PHASE: of that round
 		op := w.result(f[1], f[0], cib.OpNotify, 0, cib.OK, cib.OK, cib.OpDone)
 		op.Round, op.Phase = w.Status.Rounds[baseOf(f[0])].ID, f[2]
@@ -107,6 +113,15 @@ func parseTroubleOption(o *cib.Options, k, v string) error {
 		o.ShutdownLock = true
 	case "shutdown-lock-limit":
 		o.ShutdownLockLimit, err = cib.ParseDuration(v)
+	case "fencing-action":
+		o.FencingAction, err = cib.FenceOps.Parse(v)
+	case "node-health-yellow", "node-health-green":
+		var s cib.Score
+		if s, err = cib.ParseScore(v); k == "node-health-green" {
+			o.HealthGreen = &s
+		} else {
+			o.HealthYellow = &s
+		}
 	case "no-quorum-policy":
 		o.NoQuorumPolicy, err = cib.NoQuorumPolicies.Parse(v)
 	default:
