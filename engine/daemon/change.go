@@ -140,18 +140,21 @@ const idleWait = 5 * time.Second
 // waited for a little, while others may make theirs. What goes on longer is told to the
 // caller; the change is not made in part.
 func (c *changing) prepareIdle(ctx context.Context) (*prepared, error) {
-	ctx, cancel := context.WithTimeout(ctx, idleWait)
+	wait, cancel := context.WithTimeout(ctx, idleWait)
 	defer cancel()
 	for {
 		next := c.changed.wait()
-		p, err := c.prepare(ctx)
+		p, err := c.prepare(ctx) // not by wait: what ends at its end would say that the engine ends
 		if err != nil || len(p.busy) == 0 || c.DryRun {
 			return p, err
+		}
+		if wait.Err() != nil {
+			next = nil // however often something changes
 		}
 		c.changing.Unlock()
 		select {
 		case <-next:
-		case <-ctx.Done():
+		case <-wait.Done():
 			err = api.NewProblem(api.CodeConflict, fmt.Sprintf("nothing was changed: %s in progress; ask again when that has ended", strings.Join(p.busy, ", ")))
 		}
 		c.changing.Lock()
