@@ -8,7 +8,6 @@ package snmpd
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,7 +29,7 @@ type Config struct {
 	Listen    string // "udp:127.0.0.1:1161", "udp6:[::1]:1161"
 	Users     []usm.User
 	Community string // of version 2c, read-only; empty: that version is off
-	EngineID  []byte // of this node (RFC 3411, SnmpEngineID)
+	EngineID  []byte // of this node (RFC 3411, SnmpEngineID); the users' keys are for it
 	Program   string // default snmpd, from the usual places
 	Log       *slog.Logger
 }
@@ -47,6 +46,8 @@ const (
 	stopMax    = 5 * time.Second
 	dirMode    = 0o700
 	fileMode   = 0o600
+	// RFC 3411, SnmpEngineID.
+	engineIDMin, engineIDMax = 5, 32
 )
 
 // Run runs the agent until ctx ends, and starts it again when it ends by itself.
@@ -115,15 +116,17 @@ func (c *Config) text() (string, error) {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "agentAddress %s\nmaster agentx\nagentXSocket %s\nagentXTimeout 5\n", c.Listen, Address(c.Dir))
-	if len(c.EngineID) > 0 {
-		fmt.Fprintf(&b, "exactEngineID 0x%s\n", hex.EncodeToString(c.EngineID))
+	if n := len(c.EngineID); n < engineIDMin || n > engineIDMax {
+		return "", fmt.Errorf("an SNMP engine has an identity of %d to %d octets, this has %d", engineIDMin, engineIDMax, n)
 	}
+	fmt.Fprintf(&b, "exactEngineID 0x%x\n", c.EngineID)
 	for i := range c.Users {
 		u := &c.Users[i]
 		if err := u.Check(); err != nil {
 			return "", err
 		}
-		fmt.Fprintf(&b, "createUser %s %s \"%s\" %s \"%s\"\nrouser %s authpriv\n", u.Name, u.Auth, u.AuthPass, u.Priv, u.PrivPass, u.Name)
+		auth, priv := u.Localize(c.EngineID)
+		fmt.Fprintf(&b, "createUser %s %s -l 0x%x %s -l 0x%x\nrouser %s authpriv\n", u.Name, u.Auth, auth, u.Priv, priv, u.Name)
 	}
 	if c.Community != "" {
 		if strings.ContainsFunc(c.Community, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' || r == '#' }) {

@@ -34,7 +34,7 @@ func freePort(t *testing.T) int {
 func TestRun(t *testing.T) {
 	for name, x := range map[string]struct {
 		auth, priv string
-	}{"AES": {"SHA-256", "AES"}, "AES-256": {"SHA-512", "AES-256"}} {
+	}{"SHA-256": {"SHA-256", "AES"}, "AES-256": {"SHA-512", "AES-256"}, "extended": {"SHA", "AES-256"}, "SHA": {"SHA", "AES"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			user := ops
@@ -109,14 +109,15 @@ func TestRun(t *testing.T) {
 }
 
 func TestBadConfig(t *testing.T) {
-	good := Config{Dir: t.TempDir(), Listen: "udp:127.0.0.1:1161", Users: []usm.User{ops}}
-	if _, err := good.text(); err != nil {
-		t.Error(err)
+	good := Config{Dir: t.TempDir(), Listen: "udp:127.0.0.1:1161", Users: []usm.User{ops}, EngineID: []byte{0x80, 0, 0x7e, 0xd9, 5, 1}}
+	if text, err := good.text(); err != nil || strings.Contains(text, ops.AuthPass) || strings.Contains(text, ops.PrivPass) {
+		t.Errorf("%v\n%s", err, text)
 	}
 	for what, change := range map[string]func(*Config){
 		"no listen address":     func(c *Config) { c.Listen = "" },
 		"a second line":         func(c *Config) { c.Listen = "udp:127.0.0.1:1161\nrwcommunity x" },
 		"tcp":                   func(c *Config) { c.Listen = "tcp:127.0.0.1:1161" },
+		"no engine":             func(c *Config) { c.EngineID = nil },
 		"no port":               func(c *Config) { c.Listen = "udp:127.0.0.1" },
 		"nobody":                func(c *Config) { c.Users = nil },
 		"a user with a line":    func(c *Config) { c.Users = []usm.User{{Name: "a\nb"}} },

@@ -3,7 +3,11 @@
 package usm
 
 import (
+	"crypto/sha1" //nolint:gosec // HMAC-SHA-96 is what RFC 3414 names SHA
+	"crypto/sha256"
+	"crypto/sha512"
 	"fmt"
+	"hash"
 	"slices"
 	"strings"
 )
@@ -53,4 +57,38 @@ func (u *User) Check() error {
 
 func special(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.@", r)
+}
+
+// Localize makes the keys of one engine from the pass phrases (RFC 3414, section 2.6 and
+// appendix A.2; RFC 7860, section 9.3). Who reads them can be the user towards that engine
+// only, and does not learn the phrases. The second key is as long as the hash; a cipher
+// takes its first octets, or extends it.
+func (u *User) Localize(engineID []byte) (auth, priv []byte) {
+	return localize(hashOf(u.Auth), u.AuthPass, engineID), localize(hashOf(u.Auth), u.PrivPass, engineID)
+}
+
+func hashOf(protocol string) hash.Hash {
+	switch protocol {
+	case "SHA":
+		return sha1.New() //nolint:gosec // see the import
+	case "SHA-512":
+		return sha512.New()
+	default:
+		return sha256.New()
+	}
+}
+
+// expanded is how many octets of a repeated pass phrase are hashed.
+const expanded = 1 << 20
+
+func localize(h hash.Hash, phrase string, engineID []byte) []byte {
+	if phrase == "" {
+		return nil
+	}
+	block := []byte(strings.Repeat(phrase, expanded/len(phrase)+1))
+	h.Write(block[:expanded])
+	key := h.Sum(nil)
+	h.Reset()
+	h.Write(slices.Concat(key, engineID, key))
+	return h.Sum(nil)
 }

@@ -1,6 +1,7 @@
 package usm
 
 import (
+	"encoding/hex"
 	"strings"
 	"testing"
 )
@@ -31,6 +32,24 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: taken", what)
 		} else if strings.Contains(err.Error(), "12345678") {
 			t.Errorf("%s: a pass phrase is in %q", what, err)
+		}
+	}
+}
+
+// The keys of "maplesyrup" at engine 2 are those of RFC 3414, appendix A.3.2.
+func TestLocalize(t *testing.T) {
+	u := User{Auth: "SHA", AuthPass: "maplesyrup", PrivPass: "maplesyrup"}
+	auth, priv := u.Localize([]byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2})
+	const want = "6695febc9288e36282235fc7151f128497b38f3f"
+	if hex.EncodeToString(auth) != want || hex.EncodeToString(priv) != want {
+		t.Errorf("%x %x, want %s", auth, priv, want)
+	}
+	for name, size := range map[string]int{"SHA": 20, "SHA-256": 32, "SHA-512": 64} {
+		u := User{Auth: name, AuthPass: "authpass123", PrivPass: "privpass123"}
+		one, priv := u.Localize([]byte{1})
+		two, _ := u.Localize([]byte{2})
+		if len(one) != size || len(priv) != size || string(one) == string(two) || string(one) == string(priv) {
+			t.Errorf("%s: %x %x %x", name, one, two, priv)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 func SNMP(c *cib.Config, style Style) string {
 	s := &c.Cluster.SNMP
 	var b strings.Builder
-	b.WriteString("private agent: " + cmp.Or(s.Listen, "none") + "\nmaster agent:  " + cmp.Or(s.AgentX, "none") + "\n")
+	b.WriteString("private agent: " + cmp.Or(s.Listen, "not configured (a belay-mgmtd may have one of its own: --snmp-listen)") + "\nmaster agent:  " + cmp.Or(s.AgentX, "none") + "\n")
 	users := &table{header: []string{"USER", "KIND", "AGENT"}}
 	for _, id := range slices.Sorted(maps.Keys(c.SNMPUsers)) {
 		u := c.SNMPUsers[id]
