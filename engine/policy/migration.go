@@ -677,5 +677,13 @@ func (b *planner) circles() ([]int32, []*migration) {
 
 // holds reports whether an edge puts its steps in order.
 func (b *planner) holds(e *edge) bool {
-	return e.relation&before != 0 && (e.relation&unlessMigrated == 0 || !b.isMigrated(b.steps[e.first].rsc))
+	switch {
+	case e.relation&before == 0:
+		return false
+	case e.relation&unlessMigrated != 0:
+		return !b.isMigrated(b.steps[e.first].rsc)
+	case e.relation&loose != 0: // what is migrated leaves after it has arrived, and so does what goes with it
+		return !b.isMigrated(b.steps[e.first].rsc) || !b.isMigrated(b.steps[e.then].rsc)
+	}
+	return true
 }
