@@ -59,6 +59,11 @@ type ForwardStatus struct {
 	Connected bool      `json:"connected"`
 	Problem   string    `json:"problem,omitempty"`
 	Since     time.Time `json:"since,omitzero"` // of the problem
+	// DeliveredAt is when the other host had taken the last of them; zero: none yet.
+	DeliveredAt time.Time `json:"deliveredAt,omitzero"`
+	// Error is the last problem, also when it is over, and ErrorAt its time.
+	Error   string    `json:"error,omitempty"`
+	ErrorAt time.Time `json:"errorAt,omitzero"`
 }
 
 // NewForwarder makes a forwarder of the log in dir.
@@ -70,6 +75,9 @@ func NewForwarder(dir string, t Target) (*Forwarder, error) {
 	b, err := readFile(f.cursor())
 	if err == nil && b != nil {
 		err = json.Unmarshal(b, &f.status.Delivered)
+		if info, statErr := os.Stat(f.cursor()); statErr == nil {
+			f.status.DeliveredAt = info.ModTime().UTC() // it is written then only
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read how far the audit log was forwarded to %s: %w", t.Name, err)
@@ -97,6 +105,7 @@ func (f *Forwarder) Run(ctx context.Context) {
 		f.mu.Lock()
 		f.status.Connected = false
 		f.status.Problem = err.Error()
+		f.status.Error, f.status.ErrorAt = f.status.Problem, time.Now().UTC()
 		if f.status.Since.IsZero() {
 			f.status.Since = time.Now()
 		}
@@ -228,7 +237,7 @@ func (f *Forwarder) deliver(conn *tls.Conn, m *settled, sent uint64) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.status.Delivered = done
+	f.status.Delivered, f.status.DeliveredAt = done, now.UTC()
 	return nil
 }
 

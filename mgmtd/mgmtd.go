@@ -22,6 +22,7 @@ import (
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
 	"github.com/belay-ha/belay/mgmtd/job"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/mgmtd/transitions"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
@@ -83,6 +84,8 @@ func Run(ctx context.Context, o Options) error {
 	roles := make(chan struct{}, 1)
 	holder.OnDocuments(who.Update)
 	holder.OnDocuments(door.Update)
+	cursors := &outbox.Cursors{}
+	holder.OnDocuments(cursors.Update)
 	holder.OnConfig(func(c *cib.Config) {
 		node.ask(ctx, engine)
 		door.SetConfig(c)
@@ -99,8 +102,8 @@ func Run(ctx context.Context, o Options) error {
 		o.Log.Warn("the transitions of the past are lost", "err", err)
 	}
 	server := api.New(api.Options{
-		Transitions: past,
-		Version:     o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
+		Transitions: past, Cursors: cursors,
+		Version: o.Version, Node: node.get, Log: o.Log, View: holder, Auth: who, Door: door, Engine: engine, As: client.WithActor, GUI: pages, Jobs: jobs,
 		Rate: o.Rate, Streams: o.Streams, HACluster: o.HACluster,
 	})
 	wbem, err := newCIM(&o, who, certs, holder, door, engine, node.get, jobs, server.Allow)

@@ -157,6 +157,10 @@ func (f *fake) routes() http.Handler {
 			Nodes:      []graph.NodeScore{{Node: "n1", Score: 100, Parts: []graph.Part{{Rule: "likes-n1", Score: 100, Text: "prefers n1"}}}},
 		}}}, nil
 	})
+	answer("GET /v1/documents", func(*http.Request) (any, error) {
+		value := json.RawMessage(`{"after": 1, "sentAt": "2026-03-01T12:00:00Z", "error": "no answer", "errorAt": "2026-03-01T12:00:07Z"}`)
+		return api.Documents{Documents: []api.Document{{Name: "snmp-cursor/nms", Value: value}}}, nil
+	})
 	answer("GET /v1/local", func(*http.Request) (any, error) {
 		return api.Local{Node: "n1", Cluster: "prod", Version: "1.0", Valid: true, ValidFor: time.Second, Quorate: true, Quorum: "3 of 3 votes", StoreOK: true, LogLevel: "INFO"}, nil
 	})

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,6 +12,7 @@ import (
 	"github.com/belay-ha/belay/cmd/belay/render"
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 )
 
 func notifyCmd(a *app) *cobra.Command {
@@ -33,8 +37,12 @@ func (a *app) notifyShow() *cobra.Command {
 		out := struct {
 			Webhooks map[string]*cib.Webhook    `json:"webhooks"`
 			Mail     map[string]*cib.MailTarget `json:"mailTargets"`
-		}{cfg.Config.Webhooks, cfg.Config.MailTargets}
-		return a.print(out, func() string { return render.Notifiers(cfg.Config, a.style) })
+			Delivery []api.NotificationTarget   `json:"delivery,omitempty"`
+		}{cfg.Config.Webhooks, cfg.Config.MailTargets, nil}
+		if out.Delivery, err = a.deliveries(c.Context(), cfg.Config, "webhook", "mail-target"); err != nil {
+			return err
+		}
+		return a.print(out, func() string { return render.Notifiers(cfg.Config, a.style) + render.Deliveries(out.Delivery, a.style) })
 	})
 }
 
@@ -154,6 +162,41 @@ func (a *app) addNotifier(c *cobra.Command, f *changing, filter *eventFilter, ob
 		doc[name] = secrets[i]
 	}
 	return a.change(c, f, &api.Change{Action: api.ActionCreate, Object: object, Value: encode(doc)}, nil)
+}
+
+// deliveries tells how far the targets of some kinds are. The management daemons know:
+// one of them is asked, or what they keep is read, which at the engine's socket only root
+// may do. Others get nothing.
+func (a *app) deliveries(ctx context.Context, config *cib.Config, kinds ...string) ([]api.NotificationTarget, error) {
+	var all []api.NotificationTarget
+	var err error
+	if a.remote != "" {
+		all, err = a.engine.NotificationTargets(ctx)
+	} else {
+		all, err = a.localDeliveries(ctx, config)
+	}
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == api.CodeForbidden {
+		return nil, nil
+	}
+	return slices.DeleteFunc(all, func(t api.NotificationTarget) bool { return !slices.Contains(kinds, t.Kind) }), err
+}
+
+func (a *app) localDeliveries(ctx context.Context, config *cib.Config) ([]api.NotificationTarget, error) {
+	docs, err := a.engine.Documents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var events []*cib.Event
+	err = a.engine.Events(ctx, 0, false, func(ev *cib.Event) error {
+		events = append(events, ev)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	cursors := &outbox.Cursors{}
+	cursors.Update(docs)
+	return cursors.Receivers(config, events, nil), nil
 }
 
 func (a *app) notifyDelete(kind, text string) *cobra.Command {

@@ -61,8 +61,12 @@ func (a *app) snmpShow() *cobra.Command {
 			Settings cib.SNMP                   `json:"settings"`
 			Users    map[string]*cib.SNMPUser   `json:"users"`
 			Targets  map[string]*cib.SNMPTarget `json:"targets"`
-		}{cfg.Config.Cluster.SNMP, cfg.Config.SNMPUsers, cfg.Config.SNMPTargets}
-		return a.print(out, func() string { return render.SNMP(cfg.Config, a.style) })
+			Delivery []api.NotificationTarget   `json:"delivery,omitempty"`
+		}{cfg.Config.Cluster.SNMP, cfg.Config.SNMPUsers, cfg.Config.SNMPTargets, nil}
+		if out.Delivery, err = a.deliveries(c.Context(), cfg.Config, "snmp-target"); err != nil {
+			return err
+		}
+		return a.print(out, func() string { return render.SNMP(cfg.Config, a.style) + render.Deliveries(out.Delivery, a.style) })
 	})
 }
 

@@ -341,6 +341,28 @@ type Notifiers struct {
 	Mail       map[string]*cib.MailTarget `json:"mailTargets"`
 }
 
+// NotificationTarget is a receiver outside of the cluster, and how far it is.
+type NotificationTarget struct {
+	Kind     string `json:"kind"` // of its document: snmp-target, webhook, mail-target, cim-subscription, audit-rule
+	ID       string `json:"id"`
+	Address  string `json:"address"`            // without what is secret
+	Node     string `json:"node,omitempty"`     // that sends, where every node does: the one that answers
+	Disabled bool   `json:"disabled,omitempty"` // nothing is sent
+	// Delivery is how far it is; none: that can't be seen here.
+	Delivery *Delivery `json:"delivery,omitempty"`
+}
+
+// Delivery is how far a receiver is. It takes nothing now when the last error is newer
+// than what was sent last.
+type Delivery struct {
+	Waiting     *int      `json:"waiting,omitempty"`    // messages that it has not got; none: nobody counts them
+	LastSentAt  time.Time `json:"lastSentAt,omitzero"`  // when it took one; none: never
+	LastError   string    `json:"lastError,omitempty"`  // of a try, also when a later one succeeded; without secrets
+	LastErrorAt time.Time `json:"lastErrorAt,omitzero"` // none: no try has failed
+	Lost        uint64    `json:"lost,omitempty"`       // how often something was no longer kept when it was to be sent
+	Refused     uint64    `json:"refused,omitempty"`    // messages that it will never take; they were given up
+}
+
 // CertificateRequest asks for the certificate of this node's management daemon.
 type CertificateRequest struct {
 	Request string `json:"request"` // PEM, as pki.NewRequest makes it

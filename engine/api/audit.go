@@ -67,10 +67,11 @@ type AuditKeyReplaced struct {
 
 // AuditForward is how far the forwarding of a rule is.
 type AuditForward struct {
-	Name      string `json:"name"`
-	Delivered uint64 `json:"delivered"` // up to this record
-	Connected bool   `json:"connected"`
-	Problem   string `json:"problem,omitempty"`
+	Name      string   `json:"name"`
+	Delivered uint64   `json:"delivered"` // up to this record
+	Connected bool     `json:"connected"`
+	Problem   string   `json:"problem,omitempty"`
+	Delivery  Delivery `json:"delivery"`
 }
 
 // AuditHeld is what other nodes hold of a node's audit log: what a verification

@@ -32,7 +32,7 @@ type CIMDestination struct {
 type CIMSubscription struct {
 	Filter      string `json:"filter"`             // a filter, or one of the built-in ones
 	Destination string `json:"destination"`        // a destination
-	Disabled    bool   `json:"disabled,omitempty"` // nothing is sent; what happens meanwhile is not sent later
+	Disabled    bool   `json:"disabled,omitempty"` // nothing is sent; what happens meanwhile is sent later, as far as it is kept
 	Owner       string `json:"owner,omitempty"`    // who made it
 }
 

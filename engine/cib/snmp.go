@@ -69,7 +69,7 @@ type SNMPTarget struct {
 	Events      []string  `json:"events,omitempty"`      // only these codes, such as BLY3002; default: all that are marked for it
 	Timeout     *Duration `json:"timeout,omitempty"`     // for the answer to an inform; default 5s
 	Retries     *int      `json:"retries,omitempty"`     // of an inform before it counts as not arrived, and waits; default 3
-	Disabled    bool      `json:"disabled,omitempty"`    // nothing is sent; what happens meanwhile is not sent later
+	Disabled    bool      `json:"disabled,omitempty"`    // nothing is sent; what happens meanwhile is sent later, as far as it is kept
 	Description string    `json:"description,omitempty"`
 }
 

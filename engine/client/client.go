@@ -306,6 +306,18 @@ func (c *Client) Notifiers(ctx context.Context) (*api.Notifiers, error) {
 	return get[api.Notifiers](ctx, c, "/v1/notifiers")
 }
 
+// NotificationTargets tells who is told of events, and how far each is. A management
+// daemon knows, the engine does not.
+func (c *Client) NotificationTargets(ctx context.Context) ([]api.NotificationTarget, error) {
+	out, err := get[struct {
+		Items []api.NotificationTarget `json:"items"`
+	}](ctx, c, "/v1/notification-targets?limit=1000")
+	if err != nil {
+		return nil, err
+	}
+	return out.Items, nil
+}
+
 // CIM returns what is needed to send indications, with open passwords. Only the
 // management daemon and root may ask.
 func (c *Client) CIM(ctx context.Context) (*api.CIM, error) {

@@ -533,6 +533,8 @@ func getAuditState(_ context.Context, e *engine, _ *caller, _ *http.Request) (an
 	out.Lost = t.lost
 	t.forwards.Range(func(_, v any) bool {
 		if f, ok := v.(api.AuditForward); ok {
+			waiting := int(out.Records - min(f.Delivered, out.Records))
+			f.Delivery.Waiting = &waiting
 			out.Forwards = append(out.Forwards, f)
 		}
 		return true

@@ -87,7 +87,7 @@ func (e *engine) matchForwarders(ctx context.Context, rules map[string]*cib.Audi
 		if err != nil {
 			f.failed = true
 			e.emit(event.New(event.AuditForwardFailed, "node", e.local.Node, "device", id, "reason", err.Error()))
-			e.trail.forwards.Store(id, api.AuditForward{Name: id, Problem: err.Error()})
+			e.trail.forwards.Store(id, api.AuditForward{Name: id, Problem: err.Error(), Delivery: api.Delivery{LastError: err.Error(), LastErrorAt: time.Now().UTC()}})
 			continue
 		}
 		run, cancel := context.WithCancel(ctx)
@@ -141,7 +141,10 @@ func (e *engine) tellForwarding(id string, f *forwarding) {
 		return
 	}
 	s := f.f.Status()
-	e.trail.forwards.Store(id, api.AuditForward{Name: id, Delivered: s.Delivered, Connected: s.Connected, Problem: s.Problem})
+	e.trail.forwards.Store(id, api.AuditForward{
+		Name: id, Delivered: s.Delivered, Connected: s.Connected, Problem: s.Problem,
+		Delivery: api.Delivery{LastSentAt: s.DeliveredAt, LastError: s.Error, LastErrorAt: s.ErrorAt},
+	})
 	switch {
 	case s.Problem != "" && !f.failed && time.Since(s.Since) > forwardGrace:
 		f.failed = true

@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/status"
 	"github.com/belay-ha/belay/engine/whatif"
 	"github.com/belay-ha/belay/mgmtd/access"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/mgmtd/transitions"
 )
 
@@ -136,6 +138,34 @@ func TestAcknowledge(t *testing.T) {
 	if len(w.engine.changes) != 1 || w.engine.changes[0].Object != "alarm/BLY3010/n1/n2" || w.engine.changes[0].Actor.User != "operator" {
 		t.Errorf("%+v", w.engine.changes)
 	}
+}
+
+// Who is told of events is listed, with what waits for them and what went wrong.
+func TestNotificationTargets(t *testing.T) {
+	cursors := &outbox.Cursors{}
+	cursors.Update(&api.Documents{Documents: []api.Document{{Name: "webhook-cursor/chat", Value: []byte(`{"after": 1, "pending": true, "error": "no answer", "errorAt": "2026-01-02T03:04:05Z"}`)}}})
+	w := newWorld(t, 1, func(o *Options) { o.Cursors = cursors })
+	c := *w.view.Current().Config.Config
+	c.Webhooks = map[string]*cib.Webhook{"chat": {URL: "https://chat.example/{token}"}}
+	c.MailTargets = map[string]*cib.MailTarget{"ops": {To: []string{"ops@example.org"}}}
+	w.engine.mu.Lock()
+	w.engine.config = api.Config{Generation: 8, Config: &c}
+	next := w.engine.summary
+	w.engine.mu.Unlock()
+	next.Cluster.Generation, next.Revision = 8, 101
+	w.engine.states <- &next
+	w.await("the targets", func() bool { return len(w.view.Current().Config.Config.Webhooks) == 1 })
+	list := answer[listAnswer[api.NotificationTarget]](t, w, http.MethodGet, "/v1/notification-targets", w.login("viewer"), "")
+	if len(list.Items) != 2 || list.Items[0].ID != "ops" || list.Items[0].Delivery != nil {
+		t.Fatalf("%+v", list)
+	}
+	if x := list.Items[1]; x.Kind != "webhook" || *x.Delivery.Waiting != 1 || x.Delivery.LastError != "no answer" || x.Delivery.LastErrorAt.IsZero() || !x.Delivery.LastSentAt.IsZero() {
+		t.Errorf("%+v", x)
+	}
+	if list = answer[listAnswer[api.NotificationTarget]](t, w, http.MethodGet, "/v1/notification-targets?state=mail-target", w.login("viewer"), ""); len(list.Items) != 1 {
+		t.Errorf("%+v", list)
+	}
+	w.want(w.request(http.MethodGet, "/v1/notification-targets", w.login("nobody"), ""), http.StatusForbidden, api.CodeForbidden)
 }
 
 // The transitions of the past are listed, and shown with their steps.

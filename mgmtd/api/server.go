@@ -25,6 +25,7 @@ import (
 	"github.com/belay-ha/belay/mgmtd/auth"
 	"github.com/belay-ha/belay/mgmtd/change"
 	"github.com/belay-ha/belay/mgmtd/job"
+	"github.com/belay-ha/belay/mgmtd/outbox"
 	"github.com/belay-ha/belay/mgmtd/transitions"
 	"github.com/belay-ha/belay/mgmtd/view"
 )
@@ -67,6 +68,8 @@ type Options struct {
 	Jobs    *job.Book // nil: one of its own
 	// Transitions are those of the past; nil: nobody records them.
 	Transitions *transitions.Recorder
+	// Cursors are how far who is told of events is; nil: nobody knows.
+	Cursors *outbox.Cursors
 	// As lets the engine's socket record a request under the caller's name.
 	As func(ctx context.Context, a *api.Actor) context.Context
 	// GUI serves everything that is not of the API; nil: a small page of our own.
@@ -112,6 +115,9 @@ func New(o Options) *Server {
 	}
 	if o.Transitions == nil {
 		o.Transitions = &transitions.Recorder{}
+	}
+	if o.Cursors == nil {
+		o.Cursors = &outbox.Cursors{}
 	}
 	if o.Jobs == nil {
 		o.Jobs = job.New(o.View, o.Engine)
@@ -189,6 +195,7 @@ func (s *Server) routes() {
 	s.auditRoutes()
 	s.whatifRoutes()
 	s.timingRoutes()
+	s.notificationRoutes()
 	s.plainRoutes()
 }
 

@@ -3,6 +3,9 @@ package outbox
 import (
 	"slices"
 	"strconv"
+	"strings"
+	"time"
+	"unicode"
 
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/event"
@@ -24,6 +27,29 @@ type Cursor struct {
 	Overflows uint64 `json:"overflows,omitempty"`
 	// Refused counts what the receiver would never have taken, see [ErrRefused].
 	Refused uint64 `json:"refused,omitempty"`
+	// SentAt is when it took a message the last time; zero: never.
+	SentAt time.Time `json:"sentAt,omitzero"`
+	// Error is why the last try that failed did; "": none has. It is kept when a later
+	// one succeeds.
+	Error   string    `json:"error,omitempty"`
+	ErrorAt time.Time `json:"errorAt,omitzero"`
+}
+
+// errorMaxBytes bounds what a cursor keeps of an error: receivers choose the words.
+const errorMaxBytes = 300
+
+// failed notes why a try failed.
+func (c *Cursor) failed(now time.Time, err error) {
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(err.Error(), "?"))
+	if len(text) > errorMaxBytes {
+		text = strings.ToValidUTF8(text[:errorMaxBytes], "") + "..."
+	}
+	c.Error, c.ErrorAt = text, now
 }
 
 // resume is the cursor to go on from when the ring's oldest and newest events are known;

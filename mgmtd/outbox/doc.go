@@ -34,5 +34,6 @@
 //
 // [Watch] ends and begins the whole when the settings change; [Box.Serve] sends while this
 // node is the DC, and removes the cursors of targets that are gone. cursor.go decides,
-// sender.go runs, store.go knows the engine, serve.go begins and ends.
+// sender.go runs, store.go knows the engine, serve.go begins and ends, receivers.go tells
+// how far everybody is.
 package outbox

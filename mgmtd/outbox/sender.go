@@ -61,6 +61,8 @@ const (
 	saveEvery = 200
 	// saveTimeout bounds how long a delivery is being noted.
 	saveTimeout = 5 * time.Second
+	// noteEvery is the least time between two notes of why a receiver takes nothing.
+	noteEvery = time.Minute
 )
 
 // sender sends to one target. Only one node of the cluster should; where two do, a
@@ -135,7 +137,8 @@ func (s *sender) session(ctx context.Context) error {
 		if err := s.begin(ctx); err != nil {
 			return err
 		}
-		c.Pending = false
+		c = s.cursor
+		c.Pending, c.SentAt = false, time.Now().UTC()
 		if err := s.keep(ctx, c); err != nil {
 			return err
 		}
@@ -269,11 +272,15 @@ func (s *sender) changes(ctx context.Context) (more <-chan struct{}, err error) 
 
 // deliver sends a message until the receiver has taken it, and notes it.
 func (s *sender) deliver(ctx context.Context, deliver Delivery, next Cursor) error {
-	switch err := s.insist(ctx, deliver, ID{next.Context, next.Sequence + 1}); {
+	err := s.insist(ctx, deliver, ID{next.Context, next.Sequence + 1})
+	next.Error, next.ErrorAt = s.cursor.Error, s.cursor.ErrorAt // insist may have noted one
+	switch {
 	case err == nil:
 		next.Sequence++
+		next.SentAt = time.Now().UTC()
 	case errors.Is(err, ErrRefused):
 		next.Refused++
+		next.failed(time.Now().UTC(), err)
 		s.Log.Error("the receiver will never take a message; it is given up", "kind", s.Kind, "target", s.t.Name, "err", err)
 	default:
 		return err
@@ -303,8 +310,24 @@ func (s *sender) insist(ctx context.Context, deliver Delivery, id ID) error {
 			s.Log.Warn("a message did not arrive; it is sent again", "kind", s.Kind, "target", s.t.Name, "err", err)
 			told = true
 		}
+		s.note(ctx, err)
 		wait(ctx, pause)
 		pause = min(2*pause, s.retryMax())
+	}
+}
+
+// note keeps why a message did not arrive, for who asks how far the target is: at once
+// when it begins, and now and then while it lasts. That it can't be kept holds nothing up.
+func (s *sender) note(ctx context.Context, err error) {
+	c, now := s.cursor, time.Now().UTC()
+	if c.ErrorAt.After(c.SentAt) && now.Sub(c.ErrorAt) < noteEvery {
+		return
+	}
+	c.failed(now, err)
+	nctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	defer cancel()
+	if err := s.keep(nctx, c); err != nil {
+		s.Log.Debug("why a message did not arrive is not kept", "kind", s.Kind, "target", s.t.Name, "err", err)
 	}
 }
 

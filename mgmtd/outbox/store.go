@@ -32,7 +32,7 @@ type Box struct {
 // errConflict says that another sender has moved the cursor meanwhile.
 var errConflict = errors.New("the cursor was moved by another sender")
 
-func (b *Box) prefix() string { return b.Kind + "-cursor/" }
+func (b *Box) prefix() string { return b.Kind + cursorSuffix + "/" }
 
 // load returns a target's cursor and the revision to save it on; nil where there is none.
 func (b *Box) load(ctx context.Context, target string) (*Cursor, int64, error) {

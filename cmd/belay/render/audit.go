@@ -55,6 +55,12 @@ func AuditState(s *api.AuditState, st Style) string {
 	}
 	for _, f := range s.Forwards {
 		text := fmt.Sprintf("  forwarded to %s up to record %d", f.Name, f.Delivered)
+		if w := f.Delivery.Waiting; w != nil && *w > 0 {
+			text += fmt.Sprintf(", %d wait", *w)
+		}
+		if at := f.Delivery.LastSentAt; !at.IsZero() {
+			text += ", last at " + st.stamp(at, toSecond)
+		}
 		if f.Problem != "" {
 			text += ": " + st.paint(bad, f.Problem)
 		}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 )
 
@@ -40,4 +42,34 @@ func enabled(disabled bool) string {
 		return "disabled"
 	}
 	return "enabled"
+}
+
+// Deliveries shows how far receivers are; nothing where that is not known of any.
+func Deliveries(targets []api.NotificationTarget, style Style) string {
+	t := &table{header: []string{"RECEIVER", "WAITING", "LAST SENT", "LAST ERROR"}, right: map[int]bool{1: true}}
+	for i := range targets {
+		d := targets[i].Delivery
+		if d == nil {
+			continue
+		}
+		waiting, sent, failed := "", "never", "none"
+		if d.Waiting != nil {
+			waiting = strconv.Itoa(*d.Waiting)
+		}
+		if !d.LastSentAt.IsZero() {
+			sent = style.stamp(d.LastSentAt, toSecond)
+		}
+		look := plain
+		if !d.LastErrorAt.IsZero() {
+			failed = style.stamp(d.LastErrorAt, toSecond) + " " + d.LastError
+			if d.LastErrorAt.After(d.LastSentAt) {
+				look = bad // it takes nothing now
+			}
+		}
+		t.row(cell{text: targets[i].ID}, cell{text: waiting}, cell{text: sent}, cell{text: failed, tone: look})
+	}
+	if text := t.render(style); text != "" {
+		return "\n" + text
+	}
+	return ""
 }

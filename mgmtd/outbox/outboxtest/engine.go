@@ -60,6 +60,13 @@ func (e *Engine) Refuse(n int) {
 	e.conflicts = n
 }
 
+// Changes is how many changes of documents there were.
+func (e *Engine) Changes() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return int(e.revision)
+}
+
 func (e *Engine) wake() {
 	close(e.grown)
 	e.grown = make(chan struct{})
