@@ -49,8 +49,12 @@ type Assignment struct {
 	Role     cib.Role  `json:"role"`           // Stopped where Node is ""
 	Score    cib.Score `json:"score"`
 	Why      cib.Why   `json:"why"`
+	// NotPromoted says why an instance of a promotable clone runs and is not promoted;
+	// empty for any other.
+	NotPromoted cib.Why `json:"notPromoted,omitzero"`
 	// Blocked says why nothing is done about the instance although it is not as
-	// it should be (unmanaged, failed stop without fencing, ...); "" if it is not.
+	// it should be: it is left as it is (unmanaged, failed stop without fencing, ...),
+	// or waits for what will not come, such as by an order. "" if it is not.
 	Blocked string `json:"blocked,omitempty"`
 }
 

@@ -290,7 +290,7 @@ func (p *placer) assignBundle(b *rsc) {
 		}
 		p.assign(x.conn, nowhere)
 		if host < 0 && !p.pins[x.conn.index] { // it counts on its node all the same, as in Pacemaker
-			p.limits[x.conn.index] = "its container is to run nowhere"
+			p.limits[x.conn.index] = cib.Why{Cause: x.container.base + ", its container, is to run nowhere", Rule: b.base}
 			p.assigned[x.conn.index], p.roles[x.conn.index] = nowhere, cib.RoleStopped
 		}
 		p.joined(&p.nodes[x.node])

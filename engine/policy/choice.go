@@ -19,12 +19,19 @@ func (o *order) enough() int {
 		return 1
 	case o.first.cfg.Clone == nil:
 		return 0
-	case o.first.cfg.Clone.Min > 0:
-		return o.first.cfg.Clone.Min
+	case cloneMin(o.first) > 0:
+		return cloneMin(o.first)
 	case !o.requireAll:
 		return 1
 	}
 	return 0
+}
+
+func cloneMin(r *rsc) int {
+	if r.cfg.Clone == nil {
+		return 0
+	}
+	return r.cfg.Clone.Min
 }
 
 // must is what an order means for what comes then: that it needs the other one,
@@ -51,7 +58,7 @@ func (b *planner) orderSome(o *order) {
 	if !ok {
 		met = b.add(step{op: cib.OpStart, node: nowhere, point: true, needed: o.enough(), rule: o.id})
 		if b.choices == nil {
-			b.choices = map[choice]int32{}
+			b.choices, b.chosen = map[choice]int32{}, map[int32][]*order{}
 		}
 		b.choices[key] = met
 		b.met = append(b.met, met)
@@ -59,6 +66,7 @@ func (b *planner) orderSome(o *order) {
 			b.relate(met, s, before|o.must(), o.id)
 		}
 	}
+	b.chosen[met] = append(b.chosen[met], o)
 	firsts := []*rsc{o.first}
 	if o.first.cfg.Clone != nil {
 		firsts = o.first.children
@@ -75,6 +83,11 @@ func (b *planner) closeChoices() {
 	for _, s := range b.met {
 		if b.tooFew(s) {
 			b.steps[s].stuck = b.tooFewText(s)
+			for e := b.steps[s].in; e != noStep; e = b.edges[e].nextIn {
+				if first := b.edges[e].first; b.steps[first].blocks() {
+					b.steps[s].blocker = first
+				}
+			}
 		}
 	}
 }

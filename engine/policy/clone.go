@@ -78,7 +78,7 @@ func (p *placer) assignInstances(c *rsc) {
 		switch {
 		case p.assigned[i.index] != undecided:
 		case assigned >= total:
-			p.limit(i, "clone-max is reached")
+			p.limit(i, cib.Why{Cause: "clone-max is reached", Rule: "clone-max"})
 		case p.assignInstance(c, i, nowhere, count, perNode) != nowhere:
 			assigned++
 		}
@@ -148,7 +148,7 @@ func (p *placer) restoreWeights(r *rsc, saved [][]cib.Score) {
 }
 
 // limit leaves an instance without a node.
-func (p *placer) limit(i *rsc, why string) {
+func (p *placer) limit(i *rsc, why cib.Why) {
 	i.primitives(func(x *rsc) {
 		p.limits[x.index] = why
 		p.settle(x, nowhere)

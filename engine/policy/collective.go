@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"github.com/belay-ha/belay/engine/cib"
 )
 
@@ -146,7 +148,7 @@ func (b *planner) orderStarts(o *order) {
 			}
 			if first == nil {
 				if mandatory {
-					b.refuse(then, "no instance of "+o.first.base+" runs on its node", o)
+					b.refuse(then, "no instance of "+o.first.base+" is to run on its node", o)
 				}
 				return
 			}
@@ -213,7 +215,7 @@ func (b *planner) orderStops(o *order) {
 // refuse makes the start of a resource impossible.
 func (b *planner) refuse(r *rsc, why string, o *order) {
 	if s := b.start[r.index]; s != noStep && b.steps[s].stuck == "" {
-		b.steps[s].stuck = why
+		b.steps[s].stuck, b.steps[s].via = why, o.id
 		b.steps[s].lasting = !o.symmetrical
 		if o.symmetrical {
 			b.giveUp(s, o.id)
@@ -301,6 +303,9 @@ func (b *planner) activeNode(r *rsc) int32 {
 // mandatory order of the two.
 func (b *planner) serialize(o *order) {
 	first, then := o.first, o.then
+	if b.reversed(o) {
+		first, then = then, first
+	}
 	b.relateAll(b.stopsLast(then), b.stopsFirst(first), before, o.id)
 	b.relate(b.started[first.index], b.start[then.index], before, o.id)
 	for _, s := range b.stopsLast(first) {
@@ -309,6 +314,15 @@ func (b *planner) serialize(o *order) {
 	for _, s := range b.stopsLast(then) {
 		b.relate(s, b.start[first.index], before, o.id)
 	}
+}
+
+// reversed reports whether another order puts the two the other way round. To keep
+// them apart either way is fine; both at once would let them wait for each other.
+func (b *planner) reversed(o *order) bool {
+	related := func(x, y *rsc) bool { return x == y || x.within(y) || y.within(x) }
+	return slices.ContainsFunc(b.orders, func(x *order) bool {
+		return x.goesUp() && related(x.first, o.then) && related(x.then, o.first)
+	})
 }
 
 // orderOther handles orders between operations of different kinds.

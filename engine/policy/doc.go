@@ -23,7 +23,8 @@
 // and last.go fill it, the constraints are in location.go, rule.go,
 // colocation.go, order.go and ticket.go. place.go tells the story of Place, with
 // score.go, assign.go, clone.go, promotable.go, wishes.go (scores of colocated
-// resources), strategy.go, utilization.go and failure.go; reason.go puts it in words. plan.go
+// resources), strategy.go, utilization.go and failure.go; reason.go, nowhere.go and demoted.go put it
+// in words, waits.go what the plan shows that can't be done. plan.go
 // tells the story of Plan, with instance.go, collective.go (groups, clones,
 // orders), migration.go, reload.go, monitor.go, notify.go, network.go (what follows from what),
 // emit.go and action.go. quorum.go and lock.go (shutdown-lock) serve both. parts.go, counts.go and incremental.go belong to Planner.

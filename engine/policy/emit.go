@@ -146,6 +146,7 @@ func (b *planner) emit() *graph.Graph {
 	if len(circle) > 0 && b.dropNotices(circle) { // better nobody is told than that nothing is done
 		order, circle = b.sort()
 	}
+	b.circle = circle
 	for _, i := range circle {
 		b.steps[i].held = true
 	}
@@ -206,17 +207,22 @@ func (b *planner) findLive() {
 		if !s.required || s.rsc == nil || s.rsc.kind != cib.KindPrimitive {
 			continue
 		}
-		op, marks := s.op, b.up
+		op := s.op
 		if op == cib.OpNotify { // what waits for the change waits until all are told of it
 			if op = s.notice.op; s.notice.pre() {
 				continue
 			}
 		}
+		var marks []bool
 		switch op {
+		case cib.OpStart, cib.OpMigrateTo, cib.OpMigrateFrom:
+			marks = b.up
 		case cib.OpStop, cib.OpDemote:
 			marks = b.down
 		case cib.OpPromote:
 			marks = b.roleUp
+		default: // to watch it, say, is no change that others wait for
+			continue
 		}
 		for r := s.rsc; r != nil && !marks[r.index]; r = r.parent {
 			marks[r.index] = true

@@ -69,6 +69,9 @@ func explain(s *cib.Snapshot, now time.Time, asked func(*rsc) bool) []graph.Inst
 	p := newPlacer(u)
 	p.explain = &recorder{parts: make(map[int32]map[int32][]graph.Part)}
 	placement := p.place()
+	b := newPlanner(u, placement)
+	b.plan()
+	b.sayWaits()
 	byResource := make(map[string][]*graph.Assignment)
 	for i := range placement.Instances {
 		a := &placement.Instances[i]

@@ -85,7 +85,9 @@ func placeTraced(s *cib.Snapshot, now time.Time, others []added) traced {
 
 // finish plans what was placed.
 func (t *traced) finish() Decision {
-	g := newPlanner(t.state, t.placement).plan()
+	b := newPlanner(t.state, t.placement)
+	g := b.plan()
+	b.sayWaits()
 	return Decision{Placement: t.placement, Graph: g, Next: t.next, Fault: Check(t.s, t.now, t.placement, g)}
 }
 

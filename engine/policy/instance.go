@@ -156,7 +156,7 @@ func (b *planner) awaitJoining(r *rsc, start int32) {
 	for i := range b.nodes {
 		n := &b.nodes[i]
 		if n.joining && !r.ledger.known[i] && !n.cfg.Arbiter && b.opt.Probes() && b.discovers(r, n) && b.steps[start].stuck == "" {
-			b.steps[start].stuck = "node " + n.name + " is about to join, and whether it runs there is not known"
+			b.steps[start].stuck = "whether it runs on " + n.name + " is not known yet: that node is about to join"
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -164,4 +165,20 @@ func (u *state) discovers(r *rsc, n *node) bool {
 // that its location constraints name.
 func (u *state) exclusive(base string) bool {
 	return slices.ContainsFunc(u.locations[base], func(l *location) bool { return l.cfg.Discovery == "exclusive" })
+}
+
+// confines returns a location that limits a resource to other nodes by exclusive
+// discovery; nil if there is none, or one that allows the node.
+func (u *state) confines(base string, n int32) *location {
+	var first *location
+	for _, l := range u.locations[base] {
+		if l.cfg.Discovery != "exclusive" {
+			continue
+		}
+		if l.applies(&u.nodes[n]) {
+			return nil
+		}
+		first = cmp.Or(first, l)
+	}
+	return first
 }

@@ -67,7 +67,7 @@ func (b *planner) block(by, then int32, lasting bool, rule string) {
 	case t.stuck == "" && !b.tooFew(then):
 		return
 	case t.stuck == "":
-		t.stuck, t.lasting = b.blockedBy(&b.steps[by]), lasting
+		t.stuck, t.lasting, t.blocker, t.via = b.blockedBy(&b.steps[by]), lasting, by, rule
 		if t.rule != "" {
 			t.stuck = b.tooFewText(then)
 		}
@@ -118,8 +118,11 @@ func (b *planner) becauseOf(s *step, other int32) string {
 	if s.rsc == o.rsc || s.point || s.rsc.root() == o.rsc {
 		return s.why.Cause
 	}
-	if s.op == cib.OpStop || s.op == cib.OpDemote {
+	switch s.op {
+	case cib.OpStop:
 		return s.rsc.base + " is stopped, and it needs that: " + s.why.Cause
+	case cib.OpDemote:
+		return s.rsc.base + " is demoted, and it needs that: " + s.why.Cause
 	}
 	return s.rsc.base + " is started before it: " + s.why.Cause
 }

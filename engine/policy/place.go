@@ -48,7 +48,8 @@ type placer struct {
 	updating  []bool           // by resource: its wishes are being collected
 	running   *counts          // by node: resources assigned to it
 	pins      []bool           // by resource: it was left where it is, whatever the scores say
-	limits    []string         // by resource: why its clone gave it no node
+	limits    []cib.Why        // by resource: why its clone gave it no node, or why it was taken away again
+	demoted   []cib.Why        // by resource: why it is not promoted; nil where nothing can be
 	strategy  *strategy        // how to choose among nodes with the same score
 	capacity  *capacity        // nil where the strategy does not count
 	unloaded  map[int32]string // by node: what leaves it because of its load
@@ -64,7 +65,7 @@ func newPlacer(u *state) *placer {
 	p := &placer{
 		state: u.withOwnNodes(), weights: make([][]cib.Score, n), assigned: make([]int32, n), roles: make([]cib.Role, n),
 		assigning: make([]bool, n), updating: make([]bool, n), running: newCounts(len(u.nodes)),
-		pins: make([]bool, n), limits: make([]string, n), strategy: strategyOf(u.opt), capacity: u.unpackCapacity(),
+		pins: make([]bool, n), limits: make([]cib.Why, n), strategy: strategyOf(u.opt), capacity: u.unpackCapacity(),
 	}
 	all := make([]cib.Score, n*len(u.nodes))
 	if !u.opt.Symmetric() {

@@ -20,7 +20,10 @@ func Plan(s *cib.Snapshot, p *graph.Placement, now time.Time) *graph.Graph {
 func Decide(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph, time.Time) {
 	u := unpack(s, now)
 	p := newPlacer(u).place()
-	return p, newPlanner(u, p).plan(), u.next
+	b := newPlanner(u, p)
+	g := b.plan()
+	b.sayWaits()
+	return p, g, u.next
 }
 
 // Foresee is Decide for those who want to know what will happen, and ask for none of
@@ -32,7 +35,9 @@ func Foresee(s *cib.Snapshot, now time.Time) (*graph.Placement, *graph.Graph) {
 	p := newPlacer(u).place()
 	b := newPlanner(u, p)
 	b.foresees = true
-	return p, b.plan()
+	g := b.plan()
+	b.sayWaits()
+	return p, g
 }
 
 // plan names the steps in their order.
@@ -67,13 +72,15 @@ type planner struct {
 	target             []int32 // by resource: where it is to run; nowhere
 	role               []cib.Role
 	why                []cib.Why
-	left               []bool    // by resource: nothing is done about it
-	start              []int32   // by resource: its start step, of a collective the point from which its parts start; none
-	started            []int32   // by resource: its start step, of a collective the point at which all parts are started
-	stop               [][]int32 // by primitive: its stop steps, by node
-	stopBegin, stopEnd []int32   // by resource: the points before any and after all of its parts stop
-	promote            []int32   // by primitive of a promotable clone: its promote step
-	promoted           []int32   // by promotable clone: the point at which one of it is promoted
+	demoted            []cib.Why           // by resource: why it is not promoted
+	said               []*graph.Assignment // by resource: what the placement says of it
+	left               []bool              // by resource: nothing is done about it
+	start              []int32             // by resource: its start step, of a collective the point from which its parts start; none
+	started            []int32             // by resource: its start step, of a collective the point at which all parts are started
+	stop               [][]int32           // by primitive: its stop steps, by node
+	stopBegin, stopEnd []int32             // by resource: the points before any and after all of its parts stop
+	promote            []int32             // by primitive of a promotable clone: its promote step
+	promoted           []int32             // by promotable clone: the point at which one of it is promoted
 	demote             [][]int32
 	probe              [][]int32 // by ledger, by node; nil where there is none
 	fence              []int32   // by node
@@ -83,13 +90,15 @@ type planner struct {
 	up, down, roleUp   []bool               // by resource: something of it is started, stopped or demoted, promoted
 	choices            map[choice]int32     // the points that are reached when enough is up
 	met                []int32              // the same in order
+	chosen             map[int32][]*order   // the orders that each of them is for
 	migrations         map[int32]*migration // by resource
 	migrating          []*migration         // in the order of the resources
 	work               []int32              // steps whose state changed and was not passed on yet
 	rounds             map[string]*cib.Round
 	ended              []string
-	notices            []span // the steps of the notifications, by clone
-	foresees           bool   // what waits for something in flight is listed, too; see Foresee
+	circle             []int32 // the steps that wait for themselves, and those that wait for these
+	notices            []span  // the steps of the notifications, by clone
+	foresees           bool    // what waits for something in flight is listed, too; see Foresee
 }
 
 // place is an instance on a node.
@@ -117,6 +126,8 @@ type step struct {
 	absent   bool           // a start that will not happen: the resource is to run nowhere
 	lasting  bool           // of a point that is stuck: what runs may go on
 	stuck    string         // why it can't be done; "" if it can
+	blocker  int32          // the step because of which it is stuck; none if that is not because of another
+	via      string         // id of the rule by which it is
 	rule     string         // of a point: the id of the constraint that it is for
 	needed   int            // of a point: it is reached when that many of the steps before are; 0 means all
 	bars     bool           // it failed, and stays undone: what comes after it cannot be done either
@@ -158,7 +169,7 @@ func newPlanner(u *state, p *graph.Placement) *planner {
 	cut := func(i int) []int32 { return ints[i*n : (i+1)*n : (i+1)*n] }
 	b := &planner{
 		state: u.withOwnNodes(), target: cut(0), start: cut(1), started: cut(2), stopBegin: cut(3), stopEnd: cut(4), promote: cut(5), promoted: cut(6),
-		role: make([]cib.Role, n), why: make([]cib.Why, n), left: make([]bool, n), stop: make([][]int32, n), demote: make([][]int32, n),
+		role: make([]cib.Role, n), why: make([]cib.Why, n), demoted: make([]cib.Why, n), said: make([]*graph.Assignment, n), left: make([]bool, n), stop: make([][]int32, n), demote: make([][]int32, n),
 		fence: make([]int32, len(u.nodes)), steps: make([]step, 0, 4*n), edges: make([]edge, 0, 8*n),
 	}
 	for i := range b.left {
@@ -202,7 +213,7 @@ func (b *planner) read(p *graph.Placement) {
 // assign records the decision about one primitive.
 func (b *planner) assign(r *rsc, a *graph.Assignment) {
 	b.left[r.index] = b.pinReason(r) != ""
-	b.role[r.index], b.why[r.index] = a.Role, a.Why
+	b.role[r.index], b.why[r.index], b.demoted[r.index], b.said[r.index] = a.Role, a.Why, a.NotPromoted, a
 	if n, ok := b.nodeIndex[a.Node]; ok {
 		b.target[r.index] = n
 	}
@@ -291,7 +302,7 @@ func instanceNode(i *rsc) int32 {
 
 // add makes a step.
 func (b *planner) add(s step) int32 {
-	s.out, s.in = noStep, noStep
+	s.out, s.in, s.blocker = noStep, noStep, noStep
 	b.steps = append(b.steps, s)
 	return int32(len(b.steps) - 1)
 }

@@ -54,10 +54,12 @@ func foresee(w *world) string {
 // decide prints placement and plan.
 func decide(t *testing.T, w *world) string {
 	t.Helper()
-	p := policy.Place(w.Snapshot, w.now)
-	g := policy.Plan(w.Snapshot, p, w.now)
+	p, g, _ := policy.Decide(w.Snapshot, w.now)
 	if err := policy.Check(w.Snapshot, w.now, p, g); err != nil {
 		t.Errorf("the plan is not correct: %v", err)
+	}
+	for _, text := range unclear(w) {
+		t.Error(text)
 	}
 	var b strings.Builder
 	for _, a := range p.Instances {
@@ -163,6 +165,9 @@ func explain(t *testing.T, w *world, resource string) string {
 	var b strings.Builder
 	for _, i := range e.Instances {
 		b.WriteString(assignmentText(&i.Assignment) + "\n")
+		if why := i.NotPromoted; why.Cause != "" {
+			fmt.Fprintf(&b, "  not promoted since %s [%s]\n", why.Cause, why.Rule)
+		}
 		for _, n := range i.Nodes {
 			fmt.Fprintf(&b, "  %s: %s", n.Node, n.Score)
 			for k, p := range n.Parts {

@@ -100,7 +100,11 @@ func (p *placer) promote(c *rsc) {
 	}
 	for _, x := range list {
 		n := p.assigned[x.instance.index]
-		if total >= c.promotedMax() || p.pins[x.instance.leader().index] || x.index < 0 || onNode[n] >= max(1, c.cfg.Clone.PromotedNodeMax) {
+		if p.pins[x.instance.leader().index] {
+			continue
+		}
+		if why := p.whyNotPromoted(c, x, total, onNode[n]); why.Cause != "" {
+			x.instance.primitives(func(r *rsc) { p.leaveUnpromoted(r, why) })
 			continue
 		}
 		total++
@@ -260,7 +264,7 @@ func (b *planner) planDemotes(r *rsc) {
 		case !stays:
 			s.required, s.why = true, b.why[i]
 			if f.node == b.target[i] || f.role != cib.RolePromoted {
-				s.why = cib.Why{Cause: "it is not to be promoted any more"}
+				s.why = cib.Why{Cause: "it is not to be promoted any more" + colon(b.demoted[i]), Rule: b.demoted[i].Rule}
 			}
 		}
 		demote := b.add(s)

@@ -80,6 +80,9 @@ func (p *placer) assignment(r *rsc, id string) graph.Assignment {
 	}
 	a.Why = p.whyThere(r, n)
 	a.Why.Score = a.Score
+	if n >= 0 && p.demoted != nil && a.Role != cib.RolePromoted {
+		a.NotPromoted = p.demoted[r.index]
+	}
 	a.Blocked = p.blocked(r, n)
 	return a
 }
@@ -88,9 +91,6 @@ func (p *placer) assignment(r *rsc, id string) graph.Assignment {
 // should be.
 func (p *placer) blocked(r *rsc, n int32) string {
 	pin := p.pinReason(r)
-	if pin == "" && n >= 0 && len(r.active) == 0 {
-		return p.waitsInVain(r, 0)
-	}
 	if pin == "" {
 		if r.settings.irreparable && n < 0 && p.stopReason(r) == "" {
 			for i := range p.nodes {
@@ -164,11 +164,12 @@ func (p *placer) whyNotThere(r *rsc, was int32) (cib.Why, bool) {
 		return why, true
 	}
 	for _, c := range thisWithOf(r) {
-		switch at := p.assigned[c.primary.index]; {
-		case c.score >= cib.Infinity && at != was:
-			return cib.Why{Cause: "it must run where " + c.primary.base + " runs", Rule: c.id}, true
-		case c.score <= -cib.Infinity && at == was:
-			return cib.Why{Cause: "it must not run where " + c.primary.base + " runs", Rule: c.id}, true
+		switch {
+		case !c.mandatory() || roleOnly(r, c) || p.apart(c, was) == "":
+		case c.score > 0:
+			return cib.Why{Cause: "it must run " + c.where(), Rule: c.id}, true
+		default:
+			return cib.Why{Cause: "it must not run " + c.where(), Rule: c.id}, true
 		}
 	}
 	return p.whyFollows(r, was, 0)
@@ -243,6 +244,11 @@ func (p *placer) whyBanned(r *rsc, at int32) (cib.Why, bool) {
 	if l, score := p.strongest(r, at, false); l != nil {
 		return cib.Why{Cause: l.text(&p.nodes[at], score), Rule: l.id}, true
 	}
+	for x := r; x != nil; x = x.parent {
+		if l := p.confines(x.base, at); l != nil {
+			return cib.Why{Cause: "location limits it to other nodes than " + p.nodes[at].name + " (resource-discovery exclusive)", Rule: l.id}, true
+		}
+	}
 	return cib.Why{}, false
 }
 
@@ -268,8 +274,8 @@ func (p *placer) strongest(r *rsc, n int32, positive bool) (*location, cib.Score
 // whyChosen says what speaks for the node.
 func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
 	for _, c := range thisWithOf(r) {
-		if c.score >= cib.Infinity {
-			return cib.Why{Cause: "it must run where " + c.primary.base + " runs", Rule: c.id}
+		if c.score >= cib.Infinity && !roleOnly(r, c) {
+			return cib.Why{Cause: "it must run " + c.where(), Rule: c.id}
 		}
 	}
 	if l, score := p.strongest(r, n, true); l != nil {
@@ -279,8 +285,8 @@ func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
 		return why
 	}
 	for _, c := range thisWithOf(r) {
-		if c.score > 0 && p.assigned[c.primary.index] == n {
-			return cib.Why{Cause: fmt.Sprintf("it prefers to run where %s runs (%s)", c.primary.base, c.score), Rule: c.id}
+		if c.score > 0 && !roleOnly(r, c) && p.isWith(c, n, p.placesOfPrimary(c)) {
+			return cib.Why{Cause: fmt.Sprintf("it prefers to run %s (%s)", c.where(), c.score), Rule: c.id}
 		}
 	}
 	candidates := 0
@@ -297,131 +303,4 @@ func (p *placer) whyChosen(r *rsc, n int32) cib.Why {
 		why.Rule = "placement-strategy"
 	}
 	return why
-}
-
-// whyNowhere says why a resource is to run on no node.
-func (p *placer) whyNowhere(r *rsc) cib.Why {
-	if text, rule := p.stopRule(r); text != "" {
-		return cib.Why{Cause: text, Rule: rule}
-	}
-	if text := p.limits[r.index]; text != "" {
-		return cib.Why{Cause: text}
-	}
-	for _, c := range thisWithOf(r) {
-		if c.score >= cib.Infinity && p.nowhere(c.primary) {
-			return cib.Why{Cause: "it must run where " + c.primary.base + " runs, which is stopped", Rule: c.id}
-		}
-	}
-	if len(p.nodes) == 0 {
-		return cib.Why{Cause: "no nodes are configured"}
-	}
-	const shown = 4
-	var texts []string
-	var rule string
-	more := 0
-	for i := range p.nodes {
-		if len(texts) == shown {
-			more = len(p.nodes) - i
-			break
-		}
-		why := p.whyNotOn(r, int32(i))
-		texts, rule = append(texts, why.Cause), cmp.Or(rule, why.Rule)
-	}
-	text := "no node may run it: " + strings.Join(texts, "; ")
-	if more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
-	}
-	return cib.Why{Cause: text, Rule: rule}
-}
-
-// nowhere reports whether a resource is assigned to no node.
-func (p *placer) nowhere(r *rsc) bool { return p.assigned[r.index] == nowhere }
-
-// whyNotOn says why a resource is not on one node.
-func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
-	n := &p.nodes[at]
-	switch {
-	case !n.usable:
-		return cib.Why{Cause: n.name + " " + n.why}
-	case p.weights[r.index][at] == absent:
-		return cib.Why{Cause: "no location allows " + n.name + " in this opt-in cluster", Rule: "symmetric-cluster"}
-	}
-	if why, ok := p.whyBanned(r, at); ok {
-		return why
-	}
-	for _, c := range thisWithOf(r) {
-		if c.mandatory() {
-			if c.score < 0 {
-				return cib.Why{Cause: "it must not run where " + c.primary.base + " runs, which is on " + n.name, Rule: c.id}
-			}
-			if p.assigned[c.primary.index] != at || c.attribute != "#uname" {
-				return cib.Why{Cause: c.primary.base + " does not run on " + n.name, Rule: c.id}
-			}
-		}
-	}
-	if p.capacity != nil {
-		if what := p.lacks(p.needs(r), at); what != "" {
-			return cib.Why{Cause: n.name + " has not enough " + what + " left", Rule: "placement-strategy"}
-		}
-	}
-	if p.strategy.full != nil {
-		if text := p.strategy.full(p, r, at); text != "" {
-			return cib.Why{Cause: text, Rule: "placement-strategy"}
-		}
-	}
-	if r.clone != nil {
-		return cib.Why{Cause: n.name + " runs as many instances as it may", Rule: "clone-node-max"}
-	}
-	return cib.Why{Cause: fmt.Sprintf("the score of %s is %s", n.name, max(p.weights[r.index][at], -cib.Infinity))}
-}
-
-// waitsInVain says what a resource that does not run waits for although it will
-// not happen: by a mandatory order something must start before it that is to run
-// nowhere.
-func (p *placer) waitsInVain(r *rsc, depth int) string {
-	if len(p.orders) == 0 || depth > len(p.rscs) {
-		return ""
-	}
-	for x := r; x != nil; x = x.parent {
-		for _, o := range p.ordersThen[x.index] {
-			if o.kind != cib.OrderMandatory || o.firstOp != cib.OpStart || o.thenOp != cib.OpStart || o.alternative != "" && p.anotherCan(x, o, depth) {
-				continue
-			}
-			if p.canRun(o.first, depth) < max(1, cloneMin(o.first)) {
-				return "it waits for " + o.first.base + ", which does not run (order " + o.id + ")"
-			}
-		}
-	}
-	return ""
-}
-
-// canRun counts what of a resource runs, or can be started.
-func (p *placer) canRun(r *rsc, depth int) int {
-	can := 0
-	r.primitives(func(f *rsc) {
-		switch {
-		case len(f.active) > 0:
-			can++
-		case p.assigned[f.index] < 0:
-		case depth < 8: // what waits in turn may be long; the end of it is in its own reason
-			if p.waitsInVain(f, depth+1) == "" {
-				can++
-			}
-		}
-	})
-	return can
-}
-
-// anotherCan reports whether an alternative of what an order puts first can run.
-func (p *placer) anotherCan(r *rsc, o *order, depth int) bool {
-	return slices.ContainsFunc(p.ordersThen[r.index], func(x *order) bool {
-		return x != o && x.alternative == o.alternative && p.canRun(x.first, depth) > 0
-	})
-}
-
-func cloneMin(r *rsc) int {
-	if r.cfg.Clone == nil {
-		return 1
-	}
-	return r.cfg.Clone.Min
 }

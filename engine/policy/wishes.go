@@ -1,6 +1,9 @@
 package policy
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/belay-ha/belay/engine/cib"
 )
 
@@ -240,7 +243,7 @@ func (p *placer) dropContradictions() {
 			}
 			c.dependent.placed(func(d *rsc) {
 				if p.assigned[d.index] >= 0 && !p.pins[d.index] && p.contradicts(d, c) {
-					p.drop(d, "colocation "+c.id+" with "+c.primary.base+" can't hold")
+					p.drop(d, p.contradiction(c))
 					changed = true
 				}
 			})
@@ -262,6 +265,39 @@ func (p *placer) contradicts(d *rsc, c *colocation) bool {
 	return with != (c.score > 0)
 }
 
+// contradiction says which colocation of a resource can't hold, and which others
+// that it is tied to by them it may contradict.
+func (p *placer) contradiction(c *colocation) cib.Why {
+	what := "it must run " + c.where()
+	if c.score < 0 {
+		what = "it must not run " + c.where()
+	}
+	tied := map[*rsc]bool{c.dependent: true, c.primary: true}
+	var others []string
+	for grown := true; grown; {
+		grown = false
+		for _, x := range p.colocs {
+			if x.mandatory() && x != c && (tied[x.dependent] || tied[x.primary]) && !slices.Contains(others, x.id) {
+				tied[x.dependent], tied[x.primary], grown = true, true, true
+				others = append(others, x.id)
+			}
+		}
+	}
+	slices.Sort(others)
+	if len(others) > circleMax {
+		others = append(others[:circleMax], "...")
+	}
+	switch {
+	case c.score < 0 && len(others) > 0:
+		what += ", and is there by " + strings.Join(others, ", ")
+	case len(others) > 0:
+		what += ", which cannot hold beside " + strings.Join(others, ", ")
+	case c.score > 0:
+		what += ", " + p.whyNoPlace(c)
+	}
+	return cib.Why{Cause: what, Rule: c.id}
+}
+
 func lastPrimitive(r *rsc) *rsc {
 	for len(r.children) > 0 {
 		r = r.children[len(r.children)-1]
@@ -271,7 +307,7 @@ func lastPrimitive(r *rsc) *rsc {
 
 // drop takes the node away from a resource, and from the members after it in its
 // group.
-func (p *placer) drop(r *rsc, why string) {
+func (p *placer) drop(r *rsc, why cib.Why) {
 	after := []*rsc{r}
 	if g := r.parent; g != nil && g.kind == cib.KindGroup {
 		for i, m := range g.children {

@@ -196,6 +196,9 @@ func Explanation(x *graph.Explanation, st Style) string {
 			fmt.Fprintf(&b, ": %s", why)
 		}
 		b.WriteString("\n")
+		if why := Why(in.NotPromoted); why != "" {
+			fmt.Fprintf(&b, "not promoted: %s\n", why)
+		}
 		if in.Blocked != "" {
 			fmt.Fprintf(&b, "%s %s\n", st.paint(bad, "blocked:"), in.Blocked)
 		}
