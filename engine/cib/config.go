@@ -414,7 +414,7 @@ type Operation struct {
 	Name       string            `json:"name"` // start, stop, monitor, ...
 	Interval   Duration          `json:"interval,omitzero"`
 	Timeout    Duration          `json:"timeout,omitzero"` // default: op-defaults, the agent's metadata, 20s
-	Role       Role              `json:"role,omitzero"`    // of a monitor: only in this role
+	Role       Role              `json:"role,omitzero"`    // of a monitor: only in this role; left out: in every active one, in the promoted one only if no other monitor is for that
 	OnFail     OnFail            `json:"on-fail,omitzero"`
 	StartDelay Duration          `json:"start-delay,omitzero"`
 	Enabled    *bool             `json:"enabled,omitempty"`

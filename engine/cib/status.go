@@ -244,6 +244,7 @@ type OpResult struct {
 	Reason   string        `json:"reason,omitempty"` // the agent's ocf-exit-reason, or ours
 	Output   string        `json:"output,omitempty"` // the end of what the agent printed, at most 1 KiB
 	Digest   string        `json:"digest,omitempty"` // of the parameters
+	Timeout  Duration      `json:"timeout,omitzero"` // of a recurring monitor: how long it may take each time
 	Peer     string        `json:"peer,omitempty"`   // of a migration: the node at its other end
 	// Reloadable are the parameters that the agent said it can take over while the
 	// instance runs (reload-agent); RestartDigest is the digest of the others. Empty:

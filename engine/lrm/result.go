@@ -141,6 +141,9 @@ func (m *Manager) keep(in *instance, a *cib.Action, r Result) *cib.OpResult {
 	if a.Op == cib.OpNotify {
 		op.Round = a.Round
 	}
+	if a.Interval > 0 {
+		op.Timeout = a.Timeout
+	}
 	op.Failed = Failed(a, r)
 	if op.Failed {
 		if ms, err := strconv.ParseInt(a.Meta["failure_timeout"], 10, 64); err == nil && ms > 0 && r.Ended.Sub(h.LastFailure) >= time.Duration(ms)*time.Millisecond {

@@ -1,24 +1,34 @@
 package pacemaker
 
 import (
+	"cmp"
 	"crypto/md5" //nolint:gosec // Pacemaker's digests are MD5; nothing is protected by them
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
 
-// changed is a digest that no parameters have.
-const changed = "changed"
+// Digests that no parameters have; that of a monitor is not that of the start before it.
+const (
+	changed        = "changed"
+	changedMonitor = "changed monitor"
+)
 
 // digestOf returns the digest that the result of an operation would have here:
 // that of the present parameters where Pacemaker's says that they are the ones
 // it was run with, another one where not, "" where that cannot be told.
 func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 	have := r.e.attr("op-digest")
-	if have == "" || r.op.Interval > 0 || r.op.Op != cib.OpStart && !r.op.Probe && r.op.Op != cib.OpMigrateFrom {
+	switch {
+	case have == "":
+		return ""
+	case r.op.Op == cib.OpMonitor && r.op.Interval > 0:
+		return im.monitorDigest(p, r, have)
+	case r.op.Op != cib.OpStart && !r.op.Probe && r.op.Op != cib.OpMigrateFrom:
 		return ""
 	}
 	params, extra := p.cfg.Parameters, false
@@ -55,6 +65,35 @@ func (im *importer) digestOf(p *primitive, r *operationRecord) string {
 		}
 	}
 	return changed
+}
+
+// monitorDigest is digestOf for a recurring monitor. Pacemaker's digest of one has its
+// time-out, too; those of old releases had not. Fence devices are left alone: most
+// documents have their passwords made unreadable.
+func (im *importer) monitorDigest(p *primitive, r *operationRecord, have string) string {
+	i := slices.IndexFunc(p.cfg.Operations, func(o cib.Operation) bool { return o.Name == cib.OpMonitor && o.Interval == r.op.Interval })
+	if i < 0 || p.class == "stonith" {
+		return ""
+	}
+	o := &p.cfg.Operations[i]
+	timeout := o.Timeout
+	if timeout == 0 {
+		about := cib.Subject{Agent: p.cfg.Agent, Op: o.Name, Interval: o.Interval}
+		timeout = cmp.Or(im.Snapshot.Config.Cluster.OpDefaultsFor(about, im.Now).Timeout, cib.Duration(cib.DefaultOpTimeout))
+	}
+	params := p.cfg.ParametersOf(o)
+	timed := maps.Clone(params)
+	if timed == nil {
+		timed = map[string]string{}
+	}
+	timed["CRM_meta_timeout"] = strconv.FormatInt(timeout.D().Milliseconds(), 10)
+	if digest(timed, nil) == have || digest(params, nil) == have {
+		return cib.Digest(params)
+	}
+	if im.masked(r, params, false) {
+		return cib.Digest(params)
+	}
+	return changedMonitor
 }
 
 // masked reports whether the parameters are those of the operation but for secrets

@@ -100,9 +100,13 @@ func (im *importer) importHistory(host *host, e *element) {
 		}
 		return cmp.Or(cmp.Compare(a.call, b.call), a.op.Ended.Compare(b.op.Ended)) // a monitor keeps its number
 	})
+	ended := endedBefore(records)
 	for i := range records {
 		r := &records[i]
 		r.op.Seq = uint64(i + 1)
+		if i < ended && r.op.Op == cib.OpMonitor && r.op.Interval > 0 && r.op.Succeeded() {
+			continue
+		}
 		if r.wait {
 			if r.op.Op == cib.OpMonitor || im.await(host.name, key, base, p, r) {
 				continue
@@ -134,6 +138,22 @@ func (im *importer) importHistory(host *host, e *element) {
 	if old := all[key]; old == nil || moreActive(h, old) {
 		all[key] = h
 	}
+}
+
+// endedBefore is the record before which no recurring monitor can still run although
+// nothing says that it ended. A document has only the last of the operations that do
+// not recur: where that is a promote or demote, the monitors of the role before are over.
+func endedBefore(records []operationRecord) int {
+	ended := 0
+	for i := range records {
+		switch records[i].op.Op {
+		case cib.OpStart, cib.OpMigrateFrom:
+			return 0
+		case cib.OpPromote, cib.OpDemote:
+			ended = i
+		}
+	}
+	return ended
 }
 
 // moreActive says which of two instances of an anonymous clone on one node is

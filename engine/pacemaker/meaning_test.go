@@ -2,6 +2,7 @@ package pacemaker
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -83,5 +84,29 @@ func TestHealth(t *testing.T) {
 		if o.HealthStrategy != strategy || (o.HealthRed != nil) != want {
 			t.Errorf("%s: got %q, red %v", strategy, o.HealthStrategy, o.HealthRed)
 		}
+	}
+}
+
+// TestTemplateOperations: an operation of a primitive replaces that of its template with
+// the same name and role, whatever their intervals.
+func TestTemplateOperations(t *testing.T) {
+	resources := `<template id="t" class="ocf" provider="x" type="web"><operations><op id="t1" name="monitor" interval="10s"/>
+<op id="t2" name="monitor" interval="11s" role="Promoted"/><op id="t3" name="start" interval="0" timeout="60s"/></operations></template>
+<primitive id="a" template="t"><operations><op id="a1" name="monitor" interval="20s" role="Unpromoted"/></operations></primitive>
+<primitive id="b" template="t"/>`
+	im := imported(t, wrap("", resources, "", ""))
+	monitors := func(id string) []cib.Duration {
+		var out []cib.Duration
+		for _, o := range im.Snapshot.Config.Resources[id].Operations {
+			out = append(out, o.Interval)
+		}
+		return out
+	}
+	s := cib.Duration(time.Second)
+	if d := cmp.Diff([]cib.Duration{20 * s, 11 * s, 0}, monitors("a")); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]cib.Duration{10 * s, 11 * s, 0}, monitors("b")); d != "" {
+		t.Error(d)
 	}
 }

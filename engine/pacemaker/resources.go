@@ -137,7 +137,7 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	r.Parameters = params.of
 	im.pairs(&capacity, m, "utilization", "", about)
 	r.Utilization = im.capacities(e, &capacity)
-	im.operations(m, r, about)
+	im.operations(e, m, r, about)
 	im.prims[id] = &primitive{e: m, cfg: r, class: class, clone: up.clone, unique: up.unique}
 	if class == "stonith" && strings.EqualFold(own.of["provides"], "unfencing") {
 		im.unfencers[id] = true
@@ -145,9 +145,10 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 }
 
 // operations reads the operations of a primitive.
-func (im *importer) operations(m *element, r *cib.Resource, about *subject) {
-	seen := map[string]bool{}
-	for _, list := range m.all("operations") {
+func (im *importer) operations(e, merged *element, r *cib.Resource, about *subject) {
+	seen, own := map[string]bool{}, map[string]bool{}
+	mine := e.all("operations")
+	for i, list := range merged.all("operations") {
 		if list = im.follow(list); list == nil {
 			continue
 		}
@@ -157,13 +158,25 @@ func (im *importer) operations(m *element, r *cib.Resource, about *subject) {
 			}
 			o, ok := im.operation(op, about)
 			key := o.Name + "\x00" + o.Interval.String() + "\x00" + o.Role.String()
-			if !ok || seen[key] {
+			if !ok || seen[key] || i >= len(mine) && own[purposeOf(&o)] {
 				continue
+			}
+			if i < len(mine) {
+				own[purposeOf(&o)] = true
 			}
 			seen[key] = true
 			r.Operations = append(r.Operations, o)
 		}
 	}
+}
+
+// purposeOf is what an operation of a primitive has in common with that of its template
+// that it replaces: name and role, whatever the interval.
+func purposeOf(o *cib.Operation) string {
+	if o.Role == 0 || o.Role == cib.RoleStarted || o.Role == cib.RoleUnpromoted {
+		return o.Name
+	}
+	return o.Name + "\x00" + o.Role.String()
 }
 
 func (im *importer) operation(e *element, about *subject) (cib.Operation, bool) {

@@ -83,7 +83,20 @@ func (b *planner) timeout(r *rsc, s *step, op *cib.Operation) cib.Duration {
 			return shortest.Timeout
 		}
 	}
-	if t := b.opDefaults(r, s.op, s.interval).Timeout; t > 0 {
+	return b.defaultTimeout(r, s.op, s.interval)
+}
+
+// timeoutOf is the time-out of a recurring monitor.
+func (b *planner) timeoutOf(r *rsc, o *cib.Operation) cib.Duration {
+	if o.Timeout > 0 {
+		return o.Timeout
+	}
+	return b.defaultTimeout(r, o.Name, o.Interval)
+}
+
+// defaultTimeout is the time-out of an operation that does not say one.
+func (b *planner) defaultTimeout(r *rsc, op string, interval cib.Duration) cib.Duration {
+	if t := b.opDefaults(r, op, interval).Timeout; t > 0 {
 		return t
 	}
 	return cib.Duration(cib.DefaultOpTimeout)

@@ -119,6 +119,8 @@ func (b *planner) isAskedFor(s *step, p *cib.Pending) bool {
 		return s.notice.round.Told(s.notice.op) == p.Round && s.notice.phase == p.Phase
 	case s.op == cib.OpMigrateTo:
 		return b.nodes[s.peer].name == p.Peer
+	case s.op == cib.OpMonitor && s.interval > 0:
+		return (s.role == cib.RolePromoted) == (p.Expected == cib.RunningPromoted)
 	}
 	return true
 }

@@ -40,7 +40,7 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 	i := r.index
 	role := b.roleToCome(r, here)
 	wanted := func(o *cib.Operation) bool {
-		return o.Name == cib.OpMonitor && o.Interval > 0 && (o.Enabled == nil || *o.Enabled) && runsInRole(o, role)
+		return recurs(o) && runsInRole(r, o, role)
 	}
 	restarts := b.steps[b.start[i]].required
 	if b.nodes[t].remote != nil && !b.canBeTold(t) {
@@ -51,7 +51,7 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 		if !wanted(o) || slices.ContainsFunc(r.cfg.Operations[:k], func(x cib.Operation) bool { return x.Interval == o.Interval && wanted(&x) }) {
 			continue
 		}
-		if !restarts && !b.reconnects(t) && b.monitored(r, here, o) {
+		if !restarts && !b.reconnects(t) && b.monitored(r, here, o, role) {
 			continue
 		}
 		cause := "monitor it every " + o.Interval.String()
@@ -73,7 +73,9 @@ func (b *planner) monitorsOf(r *rsc, t int32, here *fact) {
 		}
 	}
 	if !restarts {
-		b.cancelOn(r, here, wanted)
+		b.cancelOn(r, here, func(op *cib.OpResult) bool {
+			return inRole(op, role) && slices.ContainsFunc(r.cfg.Operations, func(o cib.Operation) bool { return o.Interval == op.Interval && wanted(&o) })
+		})
 	}
 }
 
@@ -90,29 +92,41 @@ func (b *planner) roleToCome(r *rsc, here *fact) cib.Role {
 	return cib.RoleUnpromoted
 }
 
-// runsInRole reports whether a monitor is for a role. One without a role is for
-// every active one.
-func runsInRole(o *cib.Operation, role cib.Role) bool {
+// recurs reports whether an operation is a recurring monitor that is not disabled.
+func recurs(o *cib.Operation) bool {
+	return o.Name == cib.OpMonitor && o.Interval > 0 && (o.Enabled == nil || *o.Enabled)
+}
+
+// runsInRole reports whether a monitor is for a role. One without a role is for every
+// active one, and leaves the promoted one to those that are made for it, if there are
+// any. (For Pacemaker it never is for the promoted one, which nobody watches then.)
+func runsInRole(r *rsc, o *cib.Operation, role cib.Role) bool {
 	switch o.Role {
-	case cib.RolePromoted:
-		return role == cib.RolePromoted
-	case cib.RoleStarted, cib.RoleUnpromoted:
+	case cib.RolePromoted, cib.RoleUnpromoted:
+		return role == o.Role
+	case cib.RoleStarted:
 		return role == cib.RoleStarted || role == cib.RoleUnpromoted
 	case cib.RoleStopped:
 		return false
 	case cib.RoleUnknown:
 	}
-	return true
+	return role != cib.RolePromoted || !slices.ContainsFunc(r.cfg.Operations, func(x cib.Operation) bool { return recurs(&x) && x.Role == cib.RolePromoted })
+}
+
+// inRole reports whether a recurring monitor expects a role: in another one it would
+// take what is right for a failure.
+func inRole(op *cib.OpResult, role cib.Role) bool {
+	return (op.Expected == cib.RunningPromoted) == (role == cib.RolePromoted)
 }
 
 // monitored reports whether the node runs a recurring monitor with these
-// parameters already.
-func (b *planner) monitored(r *rsc, here *fact, o *cib.Operation) bool {
+// parameters, with this time-out and for this role already.
+func (b *planner) monitored(r *rsc, here *fact, o *cib.Operation, role cib.Role) bool {
 	if here == nil || here.history == nil || !here.current {
 		return false
 	}
 	op := here.recurring(o.Interval)
-	if op == nil {
+	if op == nil || !inRole(op, role) || op.Timeout > 0 && op.Timeout != b.timeoutOf(r, o) {
 		return false
 	}
 	return op.Digest == "" || len(o.Parameters) == 0 && here.since != nil && op.Digest == here.since.Digest ||
@@ -134,18 +148,18 @@ func (f *fact) recurring(interval cib.Duration) *cib.OpResult {
 			}
 		case op.Op == cib.OpStart, op.Op == cib.OpStop, op.Op == cib.OpMonitor && op.Interval == 0:
 			after = max(after, op.Seq)
-		case op.Op == cib.OpDemote && !op.Failed:
+		case (op.Op == cib.OpDemote || op.Op == cib.OpPromote) && !op.Failed: // who is promoted again was demoted before
 			demoted = max(demoted, op.Seq)
 		}
 	}
-	if last == nil || last.Seq < after || last.Role == cib.RolePromoted && last.Seq < demoted || last.Status == cib.OpCancelled || last.Status == cib.OpNotRun || last.Status == cib.OpUnknown {
+	if last == nil || last.Seq < after || last.Expected == cib.RunningPromoted && last.Seq < demoted || last.Status == cib.OpCancelled || last.Status == cib.OpNotRun || last.Status == cib.OpUnknown {
 		return nil
 	}
 	return last
 }
 
 // cancelOn ends the monitors of an instance that are not wanted; nil wants none.
-func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.Operation) bool) {
+func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.OpResult) bool) {
 	if here == nil || here.history == nil || !here.current || b.nodes[here.node].lost || !b.nodes[here.node].member {
 		return
 	}
@@ -157,8 +171,7 @@ func (b *planner) cancelOn(r *rsc, here *fact, wanted func(*cib.Operation) bool)
 		if op.Op != cib.OpMonitor || op.Interval == 0 || here.recurring(op.Interval) != op {
 			continue
 		}
-		keep := wanted != nil && slices.ContainsFunc(r.cfg.Operations, func(o cib.Operation) bool { return o.Interval == op.Interval && wanted(&o) })
-		if keep {
+		if wanted != nil && wanted(op) {
 			continue
 		}
 		cause := "the monitor every " + op.Interval.String() + " is not for this role, or not configured any more"

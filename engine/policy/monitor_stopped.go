@@ -33,7 +33,7 @@ func (b *planner) planStoppedMonitors(r *rsc) {
 }
 
 func watchesStopped(o *cib.Operation) bool {
-	return o.Name == cib.OpMonitor && o.Interval > 0 && o.Role == cib.RoleStopped && (o.Enabled == nil || *o.Enabled)
+	return recurs(o) && o.Role == cib.RoleStopped
 }
 
 // watchable reports whether a monitor of the resource may run on a node.

@@ -127,6 +127,9 @@ func (w *world) do(a *cib.Action, rc int) {
 	}
 	r := w.result(a.Node, a.Instance, a.Op, a.Interval.D(), rc, a.Expected, cib.OpDone)
 	r.Digest, r.Why, r.Peer, r.Round, r.Phase = cib.Digest(a.Parameters), a.Why, a.Peer, a.Round, a.Phase
+	if a.Interval > 0 {
+		r.Timeout = a.Timeout
+	}
 	h := w.history(a.Node, a.Instance)
 	if a.Op == cib.OpReload {
 		for _, o := range h.Ops {
@@ -438,6 +441,10 @@ func (w *world) parseOption(k, v string) error {
 	case "op-on-fail":
 		x, err := cib.OnFails.Parse(v)
 		w.Config.Cluster.OpDefaults.OnFail = x
+		return err
+	case "op-timeout":
+		d, err := cib.ParseDuration(v)
+		w.Config.Cluster.OpDefaults.Timeout = d
 		return err
 	default:
 		return parseTroubleOption(o, k, v)
@@ -806,7 +813,9 @@ func (w *world) parseStatus(word string, f []string) error {
 			}
 			for i := range r.Operations { // as the plan would have asked for it
 				if o := &r.Operations[i]; o.Name == op && o.Interval.D() == d {
-					failed.Role = o.Role
+					if failed.Role = o.Role; o.Role == cib.RolePromoted {
+						failed.Expected = cib.RunningPromoted
+					}
 				}
 			}
 		}
