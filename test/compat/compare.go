@@ -28,6 +28,7 @@ type Action struct {
 	Resource string `json:"rsc"`
 	Op       string `json:"op"`
 	Node     string `json:"node"`
+	Interval int64  `json:"interval_ms"`
 	Guest    bool   `json:"guest_connection"`
 }
 
@@ -59,6 +60,22 @@ func Compare(expected, actual *Decision) Result {
 		Core:      maps.Equal(actionsOf(expected), actionsOf(actual)),
 		Order:     !conflict(closureOf(expected), closureOf(actual)),
 	}
+}
+
+// SameMonitors reports whether the same recurring monitors are begun and ended.
+func SameMonitors(expected, actual *Decision) bool {
+	return maps.Equal(monitorsOf(expected), monitorsOf(actual))
+}
+
+// monitorsOf counts the recurring monitors that are begun and ended.
+func monitorsOf(d *Decision) map[Action]int {
+	out := map[Action]int{}
+	for i := range d.Actions {
+		if a := &d.Actions[i]; !a.Guest && (a.Op == "monitor" || a.Op == "cancel") {
+			out[Action{Resource: a.Resource, Op: a.Op, Node: a.Node, Interval: a.Interval}]++
+		}
+	}
+	return out
 }
 
 // Active reports whether a decision does anything that counts.

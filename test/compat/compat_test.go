@@ -27,6 +27,8 @@ var update = flag.Bool("update", false, "add cases that have come to pass to tes
 const (
 	passingFile = "testdata/passing"
 	failingFile = "testdata/failing"
+	// The cases of the passing ones in which other recurring monitors are begun or ended.
+	monitorsFile = "testdata/monitors"
 )
 
 // anyTime is the time of cases that don't name one.
@@ -125,7 +127,7 @@ func TestCases(t *testing.T) {
 		return
 	}
 	levels, active, idle := map[string]*score{}, &score{}, &score{}
-	var passing, failing []string
+	var passing, failing, monitors []string
 	for _, c := range readCases(t, dir) {
 		expected := &Decision{}
 		b, err := os.ReadFile(filepath.Join(dir, "cases", c.name+".json"))
@@ -157,6 +159,9 @@ func TestCases(t *testing.T) {
 			levels[c.level].same++
 			kind.same++
 			passing = append(passing, c.name)
+			if !SameMonitors(expected, actual) {
+				monitors = append(monitors, c.name)
+			}
 		} else {
 			failing = append(failing, c.name)
 		}
@@ -169,9 +174,11 @@ func TestCases(t *testing.T) {
 	fmt.Fprintf(&table, "cases that need action   %4d of %4d  %5.1f %%\n", active.same, active.all, active.percent())
 	fmt.Fprintf(&table, "cases that need none     %4d of %4d  %5.1f %%\n", idle.same, idle.all, idle.percent())
 	fmt.Fprintf(&table, "all                      %4d of %4d  %5.1f %%\n", all.same, all.all, all.percent())
+	fmt.Fprintf(&table, "these, and their monitors %4d of %4d  %5.1f %%\n", all.same-len(monitors), all.all, score{all.same - len(monitors), all.all}.percent())
 	t.Logf("decided as Pacemaker 3.0.2 does (placement, actions, order):\n%s", table.String())
 	compareWithList(t, passing)
-	compareWithReasons(t, failing)
+	compareWithReasons(t, failingFile, failing)
+	compareWithReasons(t, monitorsFile, monitors)
 }
 
 // compareWithList fails for cases that are in the list and do not pass.
@@ -204,8 +211,8 @@ func compareWithList(t *testing.T, passing []string) {
 
 // compareWithReasons fails for cases that are decided differently and have no
 // reason in the list, and for those in the list that are decided alike.
-func compareWithReasons(t *testing.T, failing []string) {
-	b, err := os.ReadFile(failingFile)
+func compareWithReasons(t *testing.T, file string, failing []string) {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,19 +228,19 @@ func compareWithReasons(t *testing.T, failing []string) {
 		for _, name := range failing {
 			fmt.Fprintf(&out, "%s %s\n", name, reasons[name])
 		}
-		if err := os.WriteFile(failingFile, []byte(out.String()), 0o644); err != nil {
+		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, name := range failing {
 		if reasons[name] == "" {
-			t.Errorf("%s is decided differently, and %s does not say why", name, failingFile)
+			t.Errorf("%s is decided differently, and %s does not say why", name, file)
 		}
 		delete(reasons, name)
 	}
 	for name := range reasons {
 		if !*update {
-			t.Errorf("%s is in %s, and is decided alike: go test ./test/compat -update takes it out", name, failingFile)
+			t.Errorf("%s is in %s, and is decided alike: go test ./test/compat -update takes it out", name, file)
 		}
 	}
 }
@@ -249,6 +256,11 @@ func TestCompare(t *testing.T) {
 		}}
 	}
 	expected := move([2]int{1, 2}, [2]int{2, 3})
+	watched := move()
+	watched.Actions = append(watched.Actions, Action{ID: 4, Kind: "resource", Resource: "web", Op: "monitor", Node: "n2", Interval: 10000})
+	if SameMonitors(expected, watched) || !SameMonitors(watched, watched) || !Compare(expected, watched).Same() {
+		t.Error("a recurring monitor counts where monitors are compared, and only there")
+	}
 	for _, c := range []struct {
 		what   string
 		actual *Decision
