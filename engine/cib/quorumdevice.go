@@ -61,6 +61,19 @@ func (o *Options) LoserTime() time.Duration {
 	return (t + t/50).Round(time.Millisecond)
 }
 
+// LoserTime is that of the options with the longest time-out that the watchdog of a node
+// has: one whose driver takes other ones than it is told, or that has not heard of a
+// shorter one yet, needs longer.
+func (s *Snapshot) LoserTime() time.Duration {
+	o := s.Config.Cluster.Options
+	for _, m := range s.Status.Members {
+		if m.Watchdog != nil {
+			o.WatchdogTimeout = max(Duration(o.WatchdogTime()), m.Watchdog.Timeout)
+		}
+	}
+	return o.LoserTime()
+}
+
 // StartGraceTime is how long a node that has not been valid yet waits before the
 // no-quorum-policy acts on what an earlier engine left running: long enough for the
 // store to elect, the DC to be elected and the first echoes to come.

@@ -110,6 +110,7 @@ func (a *arbiters) arrange(ctx context.Context) {
 		if err != nil {
 			continue // refused before it is committed; an older engine's may be
 		}
+		p.Handover = max(p.Handover, s.LoserTime())
 		want[id] = &arbiter{id: id, device: *d, params: p, claims: make(chan node.Claim, 1), ended: make(chan struct{})}
 	}
 	a.end(func(w *arbiter) bool {

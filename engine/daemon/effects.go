@@ -68,9 +68,7 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 	case node.FenceCall:
 		e.work.Go(func() { e.runFence(ctx, eff) })
 	case node.Feed:
-		if err := e.watchdog.Feed(eff.Until); err != nil {
-			e.log.Error("the watchdog is not armed", "err", err)
-		}
+		e.feed(ctx, eff)
 	case node.SelfFence:
 		e.log.Error("this machine is to be reset", "reason", eff.Reason)
 		e.d.selfFence(eff.Reason)

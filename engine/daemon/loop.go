@@ -47,6 +47,8 @@ type engine struct {
 	keeper    *keeper
 	arbiters  *arbiters
 	watchdog  *watchdog.Device // nil: there is none
+	armed     node.Armed       // what the others are told of it; of the node's goroutine
+	rearmed   chan struct{}    // it has another time-out
 
 	events     chan node.Event       // to the owner goroutine
 	queries    chan func(*node.Node) // questions to the node, answered by the owner goroutine
@@ -225,7 +227,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l, outer: len(l.External) > 0,
 		events: make(chan node.Event, eventsMax), queries: make(chan func(*node.Node)), newest: make(chan *cib.Snapshot, 1),
 		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), vital: make(chan struct{}, 1), left: make(chan struct{}),
-		attributes: newAttributes(),
+		attributes: newAttributes(), rearmed: make(chan struct{}, 1),
 	}
 	ca, err := pki.LoadCA(d.path(dirPKI))
 	if err != nil {
@@ -365,14 +367,38 @@ func (e *engine) findWatchdog(s *cib.Snapshot) {
 	if s != nil {
 		timeout = s.Config.Cluster.Options.WatchdogTime()
 	}
-	e.watchdog = watchdog.New(e.d.opts.Watchdog, timeout)
+	e.watchdog, e.armed = watchdog.New(e.d.opts.Watchdog), node.Armed{Timeout: timeout}
 	e.setup.Watchdog = &cib.Watchdog{Device: e.d.opts.Watchdog, Identity: info.Identity, Timeout: cib.Duration(timeout), Hardware: info.Hardware}
+}
+
+// feed feeds the watchdog, and tells the node where it has another time-out than the others
+// were told. It is called by the node's goroutine only.
+func (e *engine) feed(ctx context.Context, f node.Feed) {
+	timeout, err := e.watchdog.Feed(f.Until, f.Timeout)
+	is := node.Armed{Timeout: timeout}
+	if err != nil && timeout == 0 {
+		is.Error = err.Error()
+	}
+	if is == e.armed {
+		return
+	}
+	e.armed = is
+	switch {
+	case is.Error != "":
+		e.log.Error("the watchdog is not armed", "err", err)
+	case err != nil:
+		e.log.Error("the watchdog keeps its time-out", "timeout", timeout, "wanted", f.Timeout, "err", err)
+	default:
+		e.log.Info("the watchdog is armed", "timeout", timeout)
+	}
+	replace(e.rearmed, struct{}{})
+	e.work.Go(func() { e.tell(ctx, is) })
 }
 
 // pingWatchdog keeps the watchdog quiet while it is fed, and disarms it when the
 // engine ends in an orderly way.
 func (e *engine) pingWatchdog(ctx context.Context) {
-	tick := time.NewTicker(e.setup.Watchdog.Timeout.D() / 5)
+	tick := time.NewTicker(e.watchdog.Interval())
 	defer tick.Stop()
 	for {
 		select {
@@ -381,6 +407,8 @@ func (e *engine) pingWatchdog(ctx context.Context) {
 				e.log.Error("the watchdog can't be disarmed", "err", err)
 			}
 			return
+		case <-e.rearmed:
+			tick.Reset(e.watchdog.Interval())
 		case <-tick.C:
 			if err := e.watchdog.Ping(e.clock.now()); err != nil {
 				e.log.Error("the watchdog can't be pinged", "err", err)

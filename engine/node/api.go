@@ -81,6 +81,12 @@ type (
 		Error   string // why there is no connection
 		Refused bool   // it is not who it should be
 	}
+	// Armed says what time-out the watchdog has, where it is not the one that was
+	// asked for before.
+	Armed struct {
+		Timeout time.Duration
+		Error   string // why it is not armed
+	}
 	// Leave asks the node to leave: drained first, or only its engine for a
 	// restart that leaves resources running.
 	Leave struct{ Restart bool }
@@ -98,6 +104,7 @@ func (Recovered) event()  {}
 func (StoreWaits) event() {}
 func (Advised) event()    {}
 func (Connected) event()  {}
+func (Armed) event()      {}
 func (Leave) event()      {}
 
 // Outcome is how a transaction ended.
@@ -181,8 +188,11 @@ type (
 		Timeout  time.Duration
 		NotAfter time.Time
 	}
-	// Feed keeps the watchdog quiet until the given time.
-	Feed struct{ Until time.Time }
+	// Feed keeps the watchdog quiet until the given time, and gives it a time-out.
+	Feed struct {
+		Until   time.Time
+		Timeout time.Duration
+	}
 	// SelfFence resets this machine at once, by watchdog or reset.
 	SelfFence struct{ Reason string }
 	// Emit is an event for the ring, the log and every face.

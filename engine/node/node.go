@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"time"
 
@@ -22,13 +23,14 @@ type Setup struct {
 	Version     string
 	Cores       int
 	Rand        *rand.Rand
-	Watchdog    *cib.Watchdog // the armed one, or nil
+	Watchdog    *cib.Watchdog // the one that can be armed, or nil
 	Snapshot    *cib.Snapshot // the last one kept on disk, or nil
 }
 
 // Node decides for one cluster node. See the package comment.
 type Node struct {
 	self     Setup
+	watchdog *cib.Watchdog // what the others may count on; nil: there is none
 	tracker  *membership.Tracker
 	lrm      *lrm.Manager
 	snap     *cib.Snapshot // nil: nothing known yet
@@ -105,7 +107,7 @@ type Node struct {
 // New returns the node of an engine that has just started.
 func New(s Setup, now time.Time) *Node {
 	return &Node{
-		self: s, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
+		self: s, watchdog: s.Watchdog, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),
 		commits: map[uint64]func(time.Time, Outcome, int64){}, everHeard: map[string]bool{}, doubted: map[string]time.Time{}, removing: map[string]time.Time{}, ended: map[string]bool{},
@@ -162,6 +164,8 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		}
 	case Connected:
 		n.connected(now, ev)
+	case Armed:
+		n.armed(ev)
 	case FenceDone:
 		n.fenceDone(now, ev)
 	case StoreState:
@@ -415,14 +419,14 @@ func (n *Node) register(now time.Time) {
 	}
 	want := cib.Member{
 		Node: n.self.Name, Incarnation: n.self.Incarnation, BootID: n.self.BootID, ValidityEpoch: n.lrm.Epoch(),
-		Version: n.self.Version, FeatureLevel: cib.FeatureLevel, Cores: n.self.Cores, Started: n.started.Add(n.wall).UTC(), Watchdog: n.self.Watchdog,
+		Version: n.self.Version, FeatureLevel: cib.FeatureLevel, Cores: n.self.Cores, Started: n.started.Add(n.wall).UTC(), Watchdog: n.watchdog,
 	}
 	if n.leaving != nil {
 		want.Shutdown, want.Restart = !n.leaving.Restart, n.leaving.Restart
 	}
 	have := n.snap.Status.Members[n.self.Name]
 	if have != nil && have.Incarnation == want.Incarnation && have.ValidityEpoch == want.ValidityEpoch &&
-		have.Shutdown == want.Shutdown && have.Restart == want.Restart {
+		have.Shutdown == want.Shutdown && have.Restart == want.Restart && reflect.DeepEqual(have.Watchdog, want.Watchdog) {
 		return
 	}
 	txn := cib.Txn{Put: []cib.Put{{Key: cib.KeyMember + n.self.Name, Value: &want}}}
@@ -508,14 +512,29 @@ func (n *Node) feed(now time.Time) {
 	if n.self.Watchdog == nil {
 		return
 	}
+	timeout := n.self.Watchdog.Timeout.D()
+	if n.snap != nil {
+		timeout = n.snap.Config.Cluster.Options.WatchdogTime()
+	}
 	until := n.tracker.ValidUntil()
 	if !n.valid && !n.invalidOver {
 		// The no-quorum-policy is at work within its grace; after it the
 		// watchdog decides.
-		until = now.Add(n.self.Watchdog.Timeout.D())
+		until = now.Add(timeout)
 	}
 	if until.After(now) {
-		n.out = append(n.out, Feed{Until: until})
+		n.out = append(n.out, Feed{Until: until, Timeout: timeout})
+	}
+}
+
+// armed remembers what the others may count on. A driver has its own idea of time-outs, and
+// one that refuses to be armed is no watchdog.
+func (n *Node) armed(ev Armed) {
+	n.watchdog = nil
+	if ev.Error == "" && n.self.Watchdog != nil {
+		is := *n.self.Watchdog
+		is.Timeout = cib.Duration(ev.Timeout)
+		n.watchdog = &is
 	}
 }
 

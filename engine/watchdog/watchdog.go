@@ -17,12 +17,14 @@ import (
 // Device is a watchdog device (Linux watchdog API, Documentation/watchdog). It is
 // not armed before the first [Device.Feed]: opening it starts its clock.
 type Device struct {
-	path    string
-	timeout time.Duration
+	path string
+	set  func(fd int, timeout time.Duration) (time.Duration, error)
 
-	mu    sync.Mutex
-	f     *os.File
-	until time.Time // fed up to here, on the caller's clock
+	mu      sync.Mutex
+	f       *os.File
+	asked   time.Duration // the time-out that was asked for last
+	timeout time.Duration // what the driver made of it
+	until   time.Time     // fed up to here, on the caller's clock
 }
 
 // Info is what the kernel says of a device without arming it.
@@ -58,36 +60,63 @@ func Probe(path string) (Info, error) {
 	return in, nil
 }
 
-// New names a device and the time-out it is to be armed with, in whole seconds.
-func New(path string, timeout time.Duration) *Device { return &Device{path: path, timeout: timeout} }
+// New names a device.
+func New(path string) *Device { return &Device{path: path, set: setTimeout} }
 
-// Feed keeps the device quiet until the given time on the caller's clock. Arms it
-// at the first call. Between two calls [Device.Ping] does the work.
-func (d *Device) Feed(until time.Time) error {
+// Feed keeps the device quiet until the given time on the caller's clock, and gives it
+// a time-out, in whole seconds; the driver may take another one, which is returned. It
+// arms the device at the first call. Between two calls [Device.Ping] does the work.
+func (d *Device) Feed(until time.Time, timeout time.Duration) (time.Duration, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if until.After(d.until) {
 		d.until = until
 	}
-	if d.f != nil {
-		return nil
+	if d.f != nil && timeout == d.asked {
+		return d.timeout, nil
 	}
-	f, err := os.OpenFile(d.path, os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("arm watchdog: %w", err)
+	f := d.f
+	if f == nil {
+		var err error
+		if f, err = os.OpenFile(d.path, os.O_WRONLY, 0); err != nil {
+			return 0, fmt.Errorf("arm watchdog: %w", err)
+		}
 	}
-	if err := unix.IoctlSetPointerInt(int(f.Fd()), unix.WDIOC_SETTIMEOUT, int(d.timeout/time.Second)); err != nil {
+	is, err := d.set(int(f.Fd()), timeout)
+	if err != nil && d.f == nil {
 		// Closing with the magic character disarms again where the driver allows it.
 		_, _ = f.Write([]byte("V"))
 		_ = f.Close()
-		return fmt.Errorf("set the watchdog's time-out to %s: %w", d.timeout, err)
+		return 0, fmt.Errorf("set the watchdog's time-out to %s: %w", timeout, err)
 	}
-	d.f = f
-	return nil
+	d.f, d.asked = f, timeout // a driver that refuses a time-out does so each time
+	if err == nil {
+		d.timeout = is
+	}
+	return d.timeout, err
 }
 
-// Ping pings the device if now is before the time it is fed up to. It is to be
-// called at least three times within the time-out.
+// setTimeout sets a time-out, which counts from now.
+func setTimeout(fd int, timeout time.Duration) (time.Duration, error) {
+	if err := unix.IoctlSetPointerInt(fd, unix.WDIOC_SETTIMEOUT, int(timeout/time.Second)); err != nil {
+		return 0, err
+	}
+	is, err := unix.IoctlGetInt(fd, unix.WDIOC_GETTIMEOUT)
+	return time.Duration(is) * time.Second, err
+}
+
+// Interval is how often [Device.Ping] is to be called: five times within the time-out.
+func (d *Device) Interval() time.Duration {
+	const slowest = 5 * time.Second
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.timeout <= 0 {
+		return time.Second // not armed yet
+	}
+	return min(d.timeout/5, slowest)
+}
+
+// Ping pings the device if now is before the time it is fed up to.
 func (d *Device) Ping(now time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
