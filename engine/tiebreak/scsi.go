@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -126,8 +127,28 @@ func (s *SCSI) keys(ctx context.Context, dev string) (map[string]bool, error) {
 	return found, nil
 }
 
-// run calls sg_persist once.
-func (s *SCSI) run(ctx context.Context, dev string, args ...string) (string, error) {
+// unitAttention is the exit status of sg_persist (sg3_utils(8)) for a device that first
+// wants to say that something has happened to it: that the other half has removed a key,
+// or a reset. It says so once for each, instead of doing what it was told (SAM-5, section
+// 5.14).
+const unitAttention = 6
+
+// attentionsMax is how many of these a call bears with.
+const attentionsMax = 4
+
+// run calls sg_persist.
+func (s *SCSI) run(ctx context.Context, dev string, args ...string) (out string, err error) {
+	for range attentionsMax {
+		out, err = s.call(ctx, dev, args...)
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != unitAttention {
+			break
+		}
+	}
+	return out, err
+}
+
+func (s *SCSI) call(ctx context.Context, dev string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.cfg.Program, append(args, dev)...)

@@ -157,7 +157,7 @@ func TestDiskBad(t *testing.T) {
 }
 
 // fakePersist is a sg_persist whose device is a file of keys. BROKEN makes it say
-// that it has done what it has not.
+// that it has done what it has not; each line of its file of attentions is a unit attention.
 const fakePersist = `#!/bin/sh
 dev= rk= sark= what=
 for a; do
@@ -170,6 +170,11 @@ for a; do
 done
 exec 9>>"$dev.lock"
 flock 9
+if [ -s "$dev.attention" ]; then
+	sed -i 1d "$dev.attention"
+	echo "PR in (Read keys): Unit attention, Registrations preempted"
+	exit 6
+fi
 case $what in
 read-keys) echo "  fake disk"; echo "  PR generation=0x1, registered reservation keys follow:"; sed 's/^/    /' "$dev" ;;
 register-ignore) echo "$sark" >>"$dev" ;;
@@ -230,6 +235,15 @@ func TestSCSI(t *testing.T) {
 	must(t, os.WriteFile(devices[1]+".broken", nil, 0o600))
 	if a := one.Ask(t.Context(), claim("n1")); a.Answer == cib.QuorumHave {
 		t.Errorf("a device that says done and does nothing: %+v", a)
+	}
+	// A device says first what has happened to it, here three times.
+	must(t, os.WriteFile(devices[1]+".attention", []byte("1\n2\n3\n"), 0o600))
+	if a := one.Ask(t.Context(), claim("n1")); a.Err != nil {
+		t.Errorf("a device with something to say: %+v", a)
+	}
+	must(t, os.WriteFile(devices[1]+".attention", []byte(strings.Repeat("1\n", 100)), 0o600))
+	if a := one.Ask(t.Context(), claim("n1")); a.Err == nil {
+		t.Errorf("a device that has ever more to say: %+v", a)
 	}
 	one.cfg.Program = filepath.Join(dir, "none")
 	if err := one.Check(t.Context(), true); err == nil {
