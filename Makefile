@@ -22,7 +22,7 @@ GOTEST = mkdir -p dist/test && $(TOOL) gotestsum --format pkgname-and-test-fails
 
 # The simulator's seeds and the hosts of the lab take long and hold no data
 # races of their own: they run without the race detector.
-PLAIN := test/sim test/e2e
+PLAIN := test/sim test/e2e test/vm
 RACE = $$($(GO) list ./... | grep -vE '/($(subst $() ,|,$(PLAIN)))(/|$$)')
 
 help: ## list the targets
@@ -64,10 +64,10 @@ test: setup test-race test-rest ## every test
 
 # The browser and the lab mostly wait, the simulator only computes: it gets the time
 # that they leave, and what it prints comes at the end.
-test-rest: build ## test-gui and test-e2e, and test-sim in the time that they leave
+test-rest: build ## test-gui, test-e2e and test-vm, and test-sim in the time that they leave
 	mkdir -p dist/test
 	chrt --idle 0 $(MAKE) --no-print-directory test-sim >dist/test/sim.log 2>&1 & sim=$$!; trap 'kill $$sim 2>/dev/null || true' EXIT; \
-	status=0; $(MAKE) --no-print-directory --keep-going test-gui test-e2e || status=$$?; \
+	status=0; $(MAKE) --no-print-directory --keep-going test-gui test-e2e test-vm || status=$$?; \
 	wait $$sim || status=$$?; cat dist/test/sim.log; exit $$status
 
 test-gui: export BELAY_BIN = $(CURDIR)/bin
@@ -86,8 +86,13 @@ test-e2e: export BELAY_BIN = $(CURDIR)/bin
 test-e2e: build ## the product, between hosts of the lab (root)
 	$(GOTEST) -count=1 -timeout 45m ./test/e2e/...
 
+test-vm: export BELAY_BIN = $(CURDIR)/bin
+test-vm: build ## a real watchdog and real reservations, in virtual machines
+	$(GOTEST) -count=1 -timeout 15m ./test/vm/...
+
 race: test-race ## the same as test-race
 e2e: setup test-e2e ## end-to-end tests only; RUN=pattern chooses
+vmtest: setup test-vm ## virtual machines only
 sim: ## the simulator only, as long as it takes; SEEDS=n chooses how many worlds
 	$(GO) run ./test/sim/cmd/belay-sim -seeds $(SEEDS)
 
@@ -145,5 +150,5 @@ deb: ## Debian packages into dist/
 clean: ## remove what was built
 	rm -rf bin dist coverage $(WEB)/dist/app $(WEB)/src/api/schema.d.ts $(WEB)/e2e/out
 
-.PHONY: help setup gui build demo test test-race test-rest test-gui test-sim test-e2e race e2e sim sim-mutants compat fuzz \
+.PHONY: help setup gui build demo test test-race test-rest test-gui test-sim test-e2e test-vm race e2e vmtest sim sim-mutants compat fuzz \
 	bench lab ci lint fmt fix golden generate tidy-check docs deb clean

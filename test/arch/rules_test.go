@@ -162,5 +162,7 @@ var rules = []rule{
 	{pkg: "test/lab", third: []string{xsys}, why: "hosts know nothing of what runs on them"},
 	{pkg: "test/lab/cmd/*", may: []string{"test/lab"}, third: []string{xsys}, why: "mains are thin"},
 	{pkg: "test/cluster", may: slices.Concat(nouns, []string{"engine/client", "test/lab"}), third: []string{xsys}, why: "a cluster on hosts of the lab, as its clients see it"},
+	{pkg: "test/vm", why: "machines know nothing of what runs on them"},
+	{pkg: "test/vm/guest", may: []string{"engine/cib", "engine/tiebreak", "test/vm"}, third: []string{xsys}, why: "what scripts in a virtual machine need"},
 	{pkg: "test/e2e", may: slices.Concat(nouns, []string{"engine/client", "engine/pki", "audit", "snmp/mib", "cim/cimtest", "cim/object", "cim/schema", "test/lab", "test/cluster"}), third: []string{etcd, yaml, xsys}, why: "looks at the product from outside"},
 }
