@@ -21,6 +21,9 @@ type Graph struct {
 	// Guests are those that count as fenced once what they are inside of is stopped.
 	// Sorted.
 	Guests []string `json:"guests,omitempty"`
+	// Gone are those of the Guests for which nothing of that is left to do: what they
+	// were inside of runs nowhere, as far as anybody can know.
+	Gone []string `json:"gone,omitempty"`
 }
 
 // Action is one step of a plan.

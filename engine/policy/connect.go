@@ -18,6 +18,10 @@ func (b *planner) planContainers() {
 			if x.node() != nowhere || b.start[x.index] == noStep {
 				continue
 			}
+			if b.rejoins(x) {
+				b.relateAll([]int32{b.start[x.index]}, b.stop[c.index], before, c.base)
+				continue
+			}
 			b.relate(b.start[c.index], b.start[x.index], before|needs|redoes, c.base)
 			for k, s := range b.stop[x.index] {
 				if x.active[k].failed != nil && endsWithContainer(x, x.active[k]) {
@@ -29,6 +33,16 @@ func (b *planner) planContainers() {
 			}
 		}
 	}
+}
+
+// rejoins reports whether the connection to a guest is made anew while what the guest is
+// inside of runs on: then that does not come first.
+func (b *planner) rejoins(r *rsc) bool {
+	if r.connects == nowhere || b.nodes[r.connects].kind != kindGuest {
+		return false
+	}
+	n := &b.nodes[r.connects]
+	return n.member && !n.lost && !n.connected && n.dead == "" && b.at(r) == nil && b.at(r.container) != nil && cutOff(r)
 }
 
 // planBundles ties the parts of bundles together.
@@ -203,6 +217,10 @@ func (b *planner) orderInGuest(i int32, n *node) {
 	case cib.OpStop, cib.OpDemote, cib.OpMigrateTo, cib.OpMigrateFrom:
 		if n.lost {
 			return // the stop of what the guest is inside of makes it true
+		}
+		if b.rejoins(conn) {
+			b.relate(b.start[conn.index], i, before|needs, conn.base)
+			return
 		}
 		for _, d := range b.stop[conn.index] {
 			b.relate(i, d, before, conn.base)

@@ -141,6 +141,7 @@ func (b *planner) emit() *graph.Graph {
 		b.steps[i].held = b.steps[i].held && !b.foresees
 	}
 	if !todo {
+		g.Gone = slices.DeleteFunc(slices.Clone(g.Guests), func(name string) bool { return !b.isGone(name) })
 		return g
 	}
 	b.findLive()
@@ -176,7 +177,28 @@ func (b *planner) emit() *graph.Graph {
 			g.Actions = append(g.Actions, a)
 		}
 	}
+	for _, name := range g.Guests {
+		if len(reach[b.fence[b.nodeIndex[name]]]) == 0 && b.isGone(name) {
+			g.Gone = append(g.Gone, name)
+		}
+	}
 	return g
+}
+
+// isGone reports whether a guest that is lost can't run any more, where its proof waits
+// for no action: nothing stands in its way, and what it was inside of is not looked for.
+func (b *planner) isGone(name string) bool {
+	n := &b.nodes[b.nodeIndex[name]]
+	s := &b.steps[b.fence[n.index]]
+	if s.held || !s.required || s.stuck != "" {
+		return false
+	}
+	for k := range b.nodes {
+		if b.probeOf(n.remote.container.ledger, int32(k)) != noStep {
+			return false
+		}
+	}
+	return true
 }
 
 // actionsBefore returns the actions that a step waits for, and marks it held

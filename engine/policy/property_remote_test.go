@@ -79,7 +79,7 @@ func upset(t *rapid.T, w *world, real truth) string {
 	node := rapid.SampledFrom(names).Draw(t, "node")
 	state := w.Status.Nodes[node].State
 	var line string
-	switch k := rapid.IntRange(0, 7).Draw(t, "what"); {
+	switch k := rapid.IntRange(0, 8).Draw(t, "what"); {
 	case k == 0 && state == cib.NodeOnline:
 		line = "node " + node + " unclean"
 	case k <= 1 && state == cib.NodeFenced:
@@ -111,6 +111,11 @@ func upset(t *rapid.T, w *world, real truth) string {
 		line = "primitive " + rapid.SampledFrom(conns).Draw(t, "conn") + " target-role=" + rapid.SampledFrom([]string{"Started", "Stopped"}).Draw(t, "role")
 	case k == 6:
 		line = "node " + node + rapid.SampledFrom([]string{" standby", " standby=false"}).Draw(t, "standby")
+	case k == 7 && state == cib.NodeOnline: // its engine, and with it the connections that were there
+		line = "node " + node + " restarted"
+		for _, r := range w.Config.Remotes() {
+			real.set(r.Name, node, false)
+		}
 	default:
 		line = "later 10m"
 	}
@@ -150,6 +155,7 @@ func TestNestedConverges(t *testing.T) {
 		w, text := drawNested(t)
 		log := []string{text}
 		real := truth{}
+		restarted := false
 		failures, upsets := rapid.IntRange(0, 3).Draw(t, "failures"), rapid.IntRange(0, 4).Draw(t, "upsets")
 		check := func(ok bool, format string, args ...any) {
 			if !ok {
@@ -159,10 +165,16 @@ func TestNestedConverges(t *testing.T) {
 		for step := 0; ; step++ {
 			_, g := decideAll(t, w, log)
 			w.end(g)
+			for _, guest := range g.Gone {
+				for instance, on := range real {
+					check(!on[guest], "%s runs on %s, which is said to be gone", instance, guest)
+				}
+			}
 			if upsets > 0 && (len(g.Actions) == 0 || rapid.IntRange(0, 4).Draw(t, "upset") == 0) {
 				upsets--
 				line := upset(t, w, real)
 				log = append(log, line)
+				restarted = restarted || strings.HasSuffix(line, "restarted")
 				if strings.HasSuffix(line, "rebooted") {
 					for _, on := range real {
 						delete(on, strings.Fields(line)[1])
@@ -180,10 +192,13 @@ func TestNestedConverges(t *testing.T) {
 			}
 			var ready []int
 			for i := range g.Actions {
-				if len(g.Actions[i].After) == 0 {
+				a := &g.Actions[i]
+				connected := w.Config.Nodes[a.Node] != nil || a.Op == cib.OpFence || len(real[a.Node]) > 0
+				if len(a.After) == 0 && (connected || !restarted) { // nothing is asked for over a connection that another engine made
 					ready = append(ready, i)
 				}
 			}
+			check(len(ready) > 0, "nothing can be done of: %s", planText(w))
 			a := &g.Actions[rapid.SampledFrom(ready).Draw(t, "action")].Action
 			w.begin(g, a)
 			if w.Config.Nodes[a.Node] == nil && a.Op != cib.OpFence {

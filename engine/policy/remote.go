@@ -304,8 +304,10 @@ func (u *state) judgeRemote(n *node) {
 		n.frozen, n.why = true, "has no connection"
 		return
 	}
-	if n.kind == kindRemote && n.wasFenced() {
-		n.dead, n.proof = "node "+n.name+" was fenced", n.status.Proof
+	if n.wasFenced() {
+		if n.dead, n.proof = "node "+n.name+" was fenced", n.status.Proof; n.kind == kindGuest {
+			n.dead = "node " + n.name + " ended with " + n.remote.Resource
+		}
 	}
 	if n.kind == kindRemote && u.isAccused(n) {
 		n.why = "answered after its death was confirmed"
@@ -330,7 +332,7 @@ func (u *state) judgeRemote(n *node) {
 	switch {
 	case at == nil:
 		n.why = "is not connected"
-		n.adrift = n.kind == kindRemote
+		n.adrift = n.kind == kindRemote || cutOff(conn)
 	case at.failed != nil && restarts(at.onFail):
 		text := "its connection failed: " + describeFailure(at.failed, u.nodes[at.node].name)
 		n.why = "is not connected, since " + text
@@ -435,7 +437,7 @@ func (u *state) loseGuest(n *node, text string) bool {
 // settleRemote judges a remote node again once its own histories are read: what
 // runs on one that can't be reached is lost with it.
 func (u *state) settleRemote(n *node) {
-	if n.member || n.lost || n.frozen || n.dead != "" {
+	if n.member || n.lost || n.frozen || n.dead != "" || n.kind == kindGuest && n.adrift {
 		return
 	}
 	active := ""
@@ -528,7 +530,11 @@ func (u *state) joinedAs(n *node, up bool) {
 		n.member = true
 		u.useRemote(n)
 	case n.adrift && !n.lost && n.why != "" && u.dependsOn(n):
-		u.loseRemote(n, "its connection can't be placed")
+		if n.kind == kindGuest {
+			u.loseGuest(n, "its connection can't be placed")
+		} else {
+			u.loseRemote(n, "its connection can't be placed")
+		}
 		n.usable = false
 	case n.member:
 		n.usable, n.why = false, "is being disconnected"
@@ -641,6 +647,24 @@ func (u *state) endInsideOf(c *rsc) {
 			}
 		}
 	}
+}
+
+// cutOff reports whether a connection is gone that nobody closed, such as by the restart
+// of its engine: a guest lives on then. Where it was closed, there was a reason.
+func cutOff(conn *rsc) bool {
+	var last *cib.OpResult
+	for _, f := range conn.ledger.facts {
+		if f.history == nil || f.dead {
+			continue
+		}
+		for i := range f.history.Ops {
+			op := &f.history.Ops[i]
+			if tells := op.Op == cib.OpStart || op.Op == cib.OpStop || op.Op == cib.OpMigrateFrom; tells && (last == nil || op.Ended.After(last.Ended)) {
+				last = op
+			}
+		}
+	}
+	return last != nil && last.Op != cib.OpStop && last.Succeeded()
 }
 
 // lastStop is the stop of an instance on a node that did what it should; nil if

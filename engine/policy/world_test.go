@@ -168,11 +168,17 @@ func (w *world) begin(g *graph.Graph, a *cib.Action) {
 	}
 }
 
-// end forgets the rounds of notifications that are over.
+// end forgets the rounds of notifications that are over, and writes down that guests are
+// dead.
 func (w *world) end(g *graph.Graph) {
 	w.Status.Rounds = maps.Clone(w.Status.Rounds)
 	for _, inner := range g.Ended {
 		delete(w.Status.Rounds, inner)
+	}
+	for _, name := range g.Gone {
+		w.state(name, cib.NodeFenced)
+		w.Status.Nodes[name].Remote = true
+		delete(w.Status.Pending, name)
 	}
 }
 
