@@ -158,6 +158,9 @@ Flags:
 		_, _ = fmt.Fprintf(stderr, "belayd: %q is not a flag; belayd --help lists them\n", fs.Arg(0))
 		return 2
 	}
+	if *remote && os.Getpid() == 1 {
+		return daemon.FirstProcess(stderr)
+	}
 	if err := o.Level.UnmarshalText([]byte(*level)); err != nil {
 		_, _ = fmt.Fprintf(stderr, "belayd: --log-level %q: a level is debug, info, warn or error\n", *level)
 		return 2

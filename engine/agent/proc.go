@@ -84,6 +84,13 @@ func identify(pid int) (process, error) {
 	return process{PID: pid, Start: s.start, Boot: bootID()}, nil
 }
 
+// StartOf returns when a process began, in clock ticks since the machine was booted
+// (proc_pid_stat(5), starttime).
+func StartOf(pid int) (uint64, error) {
+	s, err := readStat(pid)
+	return s.start, err
+}
+
 // stat reads the state of exactly this process; os.ErrNotExist if it is gone,
 // even if its number is in use again.
 func (p process) stat() (procStat, error) {

@@ -11,10 +11,14 @@ const SchemaVersion = 1
 
 // FeatureLevel is the newest cluster feature level this engine knows. The
 // cluster runs at the lowest level of its members; the DC raises it when all can.
-const FeatureLevel = 2
+const FeatureLevel = 3
 
 // RemoteLevel is the feature level from which on engines connect to remote nodes.
 const RemoteLevel = 2
+
+// GuestLevel is the feature level from which on engines know which boot of a guest
+// counts, and when it is over.
+const GuestLevel = 3
 
 // Config is what administrators decide: one cluster.yaml.
 type Config struct {

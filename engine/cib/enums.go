@@ -532,6 +532,7 @@ const (
 	ProofWatchdog                         // its armed watchdog's bound has passed
 	ProofHuman                            // a named person confirmed it
 	ProofCleared                          // it was seen with a new boot id, so the lost boot is over
+	ProofInside                           // what the guest was inside of is stopped, or its host was proven dead
 )
 
 // ProofKinds is the table of [ProofKind].
@@ -541,6 +542,7 @@ var ProofKinds = Enum[ProofKind]{
 	{ProofWatchdog, "watchdog", "its armed watchdog's bound has passed"},
 	{ProofHuman, "human", "a named person confirmed it"},
 	{ProofCleared, "cleared", "it was seen with a new boot id, so the lost boot is over"},
+	{ProofInside, "inside", "what the guest was inside of is stopped, or its host was proven dead"},
 }
 
 // String returns the name of v; "" for the zero value, which means that it is not set.

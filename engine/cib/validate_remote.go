@@ -153,9 +153,8 @@ func (v *validator) bundleNetwork(p string, n *BundleNetwork, b *Bundle) {
 }
 
 // Undriven lists what can be written down, simulated and imported, but not run: the
-// engine starts nothing inside of guests and bundles yet. A daemon refuses it, and the
-// connections to remote nodes where the cluster runs at a feature level that does not
-// know them.
+// engine starts nothing inside of bundles yet. A daemon refuses it, and remote nodes and
+// guests where the cluster runs at a feature level that does not know them.
 func Undriven(c *Config, level int) []Fault {
 	var out []Fault
 	add := func(path, what string) {
@@ -169,8 +168,9 @@ func Undriven(c *Config, level int) []Fault {
 		case r.Agent == AgentRemote && level < RemoteLevel:
 			out = append(out, Fault{p + ".agent", fmt.Sprintf(
 				"the connection of a remote node: the cluster runs at feature level %d, %d is needed; upgrade the other nodes first", level, RemoteLevel)})
-		case r.Meta.RemoteNode != "":
-			add(p+".meta.remote-node", "a guest node")
+		case r.Meta.RemoteNode != "" && level < GuestLevel:
+			out = append(out, Fault{p + ".meta.remote-node", fmt.Sprintf(
+				"a guest node: the cluster runs at feature level %d, %d is needed; upgrade the other nodes first", level, GuestLevel)})
 		}
 	}
 	if level < readLevel {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -92,6 +93,10 @@ func (d *Daemon) RunRemote(ctx context.Context, listen []string) error {
 	if err != nil {
 		return err
 	}
+	boot, err := d.remoteBoot()
+	if err != nil {
+		return err
+	}
 	agents, err := agent.New(d.agentConfig(id.Name()))
 	if err != nil {
 		return err
@@ -107,11 +112,11 @@ func (d *Daemon) RunRemote(ctx context.Context, listen []string) error {
 	if err := readJSON(file, &kept); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if kept.BootID != d.bootID {
-		kept = keptEpoch{BootID: d.bootID}
+	if kept.BootID != boot {
+		kept = keptEpoch{BootID: boot}
 	}
 	cfg := remote.Config{
-		Identity: id, BootID: d.bootID, Version: d.opts.Version, Cores: d.cores, Runner: agents, Now: d.clock.now, Log: d.log.With("node", id.Name()),
+		Identity: id, BootID: boot, Version: d.opts.Version, Cores: d.cores, Runner: agents, Now: d.clock.now, Log: d.log.With("node", id.Name()),
 		Epoch: kept.Epoch,
 		Keep: func(epoch uint64) error {
 			if epoch == kept.Epoch {
@@ -149,4 +154,24 @@ func (d *Daemon) RunRemote(ctx context.Context, listen []string) error {
 	}
 	work.Wait()
 	return errors.Join(errs...)
+}
+
+// firstPIDs is the name that the kernel gives to the namespace of process numbers in
+// which it was booted (PROC_PID_INIT_INO of linux/proc_ns.h).
+const firstPIDs = "pid:[4026531836]"
+
+// remoteBoot is the boot id of a remote node. A container has that of its host, and
+// begins and ends with its first process: what ran in an earlier one is over.
+func (d *Daemon) remoteBoot() (string, error) {
+	if d.opts.BootID != "" {
+		return d.bootID, nil
+	}
+	if pids, err := os.Readlink("/proc/self/ns/pid"); err == nil && pids == firstPIDs {
+		return d.bootID, nil
+	}
+	start, err := agent.StartOf(1)
+	if err != nil {
+		return "", fmt.Errorf("find out when this container began: %w", err)
+	}
+	return fmt.Sprintf("%s-%d", d.bootID, start), nil
 }

@@ -102,6 +102,7 @@ const (
 	RemoteLost
 	RemoteRefused
 	StoreGoesOn
+	GuestEnded
 )
 
 const (
@@ -190,6 +191,7 @@ var Catalogue = []Definition{
 	{RemoteLost, "remote-lost", major, "Remote node lost", "remote node {node} is lost, and unclean until a fence proof is recorded: {reason}", []string{"reason"}, "See whether the machine, its network or belayd --remote failed: belay node show {node}", 0, false, true},
 	{RemoteRefused, "remote-refused", major, "Remote node refused", "node {by} does not take what answers in the place of remote node {node}: {reason}", []string{"by", "reason"}, "See which machine has the address of {node}, and whether it was given another node's certificate.", 0, false, true},
 	{StoreGoesOn, "store-goes-on", cleared, "Store goes on", "node {node} can write to the store again, which it could not go on with alone", nil, "", StoreForceRefused, false, true},
+	{GuestEnded, "guest-ended", warning, "Guest ended", "guest {node} was lost, and what it was inside of has stopped: what ran in it is recovered, by proof {proof}", []string{"proof"}, "", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

@@ -47,6 +47,7 @@ func (n *Node) drive(now time.Time) {
 		n.tookBack(now, &p.Action)
 		n.withdrawAction(p, &c)
 	}
+	n.endGuests(plan, &c)
 	rounds := n.tendRounds(plan, &c)
 	gated := false
 	for i := range ask {

@@ -376,9 +376,7 @@ func (n *Node) admitRemotes(c *viewChange) {
 	known := map[string]bool{}
 	for _, r := range n.snap.Config.Remotes() {
 		known[r.Name] = true
-		if r.Replica < 0 && !r.Guest {
-			n.admitRemote(c, r.Name)
-		}
+		n.admitRemote(c, r.Name)
 	}
 	for _, name := range sortedKeys(st.Nodes) {
 		if s := st.Nodes[name]; s.Remote && !known[name] && n.snap.Config.Nodes[name] == nil && len(st.Histories[name]) == 0 && len(st.Pending[name]) == 0 && n.linkOf(name) == nil {

@@ -26,6 +26,11 @@ func (b *builder) settingsOf(id string) *settings {
 	}
 	s := &settings{cfg: b.c.Resources[id], wanted: cib.RoleStarted, managed: true}
 	b.settings[id] = s
+	if of := b.implied[id]; s.cfg == nil && of != "" {
+		*s = *b.settingsOf(of)
+		s.cfg, s.looked = &cib.Resource{}, 0
+		return s
+	}
 	if s.cfg == nil {
 		s.cfg, s.wanted = &cib.Resource{}, cib.RoleStopped // an orphan
 		return s
@@ -37,8 +42,8 @@ func (b *builder) settingsOf(id string) *settings {
 		if r == nil || at == b.parents[at] {
 			break
 		}
-		s.cloned = s.cloned || r.Clone != nil && at != id
-		promotable = promotable || r.Kind() == cib.KindPromotable
+		s.cloned = s.cloned || (r.Clone != nil || r.Bundle != nil) && at != id
+		promotable = promotable || r.Kind() == cib.KindPromotable || r.Bundle != nil && r.Bundle.PromotedMax > 0 && at != id
 	}
 	if promotable {
 		s.wanted = cib.RolePromoted
@@ -324,7 +329,7 @@ func (b *builder) resources() {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.instances)) {
-		if b.c.Resources[id] != nil {
+		if b.c.Resources[id] != nil || b.implied[id] != "" {
 			continue
 		}
 		r := Resource{ID: id, Kind: cib.KindPrimitive, Orphan: true, Wanted: cib.RoleStopped, Managed: true, Instances: b.instances[id]}
@@ -349,6 +354,9 @@ func (b *builder) tree(id, parent string, depth int) int {
 	if cfg.Clone != nil {
 		members = []string{cfg.Clone.Resource}
 	}
+	if cfg.Bundle != nil && cfg.Bundle.Resource != "" {
+		members = []string{cfg.Bundle.Resource}
+	}
 	var rows []int
 	for _, m := range members {
 		if b.c.Resources[m] != nil && depth < 2 && b.parents[m] == id {
@@ -362,6 +370,8 @@ func (b *builder) tree(id, parent string, depth int) int {
 		b.clone(r, s, cfg.Clone, rows)
 	case len(cfg.Group) > 0:
 		b.group(r, s, rows)
+	case cfg.Bundle != nil:
+		b.bundle(r, s, cfg.Bundle, rows)
 	default:
 		r.Instances = b.instances[id]
 		b.primitive(r, s)

@@ -33,7 +33,7 @@ func SummarizeFor(s *cib.Snapshot, now time.Time, o *Observer) *Summary {
 		s: s, c: s.Config, st: &s.Status, now: now, o: o, parents: s.Config.Parents(),
 		out: &Summary{Revision: s.Revision, Time: now}, node: map[string]*Node{},
 		instances: make(map[string][]Instance, len(s.Config.Resources)), settings: make(map[string]*settings, len(s.Config.Resources)),
-		waiting: map[string]bool{},
+		waiting: map[string]bool{}, implied: implied(s.Config),
 	}
 	b.nodes()
 	b.links()
@@ -66,6 +66,7 @@ type builder struct {
 	instances map[string][]Instance
 	settings  map[string]*settings
 	actionsOf map[string][]string // ids in flight, by resource
+	implied   map[string]string   // by what nobody configured, such as a container: the guest or bundle that it belongs to
 	failures  []failure
 	waiting   map[string]bool // resources that wait for the proof of a node
 	eligible  int             // nodes that may host resources
@@ -90,13 +91,10 @@ func (b *builder) nodes() {
 	b.remotes()
 }
 
-// remotes adds the remote nodes that have a connection of their own. They are no
-// members, and stand in a list of their own.
+// remotes adds the remote nodes and guests. They are no members, and stand in a list of
+// their own.
 func (b *builder) remotes() {
 	for _, r := range b.c.Remotes() {
-		if r.Guest {
-			continue
-		}
 		cfg := &cib.Node{}
 		if c := b.c.RemoteNodes[r.Name]; c != nil {
 			cfg = &cib.Node{Site: c.Site, Standby: c.Standby, Maintenance: c.Maintenance, Attributes: c.Attributes, Utilization: c.Utilization}
@@ -108,10 +106,13 @@ func (b *builder) remotes() {
 		if l := b.st.Remotes[r.Name]; l != nil {
 			n.Version, n.Cores, n.Host = l.Version, l.Cores, l.Host
 		}
+		if r.Guest {
+			n.Inside, n.Replica = r.Resource, max(0, r.Replica)
+		}
 		if f := b.st.Requests[r.Name]; f != nil && n.State == NodeUnclean && (f.State == cib.FenceRequested || f.State == cib.FenceExecuting) {
 			n.State = NodeFencing
 		}
-		if n.State == NodeOnline {
+		if n.State == NodeOnline && r.Replica < 0 {
 			b.eligible++
 		}
 		b.adminState(&n, cfg)

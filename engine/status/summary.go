@@ -127,7 +127,9 @@ type Node struct {
 	Health       Health            `json:"health"`
 	Addresses    []string          `json:"addresses,omitempty"`
 	BootID       string            `json:"bootId,omitempty"`
-	Host         string            `json:"host,omitempty"` // of a remote node: the node that is, or was, connected to it
+	Host         string            `json:"host,omitempty"`    // of a remote node: the node that is, or was, connected to it
+	Inside       string            `json:"inside,omitempty"`  // of a guest: the resource that it is, or the bundle that it is a replica of
+	Replica      int               `json:"replica,omitempty"` // of a bundle: its number, from 0
 	Incarnation  uint64            `json:"incarnation,omitempty"`
 	Version      string            `json:"version,omitempty"`
 	FeatureLevel int               `json:"featureLevel,omitempty"`

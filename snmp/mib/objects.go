@@ -1,6 +1,7 @@
 package mib
 
 import (
+	"cmp"
 	"hash/fnv"
 	"strings"
 	"time"
@@ -158,9 +159,13 @@ var quorumGroup = &scalars{arc: 2, prefix: "belayQuorum", text: "Whether this pa
 }}
 
 // remoteIndexes is where the indexes of remote nodes begin. They have no number of their
-// own: theirs is that of the resource which is the connection to them. Members never come
+// own: theirs is that of the resource which is the connection to them, or which a guest is. Members never come
 // so far, and it is no negative number to a manager that reads indexes as signed.
 const remoteIndexes = 1 << 30
+
+// replicaIndexes is where those of the replicas of bundles begin: each bundle has as many
+// as it may have replicas, by its number.
+const replicaIndexes = remoteIndexes + 1<<29
 
 // nodeRow is a node with its index: a member or a remote node.
 type nodeRow struct {
@@ -461,10 +466,20 @@ func nodeIDs(v *View) map[string]uint32 {
 		return ids
 	}
 	numbers := resourceNumbers(v)
+	replicas := map[string]bool{}
+	for i := range v.Summary.Resources {
+		if r := &v.Summary.Resources[i]; r.Kind == cib.KindBundle {
+			replicas[r.ID] = true
+		}
+	}
 	for i := range v.Summary.Remotes {
-		name := v.Summary.Remotes[i].Name // and of the connection
-		if n := numbers[name]; n > 0 {
-			ids[name] = remoteIndexes + n
+		r := &v.Summary.Remotes[i]
+		n := numbers[cmp.Or(r.Inside, r.Name)] // the connection has the name of a remote node
+		switch {
+		case n > 0 && replicas[r.Inside]:
+			ids[r.Name] = replicaIndexes + n*cib.ReplicasMax + uint32(r.Replica)
+		case n > 0:
+			ids[r.Name] = remoteIndexes + n
 		}
 	}
 	return ids

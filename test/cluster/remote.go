@@ -52,20 +52,33 @@ func (r *Remote) Restart() error {
 
 // JoinRemote gets a remote node its certificate under a name, and starts it.
 func (c *Cluster) JoinRemote(ctx context.Context, r *Remote, name string) error {
-	token, err := c.Nodes[0].Client().Token(ctx, &api.TokenRequest{})
-	if err != nil {
-		return fmt.Errorf("token on %s: %w", c.Nodes[0].Name, err)
-	}
-	if err := r.Host.WriteFile("/run/token", []byte(fmt.Sprintf("%s@%s\n", token.Token, c.Nodes[0].Host.Addr(0))), 0o600); err != nil {
+	if err := c.joinRemote(ctx, r.Host, name, StateDir); err != nil {
 		return err
-	}
-	if _, err := r.Host.Exec(ctx, "sh", "-c", fmt.Sprintf("exec %s remote-join --node %s < /run/token", engine, name)); err != nil {
-		return fmt.Errorf("join of remote node %s: %w", name, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.joined = true
 	return r.start()
+}
+
+// JoinGuest gets a guest its certificate, on a host, in a directory that will be the
+// guest's /var/lib/belay.
+func (c *Cluster) JoinGuest(ctx context.Context, n *Node, name, dir string) error {
+	return c.joinRemote(ctx, n.Host, name, dir)
+}
+
+func (c *Cluster) joinRemote(ctx context.Context, h *lab.Host, name, dir string) error {
+	token, err := c.Nodes[0].Client().Token(ctx, &api.TokenRequest{})
+	if err != nil {
+		return fmt.Errorf("token on %s: %w", c.Nodes[0].Name, err)
+	}
+	if err := h.WriteFile("/run/token", []byte(fmt.Sprintf("%s@%s\n", token.Token, c.Nodes[0].Host.Addr(0))), 0o600); err != nil {
+		return err
+	}
+	if _, err := h.Exec(ctx, "sh", "-c", fmt.Sprintf("exec %s remote-join --node %s --state-dir %s < /run/token", engine, name, dir)); err != nil {
+		return fmt.Errorf("join of remote node %s: %w", name, err)
+	}
+	return nil
 }
 
 // Connection is the resource that connects to a remote node.

@@ -672,7 +672,7 @@ func (c *checks) proof(w *World, p *cib.Proof) {
 		if alive {
 			w.fail(4, "the proof %s says that boot %s of %s is over, and it is not", p.ID, p.BootID, p.Target)
 		}
-	case cib.ProofHuman, cib.ProofReservation, cib.ProofWatchdog:
+	case cib.ProofHuman, cib.ProofReservation, cib.ProofWatchdog, cib.ProofInside:
 		w.fail(4, "an engine writes the proof %s of kind %s by itself", p.ID, p.Kind)
 	}
 	c.proofAt[p.Target+"/"+p.BootID] = w.now
