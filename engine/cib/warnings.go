@@ -32,9 +32,6 @@ func NewWarnings(before, after *Config) []Fault {
 
 func (v *validator) warnCluster() {
 	o := &v.c.Cluster.Options
-	if o.FencingDelay > 0 {
-		v.fault("cluster.options.priority-fencing-delay", "it is kept, but this release does not wait for it: give the fence devices a delay")
-	}
 	if !o.Fencing() {
 		v.fault("cluster.options.fencing-required", "fencing is off: after a node failure data may be written by two nodes")
 	}
@@ -42,7 +39,7 @@ func (v *validator) warnCluster() {
 		v.fault("cluster.options.no-quorum-policy", "with %s a node that lost quorum keeps its resources, so a watchdog gives no proof", p)
 	}
 	if !o.FencesAtStartup() && o.Fencing() {
-		v.fault("cluster.options.startup-fencing", "nodes that were never seen count as clean: if one runs, resources run twice")
+		v.fault("cluster.options.startup-fencing", "a lost node that was not heard since the cluster started is not fenced: what may run there waits until it is back or an administrator confirms that it is off")
 	}
 	if o.MaintenanceMode {
 		v.fault("cluster.options.maintenance-mode", "the cluster starts, stops and monitors nothing")

@@ -33,7 +33,14 @@ func Configuration(im *Imported) (*cib.Config, []Note) {
 			note(id, "agent "+shorten(agent)+" is no fence agent of today: only those named fence_* can be carried over")
 			continue
 		}
+		if r.Meta.TargetRole == cib.RoleStopped {
+			note(id, "target-role is Stopped, so that it is not used; it is left out, since a fence device here is always used")
+			continue
+		}
 		d := fenceDevice(agent, r)
+		for _, text := range lostOfDevice(r) {
+			note(id, text)
+		}
 		if im.Snapshot.Config.FenceDevices[id].Unfences() {
 			d.Unfencing = new(true)
 		}
@@ -71,8 +78,52 @@ func Configuration(im *Imported) (*cib.Config, []Note) {
 		}
 		c.Constraints[id] = x
 	}
+	c.FenceTopology = map[string]*cib.FenceTopology{}
+	for _, target := range slices.Sorted(maps.Keys(im.Snapshot.Config.FenceTopology)) {
+		t := &cib.FenceTopology{}
+		for _, level := range im.Snapshot.Config.FenceTopology[target].Levels {
+			if i := slices.IndexFunc(level, func(d string) bool { return c.FenceDevices[d] == nil }); i >= 0 {
+				notes = append(notes, Note{Element: "fencing-level", ID: shorten(target), Reason: "a level needs all of its devices, and " + shorten(level[i]) + " is none here: the level is left out"})
+				continue
+			}
+			t.Levels = append(t.Levels, level)
+		}
+		if len(t.Levels) > 0 {
+			c.FenceTopology[target] = t
+		}
+	}
 	return &c, notes
 }
+
+// lostOfDevice says what of a primitive of the class stonith has no place in a fence
+// device.
+func lostOfDevice(r *cib.Resource) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(r.Parameters)) {
+		if strings.HasPrefix(name, "pcmk_") && !slices.Contains(deviceSettings, name) {
+			out = append(out, "a fence device has no setting like "+shorten(name)+"; its value was "+strconv.Quote(shorten(r.Parameters[name])))
+		}
+	}
+	if m := r.Meta; m != (cib.Meta{}) {
+		out = append(out, "a fence device has no meta attributes: those of the resource have no effect any more")
+	}
+	for i := range r.Operations {
+		if o := &r.Operations[i]; o.Name != cib.OpMonitor || o.Interval == 0 || o.Timeout != 0 || o.OnFail != 0 || o.Enabled != nil || len(o.Parameters) > 0 || o.StartDelay != 0 || o.Role != 0 {
+			out = append(out, "of the operations of a fence device only the interval of its monitor is kept: "+shorten(o.Name)+" says more")
+		}
+	}
+	if r.Description != "" {
+		out = append(out, "a fence device has no description")
+	}
+	if len(r.Utilization) > 0 {
+		out = append(out, "a fence device needs no capacity")
+	}
+	return out
+}
+
+// deviceSettings are the parameters of a fence device that Pacemaker reads itself and
+// that are settings here, too.
+var deviceSettings = []string{"pcmk_host_list", "pcmk_host_map", "pcmk_delay_base", "pcmk_action_limit", "pcmk_reboot_timeout", "pcmk_off_timeout"}
 
 // namesOf lists the resources that a constraint names.
 func namesOf(c *cib.Constraint) []string {

@@ -81,7 +81,7 @@ func (im *importer) location(e *element) {
 			return
 		}
 		if im.staysPattern(e, pattern) {
-			im.locate(e, e.attr("id"), about{pattern: pattern}, parseRole(role))
+			im.locate(e, e.attr("id"), about{pattern: pattern}, im.role(e, role))
 			return
 		}
 		for _, t := range (&cib.Location{Pattern: pattern}).Targets(im.Snapshot.Config, im.Snapshot.Config.Parents()) {
@@ -107,7 +107,7 @@ func (im *importer) location(e *element) {
 		if len(targets) > 1 {
 			id += "-" + strconv.Itoa(i+1)
 		}
-		im.locate(e, id, about{resource: t.id}, parseRole(t.role))
+		im.locate(e, id, about{resource: t.id}, im.role(e, t.role))
 	}
 }
 
@@ -156,7 +156,7 @@ func (im *importer) locateByRule(e, r *element, id string, what about, role cib.
 	if r = im.follow(r); r == nil {
 		return
 	}
-	if x := parseRole(r.attr("role")); x != 0 {
+	if x := im.role(r, r.attr("role")); x != 0 {
 		role = x
 	}
 	by := r.first("score-attribute", "score_attribute")
@@ -231,10 +231,10 @@ func (im *importer) setsOf(e *element) []set {
 			continue
 		}
 		s := set{sequential: true, requireAll: true, action: x.attr("action"), role: x.attr("role"), score: x.attr("score")}
-		if v, ok := parseBool(x.attr("sequential")); ok {
+		if v, ok := im.flag(x, "sequential"); ok {
 			s.sequential = v
 		}
-		if v, ok := parseBool(x.attr("require-all")); ok {
+		if v, ok := im.flag(x, "require-all"); ok {
 			s.requireAll = v
 		}
 		for _, ref := range x.all("resource_ref") {
@@ -257,7 +257,7 @@ func (im *importer) colocation(e *element) {
 		im.noteName(e, e.attr("id"), "score", "%q is no score; the constraint has no effect", shorten(e.attr("score")))
 	}
 	var influence *bool
-	if v, ok := parseBool(e.attr("influence")); ok {
+	if v, ok := im.flag(e, "influence"); ok {
 		influence = &v
 	}
 	n := 0
@@ -267,7 +267,7 @@ func (im *importer) colocation(e *element) {
 			id += "-" + strconv.Itoa(n)
 		}
 		im.add(id, &cib.Constraint{Colocation: &cib.Colocation{
-			Resource: rsc, With: with, Score: score, Role: startedIsAny(role), WithRole: startedIsAny(withRole),
+			Resource: rsc, With: with, Score: score, Role: startedIsAny(im.role(e, role)), WithRole: startedIsAny(im.role(e, withRole)),
 			NodeAttribute: nodeAttribute(e.attr("node-attribute")), Influence: influence,
 		}})
 	}
@@ -287,9 +287,26 @@ func (im *importer) colocation(e *element) {
 	}
 }
 
-// startedIsAny reads a role of a constraint; Started is every active role.
-func startedIsAny(text string) cib.Role {
+// flag reads a boolean; false where it is not there.
+func (im *importer) flag(e *element, name string) (value, ok bool) {
+	text := e.attr(name)
+	if value, ok = parseBool(text); !ok && text != "" {
+		im.noteName(e, e.attr("id"), name, "the value %q is not understood; the default holds", shorten(text))
+	}
+	return value, ok
+}
+
+// role reads the role that a constraint is about.
+func (im *importer) role(e *element, text string) cib.Role {
 	r := parseRole(text)
+	if r == 0 && text != "" {
+		im.noteName(e, e.attr("id"), "role", "%q is no role; the constraint is taken to be about any", shorten(text))
+	}
+	return r
+}
+
+// startedIsAny: in a colocation or ticket Started is every active role.
+func startedIsAny(r cib.Role) cib.Role {
 	if r == cib.RoleStarted {
 		return 0
 	}
@@ -312,6 +329,7 @@ func (im *importer) colocateSets(e *element, sets []set, score cib.Score, relate
 		if v, ok := parseScore(s.score); ok {
 			own = v
 		}
+		im.role(e, s.role)
 		if s.sequential {
 			for k := 1; k < len(s.members); k++ {
 				if own >= 0 {
@@ -344,10 +362,10 @@ func (im *importer) colocateSets(e *element, sets []set, score cib.Score, relate
 
 func (im *importer) order(e *element) {
 	o := cib.Order{Kind: im.orderKind(e)}
-	if v, ok := parseBool(e.attr("symmetrical")); ok {
+	if v, ok := im.flag(e, "symmetrical"); ok {
 		o.Symmetrical = &v
 	}
-	if v, ok := parseBool(e.attr("require-all")); ok {
+	if v, ok := im.flag(e, "require-all"); ok {
 		o.RequireAll = &v
 	}
 	n := 0
@@ -443,7 +461,7 @@ func (im *importer) orderSets(e *element, sets []set, o cib.Order, add func(cib.
 
 func (im *importer) ticket(e *element) {
 	add := func(id, rsc, role string) {
-		im.add(id, &cib.Constraint{Ticket: &cib.TicketConstraint{Resource: rsc, Ticket: e.attr("ticket"), Role: startedIsAny(role), LossPolicy: strings.ToLower(e.attr("loss-policy"))}})
+		im.add(id, &cib.Constraint{Ticket: &cib.TicketConstraint{Resource: rsc, Ticket: e.attr("ticket"), Role: startedIsAny(im.role(e, role)), LossPolicy: strings.ToLower(e.attr("loss-policy"))}})
 		if t := e.attr("ticket"); im.Snapshot.Config.Tickets[t] == nil {
 			im.Snapshot.Config.Tickets[t] = &cib.Ticket{}
 		}
@@ -493,6 +511,9 @@ func (im *importer) importTopology() {
 	})
 	for _, l := range levels {
 		target := l.attr("target")
+		if _, err := strconv.Atoi(l.attr("index")); err != nil {
+			im.noteName(l, l.attr("id"), "index", "%q is no number; the level is tried first", shorten(l.attr("index")))
+		}
 		if im.hostBy[target] == nil {
 			im.note(l, l.attr("id"), "levels are for one node by its name here")
 			continue

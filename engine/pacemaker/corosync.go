@@ -221,6 +221,11 @@ func (im *corosyncImport) node(s *section, name string, n *cib.Node) {
 			n.ID++
 		}
 	}
+	for _, x := range s.settings {
+		if known := x.key == "name" || x.key == "nodeid" || x.key == "quorum_votes" || strings.HasPrefix(x.key, "ring") && strings.HasSuffix(x.key, "_addr"); !known {
+			im.note("node", name, x.key, "there is no such setting here")
+		}
+	}
 	n.Addresses = nil
 	for link := range linksMax {
 		text := s.get(fmt.Sprintf("ring%d_addr", link))
@@ -276,7 +281,15 @@ func (im *corosyncImport) totem(s *section) {
 	}
 	for _, x := range s.settings {
 		switch x.key {
-		case "version", "cluster_name", "transport", "config_version", "link_mode", "ip_version":
+		case "version", "cluster_name", "config_version":
+		case "transport":
+			if x.value != "knet" {
+				im.note("totem", "", x.key, "nodes talk to each other by UDP without multicast, on all links; %q has no effect", shorten(x.value))
+			}
+		case "link_mode":
+			im.note("totem", "", x.key, "all links are always in use")
+		case "ip_version":
+			im.note("totem", "", x.key, "it follows from the addresses of the nodes")
 		case "token":
 			ms, err := strconv.Atoi(x.value)
 			d := time.Duration(ms) * time.Millisecond
@@ -299,8 +312,16 @@ func (im *corosyncImport) totem(s *section) {
 			if port := c.get("mcastport"); port != "" && port != "5405" {
 				im.note("interface", c.get("linknumber"), "mcastport", "the port is that of Belay, %d; see nodes.*.ports", cib.PortHeartbeat)
 			}
-			if c.get("mcastaddr") != "" {
-				im.note("interface", c.get("linknumber"), "mcastaddr", "nodes talk to each other directly, without multicast")
+			for _, x := range c.settings {
+				switch x.key {
+				case "linknumber", "ringnumber", "mcastport":
+				case "bindnetaddr":
+					im.note("interface", c.get("linknumber"), x.key, "the addresses of a link are those that the nodes have on it")
+				case "mcastaddr", "broadcast", "ttl":
+					im.note("interface", c.get("linknumber"), x.key, "nodes talk to each other directly, without multicast")
+				default:
+					im.note("interface", c.get("linknumber"), x.key, "there is no such setting of a link here")
+				}
 			}
 		default:
 			im.note(c.name, "", "", "there is no such part of totem here")
@@ -315,7 +336,9 @@ func (im *corosyncImport) quorum(s *section) {
 	two := isTrue(s.get("two_node"))
 	for _, x := range s.settings {
 		switch x.key {
-		case "provider", "expected_votes":
+		case "provider":
+		case "expected_votes":
+			im.note("quorum", "", x.key, "it follows from the nodes that vote")
 		case "two_node":
 			if two {
 				im.note("quorum", "", x.key, "of two voters, one may go on alone only if the other is proven to be off; see Quorum in the operator guide")

@@ -149,3 +149,51 @@ func FuzzCorosync(f *testing.F) {
 		}
 	})
 }
+
+// TestCorosyncListsTheRest: a setting that has no place is listed with where it stands.
+func TestCorosyncListsTheRest(t *testing.T) {
+	f, err := ReadCorosync([]byte(`totem {
+	transport: udp
+	link_mode: passive
+	interface {
+		linknumber: 1
+		bindnetaddr: 10.0.0.0
+		knet_link_priority: 5
+	}
+}
+nodelist {
+	node {
+		name: n1
+		ring0_addr: 10.0.0.1
+		colour: red
+	}
+}
+quorum {
+	expected_votes: 3
+	device {
+		model: disk
+	}
+}
+nozzle {
+	name: x
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := f.AddTo(cib.Empty().Config)
+	for _, w := range [][3]string{
+		{"totem", "", "transport"},
+		{"totem", "", "link_mode"},
+		{"interface", "1", "bindnetaddr"},
+		{"interface", "1", "knet_link_priority"},
+		{"node", "n1", "colour"},
+		{"quorum", "", "expected_votes"},
+		{"device", "disk", "belay-quorumd"},
+		{"nozzle", "", "no such part"},
+	} {
+		if !has(notes, w[0], w[1], w[2]) {
+			t.Errorf("no note %v in %v", w, notes)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package pacemaker
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -99,13 +100,14 @@ func Import(d *Document, now time.Time) *Imported {
 	im.importHistories()
 	im.importUnfencing()
 	im.listTheRest()
+	im.listUnread(im.config)
 	return im.Imported
 }
 
 // index finds elements by their id, for references. The first of an id counts.
 func (im *importer) index(e *element) {
 	for _, c := range e.children {
-		if id := c.attr("id"); id != "" {
+		if id := c.id(); id != "" {
 			key := c.name + "\x00" + id
 			switch first := im.byID[key]; {
 			case first == nil:
@@ -146,9 +148,37 @@ func (im *importer) noteName(e *element, id, name, format string, args ...any) {
 	}
 	element := "cib"
 	if e != nil {
+		e.told = e.told || name == ""
 		element = shorten(e.name)
 	}
 	im.Notes = append(im.Notes, Note{Element: element, ID: shorten(id), Name: shorten(name), Reason: fmt.Sprintf(format, args...)})
+}
+
+// listUnread lists the elements and attributes that nobody asked for: they have no
+// place here. What is in one of which a note says that it was left out is not listed.
+func (im *importer) listUnread(e *element) {
+	if op := e.attr("boolean-op"); e.name == "rule" && op != "" && !strings.EqualFold(op, "and") && !strings.EqualFold(op, "or") {
+		im.noteName(e, e.id(), "boolean-op", "%q is not known; it is taken as and", shorten(op))
+	}
+	for i := range e.attrs {
+		switch name := e.attrs[i].Name.Local; {
+		case i < 64 && e.read&(1<<i) != 0, name == "id", strings.HasPrefix(name, "__crm_"): // a mark that crmsh leaves
+		case e.name == "rule" && name == "score": // it means something in locations only
+		case name == "description":
+			im.noteName(e, e.id(), name, "descriptions are kept of resources only")
+		default:
+			im.noteName(e, e.id(), name, "this attribute is not known here, or has no effect where it stands; its value was %q", shorten(e.attrs[i].Value))
+		}
+	}
+	for _, c := range e.children {
+		switch {
+		case c.told:
+		case !c.seen:
+			im.note(c, c.id(), "it is not known here, or has no effect where it stands (in %s %s)", shorten(e.name), shorten(e.id()))
+		default:
+			im.listUnread(c)
+		}
+	}
 }
 
 // listTheRest lists the sections that nothing was read of.
@@ -157,7 +187,7 @@ func (im *importer) listTheRest() {
 		switch c.name {
 		case "crm_config", "nodes", "resources", "constraints", "rsc_defaults", "op_defaults", "tags", "fencing-topology":
 		case "acls":
-			if len(c.children) > 0 {
+			if c.seen = true; len(c.children) > 0 {
 				im.note(c, "", "access rules are not part of the cluster's configuration here: see belay-mgmtd")
 			}
 		case "alerts":

@@ -129,6 +129,9 @@ func (im *importer) importNode(e *element, states map[string]*element, number ui
 		im.note(e, name, "a second node of that name")
 		return
 	}
+	if kind := e.attr("type"); kind != "" && kind != "normal" && kind != "member" {
+		im.noteName(e, name, "type", "%q is not known; it is taken for a cluster node", shorten(kind))
+	}
 	if other := im.hostByID[id]; other != nil && id != "" {
 		im.note(e, name, "its id %s is that of node %s", shorten(id), shorten(other.name))
 	}
@@ -146,7 +149,11 @@ func (im *importer) importNode(e *element, states map[string]*element, number ui
 
 	n := &cib.Node{ID: number, Attributes: map[string]string{}, Utilization: im.capacities(e, &capacity)}
 	for _, k := range permanent.names {
-		switch v := permanent.of[k]; k {
+		v := permanent.of[k]
+		if _, ok := parseBool(v); !ok && (k == "standby" || k == "maintenance") {
+			im.noteName(e, name, k, "the value %q is not understood; it is taken as false", shorten(v))
+		}
+		switch k {
 		case "standby":
 			n.Standby = isTrue(v)
 		case "maintenance":

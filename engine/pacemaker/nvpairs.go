@@ -85,10 +85,31 @@ func (im *importer) blocks(e *element, kind, before string) []block {
 // counts. Old documents put the pairs into an element of their own.
 func (im *importer) pairs(out *values, e *element, kind, before string, about *subject) {
 	for _, b := range im.blocks(e, kind, before) {
-		if r := b.e.child("rule"); r != nil && !im.holds(r, about) {
-			continue
+		if r := b.e.child("rule"); r != nil {
+			holds := im.holds(r, about)
+			im.evaluated(b.e, r, holds)
+			if !holds {
+				continue
+			}
 		}
 		im.pairsOf(out, b.e)
+	}
+}
+
+// evaluated lists a set that counts, or does not, by a rule that is not carried over.
+// What differs from node to node is listed once.
+func (im *importer) evaluated(set, rule *element, holds bool) {
+	if rule.told {
+		return
+	}
+	text := "the set is left out, since its rule does not hold"
+	if holds {
+		text = "the set is carried over for good, since its rule holds"
+	}
+	im.noteName(set, set.id(), "rule", "%s at %s: only defaults and locations have rules here", text, im.Now.UTC().Format("2006-01-02 15:04:05"))
+	rule.told = true
+	for _, p := range set.children {
+		p.told = p.told || !holds
 	}
 }
 

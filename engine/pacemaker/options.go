@@ -111,6 +111,10 @@ func (im *importer) option(o *cib.Options, name, value string) bool {
 		n, err := strconv.Atoi(value)
 		o.BatchLimit = max(0, min(n, 10_000))
 		return err == nil
+	case "node-action-limit":
+		n, err := strconv.Atoi(value)
+		o.NodeActionLimit = max(0, min(n, 10_000))
+		return err == nil
 	case "placement-strategy":
 		switch value {
 		case "default", "utilization", "minimal", "balanced":
@@ -160,8 +164,8 @@ func (im *importer) option(o *cib.Options, name, value string) bool {
 		if value != "" {
 			d.Name = value
 		}
-	case "dc-version", "cluster-infrastructure", "last-lrm-refresh", "have-watchdog", "expected-quorum-votes", "dc-deadtime", "":
-		// Pacemaker writes these itself, or they mean nothing here.
+	case "dc-version", "cluster-infrastructure", "last-lrm-refresh", "have-watchdog", "expected-quorum-votes", "":
+		// Pacemaker writes these itself.
 	default:
 		im.noteName(im.config.child("crm_config"), "", name, "there is no such option here; its value %q has no effect", shorten(value))
 	}
@@ -321,7 +325,7 @@ func (im *importer) meta(m *cib.Meta, e *element, v *values) {
 				ok = false
 			}
 		case "clone-max", "clone-node-max", "clone-min", "globally-unique", "interleave", "ordered", "notify", "promotable",
-			"promoted-max", "promoted-node-max", "resource-failure-stickiness", "collocated", "container-attribute-target", "":
+			"promoted-max", "promoted-node-max", "collocated", "container-attribute-target", "provides", "":
 			// of clones, groups and bundles: read there
 		case "remote-node":
 			m.RemoteNode = value

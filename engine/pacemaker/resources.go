@@ -36,6 +36,9 @@ func (im *importer) importResources() {
 	for _, e := range list.children {
 		im.importResource(e, inherited{})
 	}
+	for _, t := range list.all("template") {
+		im.noteName(t, t.attr("id"), "template", "there are no templates here: what it says is said by each resource that uses it")
+	}
 }
 
 // importResource makes one resource and what is in it, and returns its id; "" if
@@ -103,7 +106,7 @@ func (im *importer) merged(e *element) *element {
 		im.noteName(e, e.attr("id"), "template", "template %s does not exist", shorten(ref))
 		return e
 	}
-	out := &element{name: e.name, attrs: slices.Clone(e.attrs), children: slices.Concat(e.children, t.children)}
+	out := &element{name: e.name, attrs: slices.Clone(e.attrs), children: slices.Concat(e.children, t.children), parts: []*element{e, t}}
 	for _, a := range t.attrs {
 		if _, ok := e.lookup(a.Name.Local); !ok {
 			out.attrs = append(out.attrs, a)
@@ -139,8 +142,11 @@ func (im *importer) importPrimitive(e *element, r *cib.Resource, up inherited) {
 	r.Utilization = im.capacities(e, &capacity)
 	im.operations(e, m, r, about)
 	im.prims[id] = &primitive{e: m, cfg: r, class: class, clone: up.clone, unique: up.unique}
-	if class == "stonith" && strings.EqualFold(own.of["provides"], "unfencing") {
+	switch provides := own.of["provides"]; {
+	case class == "stonith" && strings.EqualFold(provides, "unfencing"):
 		im.unfencers[id] = true
+	case provides != "":
+		im.noteName(e, id, "provides", "only fence devices provide something, and that is unfencing; the value is %q", shorten(provides))
 	}
 }
 
@@ -187,7 +193,7 @@ func (im *importer) operation(e *element, about *subject) (cib.Operation, bool) 
 		return o, false
 	}
 	var v, params values
-	for _, a := range e.attrs {
+	for _, a := range e.spell() {
 		v.set(a.Name.Local, a.Value)
 	}
 	im.pairs(&v, e, "meta_attributes", "", about)
@@ -226,7 +232,7 @@ func (im *importer) operationValue(e *element, o *cib.Operation, raw, text strin
 		}
 	case "start-delay":
 		o.StartDelay, ok = parseDuration(text)
-	case "id", "name", "interval", "description", "prereq", "requires", "record-pending":
+	case "id", "name", "interval", "description", "record-pending":
 	default:
 		im.noteName(e, e.attr("id"), raw, "operations have no setting of that name here")
 	}
@@ -362,6 +368,7 @@ func (im *importer) importTags() {
 		for _, ref := range t.all("obj_ref") {
 			im.tags[t.attr("id")] = append(im.tags[t.attr("id")], ref.attr("id"))
 		}
+		im.noteName(t, t.attr("id"), "tag", "there are no tags here: constraints that name it are spread to its members, %s", shorten(strings.Join(im.tags[t.attr("id")], ", ")))
 	}
 	for id, p := range im.prims {
 		if t := p.e.attr("template"); t != "" {

@@ -19,11 +19,16 @@ const (
 	notesMax      = 10_000
 )
 
-// element is one XML element. The methods work on nil, which has nothing.
+// element is one XML element. The methods work on nil, which has nothing. They note
+// what was asked for: the rest was not carried over, see listUnread.
 type element struct {
 	name     string
 	attrs    []xml.Attr
 	children []*element
+	read     uint64     // bit i: attribute i was asked for
+	seen     bool       // something of it was asked for
+	told     bool       // a note says that it was not carried over
+	parts    []*element // it stands for these
 }
 
 // attr returns the value of an attribute; "" if there is none.
@@ -36,12 +41,33 @@ func (e *element) lookup(name string) (string, bool) {
 	if e == nil {
 		return "", false
 	}
+	e.seen = true
+	for _, p := range e.parts {
+		_, _ = p.lookup(name)
+	}
 	for i := range e.attrs {
 		if e.attrs[i].Name.Local == name {
+			e.read |= 1 << i // those beyond 64 count as not read
 			return e.attrs[i].Value, true
 		}
 	}
 	return "", false
+}
+
+// id returns the id of an element without taking note of that.
+func (e *element) id() string {
+	for i := range e.attrs {
+		if e.attrs[i].Name.Local == "id" {
+			return e.attrs[i].Value
+		}
+	}
+	return ""
+}
+
+// spell notes that all attributes of an element are looked at.
+func (e *element) spell() []xml.Attr {
+	e.seen, e.read = true, ^uint64(0)
+	return e.attrs
 }
 
 // first returns the first attribute of several spellings that is there.
@@ -59,8 +85,10 @@ func (e *element) child(name string) *element {
 	if e == nil {
 		return nil
 	}
+	e.seen = true
 	for _, c := range e.children {
 		if c.name == name {
+			c.seen = true
 			return c
 		}
 	}
@@ -71,8 +99,10 @@ func (e *element) child(name string) *element {
 func (e *element) all(name string) []*element {
 	var out []*element
 	if e != nil {
+		e.seen = true
 		for _, c := range e.children {
 			if c.name == name {
+				c.seen = true
 				out = append(out, c)
 			}
 		}

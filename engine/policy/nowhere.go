@@ -91,6 +91,15 @@ func (p *placer) whyNotOn(r *rsc, at int32) cib.Why {
 	if why, ok := p.whyFollows(r, at, 0); ok {
 		return why
 	}
+	for _, c := range withThisOf(r) {
+		switch {
+		case !c.mandatory() || !c.influence:
+		case c.score < 0:
+			return cib.Why{Cause: c.dependent.base + " must not run where it runs, and is wanted on " + n.name, Rule: c.id}
+		default:
+			return cib.Why{Cause: c.dependent.base + " must run where it runs, and can't run on " + n.name, Rule: c.id}
+		}
+	}
 	return cib.Why{Cause: fmt.Sprintf("the score of %s is %s", n.name, max(p.weights[r.index][at], -cib.Infinity))}
 }
 

@@ -58,7 +58,7 @@ func decide(t *testing.T, w *world) string {
 	if err := policy.Check(w.Snapshot, w.now, p, g); err != nil {
 		t.Errorf("the plan is not correct: %v", err)
 	}
-	for _, text := range unclear(w) {
+	for _, text := range append(unclear(w), onlyScores(p)...) {
 		t.Error(text)
 	}
 	var b strings.Builder

@@ -14,17 +14,13 @@ import (
 )
 
 // unclear lists what a decision does not say enough about: a resource that is not as
-// placed while nothing is done about it and no word is said, and reasons that name a
-// score without what made it.
+// placed while nothing is done about it and no word is said.
 func unclear(w *world) []string {
 	p, g := policy.Foresee(w.Snapshot, w.now)
 	active := policy.Active(w.Snapshot, w.now)
 	var out []string
 	for i := range p.Instances {
 		a := &p.Instances[i]
-		if strings.Contains(a.Why.Cause, "the score of") || strings.Contains(a.NotPromoted.Cause, "score on "+a.Node+" is negative") {
-			out = append(out, "only a score: "+assignmentText(a)+" "+a.NotPromoted.Cause)
-		}
 		if a.Blocked != "" || a.Node == "" {
 			continue
 		}
@@ -34,6 +30,18 @@ func unclear(w *world) []string {
 		done := slices.ContainsFunc(g.Actions, func(x graph.Action) bool { return x.Resource == a.Resource })
 		if !is && !done {
 			out = append(out, "nothing is done, and nothing said: "+assignmentText(a))
+		}
+	}
+	return out
+}
+
+// onlyScores lists the reasons that name a score without what made it.
+func onlyScores(p *graph.Placement) []string {
+	var out []string
+	for i := range p.Instances {
+		a := &p.Instances[i]
+		if strings.Contains(a.Why.Cause, "the score of") || strings.Contains(a.NotPromoted.Cause, "score on "+a.Node+" is negative") {
+			out = append(out, "only a score: "+assignmentText(a)+" "+a.NotPromoted.Cause)
 		}
 	}
 	return out
