@@ -117,8 +117,9 @@ type Reply struct {
 	Generation  Generation  `json:"generation,omitzero"` // the newest that the server knows
 	Tickets     []HeldReply `json:"tickets,omitempty"`   // that the beat renewed, or that were given since
 
-	Code string `json:"code,omitempty"` // of no, refused and error: for programs
-	Text string `json:"text,omitempty"` // the same for people
+	Holder string `json:"holder,omitempty"` // of refused, code held: who has the ticket
+	Code   string `json:"code,omitempty"`   // of no, refused and error: for programs
+	Text   string `json:"text,omitempty"`   // the same for people
 }
 
 // HeldReply is the state of a ticket for the cluster that asks.
@@ -127,6 +128,8 @@ type HeldReply struct {
 	Held    bool   `json:"held"`
 	Term    uint64 `json:"term,omitempty"`
 	LeaseMs int64  `json:"leaseMs,omitempty"` // of a held one: it ends so long after the request was sent
+	AfterMs int64  `json:"afterMs,omitempty"` // after that nobody else gets it for so long
+	Code    string `json:"code,omitempty"`    // of one that is not held
 	Text    string `json:"text,omitempty"`    // why it is not held
 }
 

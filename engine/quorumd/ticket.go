@@ -52,12 +52,13 @@ func (a *Arbiter) acquire(now time.Time, c *conn, r *Request) {
 		refuse(CodeRevoked, "it was revoked: a person must grant it again")
 		return
 	case t.Assigned != "" && t.Assigned != p.cluster.Name:
-		refuse(CodeHeld, "a person has given it to "+t.Assigned)
+		a.send(c, Reply{Type: Refused, Seq: r.Seq, Code: CodeHeld, Text: "a person has given it to " + t.Assigned, Holder: t.Assigned})
 		return
 	case t.Holder == holder:
 		t.renewed, t.expired = now, false
+		a.raise(t)
 	case t.Holder != "" && now.Before(t.freeAt()):
-		refuse(CodeHeld, fmt.Sprintf("%s has it, at least for %s", t.Holder, t.freeAt().Sub(now).Round(time.Second)))
+		a.send(c, Reply{Type: Refused, Seq: r.Seq, Code: CodeHeld, Text: fmt.Sprintf("%s has it, at least for %s", t.Holder, t.freeAt().Sub(now).Round(time.Second)), Holder: t.Holder})
 		return
 	case t.Assigned == "" && a.outweighed(now, t, p, weight):
 		refuse(CodeWait, "a cluster with more weight may ask for it")
@@ -76,7 +77,22 @@ func (a *Arbiter) acquire(now time.Time, c *conn, r *Request) {
 	}
 	t.wake = t.renewed.Add(ms(t.ExpiryMs))
 	a.wakeAt(t.wake)
-	a.send(c, Reply{Type: Granted, Seq: r.Seq, Tickets: []HeldReply{{Ticket: t.Name, Held: true, Term: t.Term, LeaseMs: t.ExpiryMs}}})
+	a.send(c, Reply{Type: Granted, Seq: r.Seq, Tickets: []HeldReply{t.held()}})
+}
+
+// held is what a holder is told.
+func (t *ticket) held() HeldReply {
+	return HeldReply{Ticket: t.Name, Held: true, Term: t.Term, LeaseMs: t.ExpiryMs, AfterMs: t.AfterMs}
+}
+
+// raise takes longer times of a new configuration. Shorter ones count from the next
+// grant on: the holder may not get this answer, and go by the one before.
+func (a *Arbiter) raise(t *ticket) {
+	expiry, after := t.config.Expiry.Milliseconds(), t.config.After.Milliseconds()
+	if expiry > t.ExpiryMs || after > t.AfterMs {
+		t.ExpiryMs, t.AfterMs = max(expiry, t.ExpiryMs), max(after, t.AfterMs)
+		a.saveTicket(t)
+	}
 }
 
 func (t *ticket) allows(cluster string) bool { _, ok := t.config.Clusters[cluster]; return ok }
@@ -131,17 +147,18 @@ func (a *Arbiter) renewTickets(now time.Time, p *peer, reply *Reply) {
 		t := a.tickets[h.Ticket]
 		switch {
 		case t == nil || !t.allows(p.cluster.Name):
-			r.Text = "there is no such ticket for this cluster"
+			r.Code, r.Text = CodeNoTicket, "there is no such ticket for this cluster"
 		case t.Term != h.Term || t.Holder != p.cluster.Name && t.Holder != p.cluster.Name+"/"+p.name:
-			r.Text = "it has gone to " + t.Holder
+			r.Code, r.Text = CodeHeld, "it has gone to "+t.Holder
 		case t.Revoked:
-			r.Text = "it was revoked"
+			r.Code, r.Text = CodeRevoked, "it was revoked"
 		case !p.quorate():
 			r.Text = "this node has no quorum"
 		default:
 			t.renewed, t.expired = now, false
+			a.raise(t)
 			t.wake = now.Add(ms(t.ExpiryMs))
-			r.Held, r.Term, r.LeaseMs = true, t.Term, t.ExpiryMs
+			r = t.held()
 		}
 		reply.Tickets = append(reply.Tickets, r)
 	}

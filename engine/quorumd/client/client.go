@@ -84,8 +84,12 @@ type Status struct {
 type Ticket struct {
 	Held  bool
 	Term  uint64
+	Sent  time.Time // when the request was sent that it was granted or renewed by
 	Until time.Time // without a renewal
-	Text  string    // why it is not held
+	// After is how long nobody else gets it after Until, as far as is known.
+	After time.Duration
+	Code  string // why it is not held, for programs
+	Text  string // the same for people
 }
 
 // Client talks to one arbitrator. Make one with New, then call Run.
@@ -388,7 +392,9 @@ func (s *session) take(r *quorumd.Reply) error {
 	case quorumd.Opened, quorumd.Granted, quorumd.Freed, quorumd.Refused:
 		if c := s.waiting[r.Seq]; c != nil {
 			delete(s.waiting, r.Seq)
-			s.ticketsOf(r, c.sent)
+			if r.Type == quorumd.Granted {
+				s.ticketsOf(r, c.sent)
+			}
 			c.done <- callResult{reply: r, sent: c.sent}
 		}
 		return nil
@@ -429,7 +435,7 @@ func (s *session) state(r *quorumd.Reply) {
 			}
 		}
 	}
-	lost := s.setTickets(r, sent)
+	lost := s.setTickets(r, sent, false)
 	changed := lost || st.Answer != before.Answer || !st.Until.Equal(before.Until) || st.Code != before.Code || st.Settled.IsZero() != before.Settled.IsZero()
 	s.mu.Unlock()
 	if changed {
@@ -439,25 +445,27 @@ func (s *session) state(r *quorumd.Reply) {
 
 func (s *session) ticketsOf(r *quorumd.Reply, sent time.Time) {
 	s.mu.Lock()
-	s.setTickets(r, sent)
+	s.setTickets(r, sent, true)
 	s.mu.Unlock()
 	poke(s.changed)
 }
 
-// setTickets takes what a reply says of tickets; it reports whether one was lost.
+// setTickets takes what a reply says of tickets; it reports whether one was lost. One
+// that was given back or forgotten meanwhile is no more: only a grant brings it back.
 // s.mu is held.
-func (c *Client) setTickets(r *quorumd.Reply, sent time.Time) (lost bool) {
+func (c *Client) setTickets(r *quorumd.Reply, sent time.Time, grant bool) (lost bool) {
 	for _, h := range r.Tickets {
-		old := c.status.Tickets[h.Ticket]
+		old, known := c.status.Tickets[h.Ticket]
 		switch {
+		case !known && !grant:
 		case h.Held && h.Term >= old.Term:
 			until := sent.Add(time.Duration(h.LeaseMs) * time.Millisecond)
-			if old.Term == h.Term && old.Until.After(until) {
-				until = old.Until
+			if old.Held && old.Term == h.Term && old.Until.After(until) {
+				continue
 			}
-			c.status.Tickets[h.Ticket] = Ticket{Held: true, Term: h.Term, Until: until}
+			c.status.Tickets[h.Ticket] = Ticket{Held: true, Term: h.Term, Sent: sent, Until: until, After: time.Duration(h.AfterMs) * time.Millisecond}
 		case !h.Held && old.Held:
-			c.status.Tickets[h.Ticket] = Ticket{Term: old.Term, Text: h.Text}
+			c.status.Tickets[h.Ticket] = Ticket{Term: old.Term, Code: h.Code, Text: h.Text}
 			lost = true
 		}
 	}
@@ -465,7 +473,10 @@ func (c *Client) setTickets(r *quorumd.Reply, sent time.Time) (lost bool) {
 }
 
 // Refusal is why the server did not do what was asked.
-type Refusal struct{ Code, Text string }
+type Refusal struct {
+	Code, Text string
+	Holder     string // who has the ticket, where the code is held
+}
 
 func (r *Refusal) Error() string { return r.Text }
 
@@ -483,7 +494,7 @@ func (c *Client) do(ctx context.Context, req quorumd.Request) error {
 		case r.err != nil:
 			return r.err
 		case r.reply.Type == quorumd.Refused:
-			return &Refusal{Code: r.reply.Code, Text: r.reply.Text}
+			return &Refusal{Code: r.reply.Code, Text: r.reply.Text, Holder: r.reply.Holder}
 		}
 		return nil
 	case <-ctx.Done():
@@ -514,4 +525,12 @@ func (c *Client) Release(ctx context.Context, ticket string) error {
 	delete(c.status.Tickets, ticket)
 	c.mu.Unlock()
 	return c.do(ctx, quorumd.Request{Type: quorumd.Release, Ticket: ticket})
+}
+
+// Forget lets a ticket run out, or be renewed by another node of the cluster: the
+// beats name it no more.
+func (c *Client) Forget(ticket string) {
+	c.mu.Lock()
+	delete(c.status.Tickets, ticket)
+	c.mu.Unlock()
 }
