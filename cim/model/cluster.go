@@ -226,12 +226,14 @@ func (s *Source) tickets(y yield) {
 		i.Set("ElementName", t.ID)
 		cond, state := condition{opDormant, healthOK, disabled}, "not granted"
 		switch {
-		case t.Granted && t.Standby:
+		case t.Held && t.Standby:
 			cond, state = stopping, "standby"
-		case t.Granted:
+		case t.Held:
 			cond, state = running, "granted"
+		case t.Granted:
+			state = "not held"
 		}
-		cond.set(i, state, "")
+		cond.set(i, state, t.Reason)
 		i.Set("RequestedState", 12)
 		i.Set("Granted", t.Granted)
 		i.Set("StandbyMode", t.Standby)

@@ -24,7 +24,7 @@ func constraintCmd(a *app) *cobra.Command {
 		a.constraintList(),
 		group("add", "Add a constraint", `  belay constraint add location web --node n1 --score 100
   belay constraint add colocation web --with db
-  belay constraint add order db web`, a.addLocation(), a.addColocation(), a.addOrder()),
+  belay constraint add order db web`, a.addLocation(), a.addColocation(), a.addOrder(), a.addTicket()),
 		del)
 }
 
@@ -257,5 +257,23 @@ func (a *app) addOrder() *cobra.Command {
 	c.Flags().StringVar(&kind, "kind", "", "Mandatory (default), Optional or Serialize")
 	c.Flags().StringVar(&first, "first-action", "", "start (default), stop, promote or demote")
 	c.Flags().StringVar(&then, "then-action", "", "start, stop, promote or demote (default: the first action)")
+	return c
+}
+
+func (a *app) addTicket() *cobra.Command {
+	var loss, role string
+	c := a.addConstraint("ticket RESOURCE TICKET", "Say that a resource runs only while the cluster has a ticket", `  belay constraint add ticket web site-a
+  belay constraint add ticket db site-a --role Promoted --loss-policy demote`, 2, "ticket", func(args []string) (document, string, error) {
+		d := document{"resource": args[0], "ticket": args[1]}
+		if role != "" {
+			d["role"] = role
+		}
+		if loss != "" {
+			d["loss-policy"] = loss
+		}
+		return d, "ticket-" + args[0] + "-" + args[1], nil
+	})
+	c.Flags().StringVar(&loss, "loss-policy", "", "what happens to what runs when the ticket is lost: stop (default), demote, fence or freeze")
+	c.Flags().StringVar(&role, "role", "", "only in this `role`: Promoted, Unpromoted")
 	return c
 }

@@ -497,12 +497,6 @@ type TicketConstraint struct {
 	LossPolicy string `json:"loss-policy,omitempty"` // stop (default), demote, fence, freeze
 }
 
-// Ticket is a right to run resources that moves between clusters.
-type Ticket struct {
-	Granted bool `json:"granted,omitempty"`
-	Standby bool `json:"standby,omitempty"`
-}
-
 // FenceDevice is one fence agent with its parameters. Its id is the key.
 type FenceDevice struct {
 	Number     uint32            `json:"number,omitempty"` // given by the cluster, kept and never used again; index in SNMP

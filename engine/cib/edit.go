@@ -440,6 +440,10 @@ func usersOf(c *Config, kind, id string) []Fault {
 			use(p+".filter", kind == "cim-filter" && s.Filter == id)
 			use(p+".destination", kind == "cim-destination" && s.Destination == id)
 		}
+	case "quorum-device":
+		for _, tid := range slices.Sorted(maps.Keys(c.Tickets)) {
+			use(join("tickets", tid, false)+".arbitrator", c.Tickets[tid].Arbitrator == id)
+		}
 	case "ticket":
 		for _, cid := range slices.Sorted(maps.Keys(c.Constraints)) {
 			x := c.Constraints[cid]

@@ -43,6 +43,7 @@ const (
 	KeyPending         = "status/pending/"          // + node/instance; the DC asks and withdraws, the node claims and ends
 	KeyRemote          = "status/remote/"           // + remote node; the node that its connection is at
 	KeyRemoteHistory   = "status/remote-op/"        // + remote node/instance; the node that its connection is at
+	KeyTicketStatus    = "status/ticket/"           // + id; the DC
 	KeyRound           = "status/round/"            // + resource inside of the clone; the DC
 	KeyFenceRequest    = "status/fencing/request/"  // + target; the DC asks, the executing node claims and ends
 	KeyProof           = "status/fencing/proof/"    // + id; the executing node, or any engine for a named human

@@ -101,6 +101,7 @@ func Empty() *Snapshot {
 			Histories: map[string]map[string]*History{}, Pending: map[string]map[string]*Pending{},
 			Requests: map[string]*FenceRequest{}, Proofs: map[string]*Proof{}, Fenced: map[string]*FenceRequest{},
 			Readiness: map[string]map[string]*Readiness{}, Stores: map[string]*StoreStatus{}, Links: map[string]*LinkReport{},
+			Tickets: map[string]*TicketStatus{},
 		},
 		Faults: map[string]string{},
 		Access: map[string]*AccessDocument{},
@@ -316,6 +317,8 @@ func (b *builder) apply(kv KV) error {
 		return two(b, &st.Histories, KeyHistory, kv, func(v *History) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyPending):
 		return two(b, &st.Pending, KeyPending, kv, func(v *Pending) { v.Rev = rev })
+	case strings.HasPrefix(key, KeyTicketStatus):
+		return one(b, &st.Tickets, KeyTicketStatus, kv, func(v *TicketStatus) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyRound):
 		return one(b, &st.Rounds, KeyRound, kv, func(v *Round) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyFenceRequest):

@@ -24,6 +24,7 @@ type Status struct {
 	Attributes map[string]*Attributes           // by node; transient ones
 	Histories  map[string]map[string]*History   // by node, by instance
 	Pending    map[string]map[string]*Pending   // by node, by instance
+	Tickets    map[string]*TicketStatus         // that an arbitrator grants, by id
 	Rounds     map[string]*Round                // of notifications, by the resource inside of the clone
 	Requests   map[string]*FenceRequest         // open and failed ones, by target
 	Proofs     map[string]*Proof                // by id

@@ -62,6 +62,7 @@ func CheckTiming(c *Config) *Timing {
 	for _, id := range c.QuorumOrder() {
 		t.device(c, id, detection, fence, start)
 	}
+	t.ticketTiming(c, fence)
 	if o.ValidityTime() < o.DetectionTime() {
 		t.Problems = append(t.Problems, fmt.Sprintf("validity %s is shorter than detection %s: a node may not act any more before anybody misses it; raise validity", o.ValidityTime(), o.DetectionTime()))
 	}
@@ -109,15 +110,9 @@ func voters(c *Config) (n int) {
 func opMax(c *Config, name string) time.Duration {
 	var longest time.Duration
 	for _, r := range c.Resources { // their order does not matter
-		if r.Agent == "" {
-			continue
+		if r.Agent != "" {
+			longest = max(longest, opTimeout(c, r, name))
 		}
-		def := c.Cluster.OpDefaultsFor(Subject{Agent: r.Agent, Op: name}, time.Time{}) // what holds at times only is not relied on
-		timeout := cmp.Or(def.Timeout.D(), DefaultOpTimeout)
-		if i := slices.IndexFunc(r.Operations, func(op Operation) bool { return op.Name == name && op.Timeout > 0 }); i >= 0 {
-			timeout = r.Operations[i].Timeout.D()
-		}
-		longest = max(longest, timeout)
 	}
 	return longest
 }

@@ -59,9 +59,7 @@ func Validate(c *Config) []Fault {
 		v.quorumDevice(id, c.QuorumDevices[id])
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Tickets)) {
-		p := join("tickets", id, false)
-		v.id(p, id, IDMax)
-		v.present(p, c.Tickets[id] != nil)
+		v.ticketOf(id, c.Tickets[id])
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.AuditRules)) {
 		v.auditRule(id, c.AuditRules[id])

@@ -19,9 +19,10 @@ type arbiters struct {
 	*engine
 	poke chan struct{}
 
-	mu    sync.Mutex
-	claim node.Claim
-	work  map[string]*arbiter
+	mu      sync.Mutex
+	claim   node.Claim
+	tickets []node.TicketWant
+	work    map[string]*arbiter
 }
 
 // arbiter is the worker of one tie-breaker.
@@ -29,7 +30,11 @@ type arbiter struct {
 	id     string
 	device cib.QuorumDevice
 	params cib.QuorumDeviceParams
-	claims chan node.Claim // holds the newest claim not yet taken
+	claims chan node.Claim        // holds the newest claim not yet taken
+	wants  chan []node.TicketWant // holds the newest wishes not yet taken
+	// ticketsChanged has something in it when the client knows news.
+	ticketsChanged chan struct{}
+
 	cancel context.CancelFunc
 	ended  chan struct{}
 
@@ -111,7 +116,7 @@ func (a *arbiters) arrange(ctx context.Context) {
 			continue // refused before it is committed; an older engine's may be
 		}
 		p.Handover = max(p.Handover, s.LoserTime())
-		want[id] = &arbiter{id: id, device: *d, params: p, claims: make(chan node.Claim, 1), ended: make(chan struct{})}
+		want[id] = &arbiter{id: id, device: *d, params: p, claims: make(chan node.Claim, 1), wants: make(chan []node.TicketWant, 1), ticketsChanged: make(chan struct{}, 1), ended: make(chan struct{})}
 	}
 	a.end(func(w *arbiter) bool {
 		n := want[w.id]
@@ -126,6 +131,7 @@ func (a *arbiters) arrange(ctx context.Context) {
 		var wctx context.Context
 		wctx, w.cancel = context.WithCancel(ctx)
 		replace(w.claims, a.claim)
+		replace(w.wants, ticketsAt(a.tickets, id))
 		a.work[id] = w
 		go func() {
 			defer close(w.ended)
@@ -157,9 +163,10 @@ func (a *arbiters) serveQuorumd(ctx context.Context, w *arbiter) {
 	w.mu.Lock()
 	w.quorumd = c
 	w.mu.Unlock()
-	ended := make(chan struct{})
-	go func() { defer close(ended); c.Run(ctx) }()
-	defer func() { <-ended }()
+	var running sync.WaitGroup
+	running.Go(func() { c.Run(ctx) })
+	running.Go(func() { a.serveTickets(ctx, w, c) })
+	defer running.Wait()
 	failing := time.NewTimer(time.Hour)
 	defer failing.Stop()
 	var told node.Arbitrated
@@ -174,6 +181,7 @@ func (a *arbiters) serveQuorumd(ctx context.Context, w *arbiter) {
 				Want: claim.Tie, Lease: w.params.Lease, Handover: w.params.Handover, Quorate: claim.Quorate,
 			})
 		case <-c.Changed():
+			replace(w.ticketsChanged, struct{}{})
 		case <-failing.C:
 		}
 		ev := a.saidByQuorumd(w, c.Status(), began)

@@ -6,6 +6,7 @@
 //	effects.go    performs effects: transactions, agents, fence devices, events
 //	keeper.go     the store of this node: its member process, the set of voters
 //	arbiters.go   the tie-breakers: one worker each
+//	tickets.go    the tickets that an arbitrator grants
 //	change.go     the one door for every modification
 //	api.go        the socket
 //	peer.go       the node API between engines: join, certificates

@@ -84,6 +84,8 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 	case node.Consult:
 		e.log.Debug("claim", "text", eff.Claim.String())
 		e.arbiters.consult(eff.Claim)
+	case node.Tickets:
+		e.arbiters.wantTickets(eff.Want)
 	case node.Recover:
 		e.keeper.force(eff)
 	case node.Advise:

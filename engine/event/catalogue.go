@@ -103,6 +103,9 @@ const (
 	RemoteRefused
 	StoreGoesOn
 	GuestEnded
+	TicketHeld
+	TicketLost
+	TicketTimes
 )
 
 const (
@@ -192,6 +195,9 @@ var Catalogue = []Definition{
 	{RemoteRefused, "remote-refused", major, "Remote node refused", "node {by} does not take what answers in the place of remote node {node}: {reason}", []string{"by", "reason"}, "See which machine has the address of {node}, and whether it was given another node's certificate.", 0, false, true},
 	{StoreGoesOn, "store-goes-on", cleared, "Store goes on", "node {node} can write to the store again, which it could not go on with alone", nil, "", StoreForceRefused, false, true},
 	{GuestEnded, "guest-ended", warning, "Guest ended", "guest {node} was lost, and what it was inside of has stopped: what ran in it is recovered, by proof {proof}", []string{"proof"}, "", 0, false, true},
+	{TicketHeld, "ticket-held", info, "Ticket held", "this cluster has ticket {ticket} from arbitrator {device}, term {term}", []string{"ticket", "term"}, "", 0, false, true},
+	{TicketLost, "ticket-lost", major, "Ticket lost", "this cluster has lost ticket {ticket}: {reason}; what needs it follows its loss-policy", []string{"ticket", "reason"}, "See who has it, and whether arbitrator {device} is reached: belay ticket show {ticket}, belay quorum status", 0, false, true},
+	{TicketTimes, "ticket-times", major, "Ticket without use", "ticket {ticket} of arbitrator {device} is of no use to this cluster: {reason}", []string{"ticket", "reason"}, "See how long it takes to stop what needs it: belay check timing", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

@@ -57,6 +57,19 @@ type (
 		Settled time.Time
 		Failed  string // why the device does not answer, also while nobody needs it; "": it does
 	}
+	// Ticketed says what an arbitrator says of a ticket that the DC wants.
+	Ticketed struct {
+		Device, Ticket string
+		Held           bool
+		Term           uint64
+		Sent           time.Time // steady clock; when the request was sent that it granted
+		Expiry         time.Duration
+		After          time.Duration // how long nobody else gets it after that
+		Refused        string        // why it is not held; "" and not held: there is no answer yet
+		Holder         string        // who has it instead, where that is known
+		Revoked        bool          // a person has taken it away; it may still be down as this cluster's
+		Freed          bool          // it was given back
+	}
 	// Recovered ends a [Recover].
 	Recovered struct {
 		Error string // why the store was not recovered; "": it was
@@ -100,6 +113,7 @@ func (AgentDone) event()  {}
 func (FenceDone) event()  {}
 func (StoreState) event() {}
 func (Arbitrated) event() {}
+func (Ticketed) event()   {}
 func (Recovered) event()  {}
 func (StoreWaits) event() {}
 func (Advised) event()    {}
@@ -209,6 +223,9 @@ type (
 	// Consult tells the tie-breakers what this node claims from now on. What they
 	// said to an earlier one is worth nothing.
 	Consult struct{ Claim Claim }
+	// Tickets says what is to be done about tickets at their arbitrators from now on.
+	// What is not named is renewed no more.
+	Tickets struct{ Want []TicketWant }
 	// Recover asks for the forced recovery of the store, under the grant of an
 	// arbitrator that is settled: Lost is shut out with the data of Generation, of
 	// which this node has seen everything up to Revision. Without a device the vote of
@@ -246,6 +263,7 @@ func (Emit) effect()       {}
 func (Journal) effect()    {}
 func (Silent) effect()     {}
 func (Consult) effect()    {}
+func (Tickets) effect()    {}
 func (Recover) effect()    {}
 func (Advise) effect()     {}
 func (Remove) effect()     {}

@@ -153,7 +153,7 @@ func (n *Node) coordinate(now time.Time) {
 	if n.dcBusy || n.snap.Revision < n.dcAfter || now.Before(n.dcRetry) || !n.quorum.Quorate {
 		return
 	}
-	if n.handOver() || n.formView(now) || n.tendRequests() || n.advise() {
+	if n.handOver() || n.formView(now) || n.tendRequests() || n.recordTickets(now) || n.advise() {
 		return
 	}
 	if n.valid && n.snap.Status.View.Has(n.self.Name) {

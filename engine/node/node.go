@@ -58,6 +58,7 @@ type Node struct {
 	allSeen    bool // wait-for-all is satisfied
 	arb        arbitration
 	recovery   recovery
+	tickets    tickets
 
 	// The DC's business.
 	electing   bool
@@ -149,6 +150,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		}
 		n.snap, n.fresh = ev.Snap, true
 		n.configure(now)
+		n.noteTickets(now)
 		n.syncLRM(now)
 		n.syncLinks(now)
 	case Committed:
@@ -172,6 +174,8 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.storeState(ev)
 	case Arbitrated:
 		n.arbitrated(ev)
+	case Ticketed:
+		n.ticketed(ev)
 	case Recovered:
 		n.recovered(now, ev)
 	case StoreWaits:
@@ -203,6 +207,7 @@ func (n *Node) decide(now time.Time) {
 	n.register(now)
 	n.discard(now)
 	n.elect(now)
+	n.tendTickets(now)
 	if n.isDC() {
 		n.coordinate(now)
 	}
@@ -220,7 +225,7 @@ func (n *Node) decide(now time.Time) {
 // NextWake returns when a Tick should come at the latest.
 func (n *Node) NextWake(now time.Time) time.Time {
 	wake := n.tracker.NextWake(now)
-	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.linksWake(now), n.arbitrationWake(), n.recoverWake(now)} {
+	for _, t := range []time.Time{n.lrm.NextWake(), n.fenceWake(now), n.linksWake(now), n.arbitrationWake(), n.recoverWake(now), n.ticketWake(now)} {
 		if !t.IsZero() && t.Before(wake) {
 			wake = t
 		}

@@ -332,7 +332,21 @@ func sameMap[K comparable, V any](a, b map[K]V) bool {
 // the same. What no decision is made on is not compared; what is not named here is.
 func sameBackground(a, b *cib.Snapshot) bool {
 	return sameFields(*a.Config, *b.Config, "Resources", "Constraints") &&
-		sameFields(a.Status, b.Status, "Histories", "Pending", "Rounds", "Readiness", "Stores", "Links", "Events")
+		sameFields(a.Status, b.Status, "Histories", "Pending", "Rounds", "Readiness", "Stores", "Links", "Events", "Tickets") && sameTickets(a, b)
+}
+
+// sameTickets reports whether the same tickets are held: that one was renewed changes
+// no decision.
+func sameTickets(a, b *cib.Snapshot) bool {
+	if sameMap(a.Status.Tickets, b.Status.Tickets) {
+		return true
+	}
+	for id := range b.Config.Tickets { // the configuration's tickets are the same
+		if a.TicketHeld(id) != b.TicketHeld(id) {
+			return false
+		}
+	}
+	return true
 }
 
 // sameFields compares two structs without some of their fields. Documents that are

@@ -10,12 +10,15 @@ func (u *state) unpackTicket(id string, cfg *cib.TicketConstraint) {
 		return
 	}
 	t := u.s.Config.Tickets[cfg.Ticket]
-	if t != nil && t.Granted && !t.Standby {
+	lost := !u.s.TicketHeld(cfg.Ticket)
+	if !lost && !t.Standby {
 		return
 	}
-	lost := t == nil || !t.Granted
 	reason := "ticket " + cfg.Ticket + " is not granted to this cluster"
-	if !lost {
+	switch {
+	case lost && t != nil && t.Granted:
+		reason = "ticket " + cfg.Ticket + " is not held: arbitrator " + t.Arbitrator + " has not granted it to this cluster, or could not renew it"
+	case !lost:
 		reason = "ticket " + cfg.Ticket + " is in standby"
 	}
 	if cfg.Role == cib.RolePromoted {

@@ -511,12 +511,26 @@ func order(comparisons ...int) int {
 func (b *builder) rest() {
 	for _, id := range slices.Sorted(maps.Keys(b.c.Tickets)) {
 		if t := b.c.Tickets[id]; t != nil {
-			b.out.Tickets = append(b.out.Tickets, Ticket{ID: id, Granted: t.Granted, Standby: t.Standby})
+			b.out.Tickets = append(b.out.Tickets, b.ticket(id, t))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.s.Faults)) {
 		b.out.Faults = append(b.out.Faults, cib.Fault{Path: key, Text: b.s.Faults[key]})
 	}
+}
+
+func (b *builder) ticket(id string, t *cib.Ticket) Ticket {
+	out := Ticket{ID: id, Granted: t.Granted, Standby: t.Standby, Arbitrator: t.Arbitrator, Held: b.s.TicketHeld(id)}
+	if t.Arbitrator == "" {
+		return out
+	}
+	st := b.st.Tickets[id]
+	if st == nil {
+		out.Reason = "the DC has not asked for it yet"
+		return out
+	}
+	out.Term, out.Since, out.Renewed, out.Until, out.Holder, out.Reason = st.Term, st.Since, st.Renewed, st.Until, st.Holder, st.Reason
+	return out
 }
 
 func (b *builder) cluster() {

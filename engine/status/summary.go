@@ -352,6 +352,16 @@ type Ticket struct {
 	ID      string `json:"id"`
 	Granted bool   `json:"granted"`
 	Standby bool   `json:"standby"`
+	// Arbitrator grants the ticket to one of several clusters; the fields after it are
+	// of such a ticket. "": people grant it.
+	Arbitrator string    `json:"arbitrator,omitempty"`
+	Held       bool      `json:"held"` // the cluster has it, in standby or not
+	Term       uint64    `json:"term,omitempty"`
+	Since      time.Time `json:"since,omitzero"`
+	Renewed    time.Time `json:"renewed,omitzero"` // as it was written down last; it is renewed more often
+	Until      time.Time `json:"until,omitzero"`   // without a renewal it counts as lost then
+	Holder     string    `json:"holder,omitempty"` // who has it instead
+	Reason     string    `json:"reason,omitempty"` // why it is not held
 }
 
 // Observer is what the node that answers knows by itself, besides the snapshot. A

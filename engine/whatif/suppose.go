@@ -70,7 +70,7 @@ func (f *Suppose) Apply(s *cib.Snapshot, now time.Time) error {
 		if s.Config.Tickets == nil {
 			s.Config.Tickets = map[string]*cib.Ticket{}
 		}
-		s.Config.Tickets[name] = t
+		s.Config.Tickets[name] = t // granted or not by supposition: no arbitrator is asked
 	}
 	switch f.Quorum {
 	case "":

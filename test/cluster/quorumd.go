@@ -84,23 +84,31 @@ func (c *Cluster) AddQuorumd(ctx context.Context, parameters map[string]string) 
 	for _, name := range slices.Sorted(maps.Keys(conf.Config.Nodes)) {
 		fmt.Fprintf(&b, "      %s: [%q]\n", name, conf.Config.Nodes[name].PublicKey)
 	}
-	if err := q.Host.WriteFile(quorumdConf, []byte(b.String()), 0o600); err != nil {
+	if err := q.Begin(ctx, b.String()); err != nil {
+		return err
+	}
+	p := q.Parameters()
+	maps.Copy(p, parameters)
+	_, err = n.Create(ctx, "quorum-device/q", &cib.QuorumDevice{Kind: cib.QuorumDeviceQuorumd, Parameters: p})
+	return err
+}
+
+// Begin begins the arbitrator with a configuration.
+func (q *Quorumd) Begin(ctx context.Context, conf string) error {
+	if err := q.Host.WriteFile(quorumdConf, []byte(conf), 0o600); err != nil {
 		return err
 	}
 	pin, err := q.Host.Exec(ctx, arbitrator, "key")
 	if err != nil {
 		return err
 	}
-	q.Pin = strings.TrimSpace(pin)
 	q.mu.Lock()
-	q.conf = b.String()
-	err = q.start()
-	q.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	p := map[string]string{"servers": q.Host.Addr(0).String() + ":7410", "fingerprint": q.Pin}
-	maps.Copy(p, parameters)
-	_, err = n.Create(ctx, "quorum-device/q", &cib.QuorumDevice{Kind: cib.QuorumDeviceQuorumd, Parameters: p})
-	return err
+	defer q.mu.Unlock()
+	q.Pin, q.conf = strings.TrimSpace(pin), conf
+	return q.start()
+}
+
+// Parameters are those of a quorum device that is the arbitrator.
+func (q *Quorumd) Parameters() map[string]string {
+	return map[string]string{"servers": q.Host.Addr(0).String() + ":7410", "fingerprint": q.Pin}
 }

@@ -42,30 +42,3 @@ func Impact(x *policy.Impact, st Style) string {
 	}
 	return b.String()
 }
-
-// Ticket is one ticket with the resources that need it.
-type Ticket struct {
-	ID      string   `json:"id"`
-	Granted bool     `json:"granted"`
-	Standby bool     `json:"standby"`
-	Needed  []string `json:"needed,omitempty"`
-}
-
-// Tickets shows a list of tickets.
-func Tickets(list []Ticket, st Style) string {
-	if len(list) == 0 {
-		return "no tickets\n"
-	}
-	t := table{header: []string{"TICKET", "STATE", "NEEDED BY"}}
-	for _, x := range list {
-		state, tone := "revoked", warn
-		switch {
-		case x.Granted && x.Standby:
-			state = "granted, standby"
-		case x.Granted:
-			state, tone = "granted", plain
-		}
-		t.row(cell{x.ID, strong}, cell{state, tone}, cell{strings.Join(x.Needed, " "), plain})
-	}
-	return t.render(st)
-}
