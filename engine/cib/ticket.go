@@ -156,7 +156,12 @@ func (c *Config) TicketStop(id string) time.Duration {
 // lost here: the DC stops what needs it, and fences where a stop fails; where it
 // does not, each node stops what it runs, or resets itself; or the cluster falls apart
 // at that very moment.
-func (c *Config) TicketReserve(id string) time.Duration {
+func (s *Snapshot) TicketReserve(id string) time.Duration {
+	return max(s.Config.ticketReserve(id), s.LoserTime())
+}
+
+// ticketReserve is TicketReserve as far as the configuration tells.
+func (c *Config) ticketReserve(id string) time.Duration {
 	o := &c.Cluster.Options
 	need := ticketSlack + 2*c.TicketStop(id)
 	if o.Fencing() {
@@ -170,9 +175,9 @@ func (c *Config) TicketReserve(id string) time.Duration {
 // arbitrator lets run for expiry, and gives to nobody else for another after. A part
 // in fifty is for clocks that run at different speeds. Zero or less: what needs the
 // ticket could not be stopped in time.
-func (c *Config) TicketLease(id string, expiry, after time.Duration) time.Duration {
+func (s *Snapshot) TicketLease(id string, expiry, after time.Duration) time.Duration {
 	free := expiry + after
-	return min(expiry-expiry/50, free-free/50-c.TicketReserve(id))
+	return min(expiry-expiry/50, free-free/50-s.TicketReserve(id))
 }
 
 // ticketTiming adds what it takes until a lost ticket is free of what needs it.
@@ -190,7 +195,7 @@ func (t *Timing) ticketTiming(c *Config, fence Term) {
 			terms = append(terms, fence)
 		}
 		b := budget("ticket "+id+" is lost: nothing runs that needs it", terms...)
-		if rest := c.TicketReserve(id) - b.Worst; rest > 0 {
+		if rest := c.ticketReserve(id) - b.Worst; rest > 0 {
 			b = budget(b.Name, append(terms, Term{"reset", rest, "stop-grace, validity, watchdog-timeout, if the cluster falls apart meanwhile"})...)
 		}
 		t.Budgets = append(t.Budgets, b)

@@ -13,7 +13,7 @@ import (
 // Tickets that an arbitrator grants to one of several clusters. The DC asks for them
 // and writes down which are held; the policy sees to what needs one that is not. A
 // ticket counts as lost so long before another cluster can get it that what needs it
-// has ended by then (cib.Config.TicketLease). Each node knows that moment by its own
+// has ended by then (cib.Snapshot.TicketLease). Each node knows that moment by its own
 // clock, and acts by itself when the DC does not.
 
 // TicketWish is what is to be done about a ticket at its arbitrator.
@@ -187,7 +187,7 @@ func (n *Node) ticketNow(now time.Time, id string) cib.TicketStatus {
 	case !cfg.Granted:
 		out.Reason = "it was revoked here"
 	case n.ticketShort(id):
-		out.Reason = fmt.Sprintf("it is lost %s after a renewal and another cluster gets it %s later, but what needs it may take %s to stop: raise acquire-after of the ticket at the arbitrator", said.Expiry, said.After, n.snap.Config.TicketReserve(id).Round(time.Second))
+		out.Reason = fmt.Sprintf("it is lost %s after a renewal and another cluster gets it %s later, but what needs it may take %s to stop: raise acquire-after of the ticket at the arbitrator", said.Expiry, said.After, n.snap.TicketReserve(id).Round(time.Second))
 	case said.Held:
 		until := n.ticketUntil(id)
 		if now.Before(until) {
@@ -210,7 +210,7 @@ func (n *Node) ticketNow(now time.Time, id string) cib.TicketStatus {
 // as the DC before it wrote down.
 func (n *Node) ticketUntil(id string) time.Time {
 	if said := n.tickets.said[id]; said.Held {
-		return said.Sent.Add(n.snap.Config.TicketLease(id, said.Expiry, said.After))
+		return said.Sent.Add(n.snap.TicketLease(id, said.Expiry, said.After))
 	}
 	return n.tickets.ends[id].at
 }
@@ -219,7 +219,7 @@ func (n *Node) ticketUntil(id string) time.Time {
 // a ticket that it has granted.
 func (n *Node) ticketShort(id string) bool {
 	said := n.tickets.said[id]
-	return said.Held && n.snap.Config.Tickets[id].Granted && n.snap.Config.TicketLease(id, said.Expiry, said.After) < leaseLeast
+	return said.Held && n.snap.Config.Tickets[id].Granted && n.snap.TicketLease(id, said.Expiry, said.After) < leaseLeast
 }
 
 func (n *Node) arbitratorTrouble(device string) string {

@@ -211,12 +211,12 @@ func TestTicketRunsOut(t *testing.T) {
 	}
 	renewed := w.n.tickets.said["web"].Sent
 	w.pass(2*time.Minute, 0, w.stopped)
-	lease := w.snap.Config.TicketLease("web", ticketExpiry, ticketAfter)
+	lease := w.snap.TicketLease("web", ticketExpiry, ticketAfter)
 	if held := w.now.Sub(renewed); held < lease || held > lease+time.Second {
 		t.Errorf("stopped %s after the last renewal, not %s", held, lease)
 	}
 	free := renewed.Add(ticketExpiry + ticketAfter)
-	if left, need := free.Sub(w.now), w.snap.Config.TicketReserve("web"); left < need {
+	if left, need := free.Sub(w.now), w.snap.TicketReserve("web"); left < need {
 		t.Errorf("another cluster could get it %s after that, and stopping may take %s", left, need)
 	}
 	if st := w.snap.Status.Tickets["web"]; st.Held || !strings.Contains(st.Reason, "not renewed in time") || w.told(event.TicketLost) != 1 || w.reset {
