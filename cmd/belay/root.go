@@ -152,7 +152,7 @@ func (a *app) prepare() error {
 	switch a.output {
 	case "table", "json", "yaml", "jsonl":
 	default:
-		return usage("--output %s: choose table, json or yaml", a.output)
+		return usage("--output %s: choose table, json, jsonl or yaml", a.output)
 	}
 	if f, ok := a.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		a.terminal = true

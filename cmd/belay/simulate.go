@@ -266,6 +266,9 @@ func (a *app) readSnapshot(file string) (*cib.Snapshot, error) {
 	if s.Config == nil {
 		return nil, fmt.Errorf("%s is no snapshot: it has no Config", file)
 	}
+	if len(s.Config.Nodes) == 0 {
+		return nil, fmt.Errorf("%s is no snapshot of a cluster: it has no nodes", file)
+	}
 	return s, nil
 }
 
@@ -282,6 +285,9 @@ func (a *app) simulateBatch(f *simulating, now time.Time) error {
 	}
 	if _, err := os.Stat(f.batch); err != nil {
 		return fmt.Errorf("list the directory: %w", err)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("there is no *.xml in %s", f.batch)
 	}
 	slices.Sort(files)
 	out := json.NewEncoder(a.out)

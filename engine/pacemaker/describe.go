@@ -191,7 +191,6 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 		}
 	}
 	out := []Place{}
-	runs := map[string]int{}
 	keys := slices.SortedFunc(maps.Keys(now), func(a, b [2]string) int {
 		return cmp.Or(cmp.Compare(resources[a[0]], resources[b[0]]), cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
 	})
@@ -200,7 +199,6 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 		if d.implied[rsc] {
 			continue
 		}
-		runs[rsc]++
 		role := now[k]
 		if d.roles[rsc] && role == cib.RoleStarted {
 			role = cib.RoleUnpromoted
@@ -210,21 +208,48 @@ func (d *describer) places(active []graph.Activity, p *graph.Placement, g *graph
 		w := why[[2]string{rsc, k[1]}]
 		out = append(out, Place{Resource: rsc, Instance: d.number(rsc, k[0]), Node: &k[1], Role: role.String(), Cause: w.Cause, Rule: w.Rule})
 	}
-	for i := range p.Instances { // and as many stopped ones as are left
+	out = append(append(out, d.stopped(p, now, resources)...), d.bundles(now)...)
+	slices.SortStableFunc(out, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
+	return out
+}
+
+// stopped lists, of each resource, as many stopped instances as do not run in the end;
+// first those that are to run nowhere, or do not get where they are to be.
+func (d *describer) stopped(p *graph.Placement, now running, resources map[string]string) []Place {
+	left := map[string]int{}
+	for i := range p.Instances {
+		left[p.Instances[i].Resource]++
+	}
+	there := map[[2]string]int{} // by resource and node
+	for at := range now {
+		rsc := resources[at[0]]
+		left[rsc]--
+		there[[2]string{rsc, at[1]}]++
+	}
+	var out []Place
+	var others []*graph.Assignment
+	list := func(a *graph.Assignment) {
+		if left[a.Resource]--; left[a.Resource] < 0 || d.implied[a.Resource] {
+			return
+		}
+		x := Place{Resource: a.Resource, Role: cib.RoleStopped.String(), Cause: a.Blocked}
+		if a.Node == "" {
+			x.Cause, x.Rule = a.Why.Cause, a.Why.Rule
+		}
+		out = append(out, x)
+	}
+	for i := range p.Instances {
 		a := &p.Instances[i]
-		if d.implied[a.Resource] {
+		if at := [2]string{a.Resource, a.Node}; a.Node != "" && there[at] > 0 {
+			there[at]--
+			others = append(others, a)
 			continue
 		}
-		if runs[a.Resource]--; runs[a.Resource] < 0 {
-			stopped := Place{Resource: a.Resource, Role: cib.RoleStopped.String()}
-			if a.Node == "" {
-				stopped.Cause, stopped.Rule = a.Why.Cause, a.Why.Rule
-			}
-			out = append(out, stopped)
-		}
+		list(a)
 	}
-	out = append(out, d.bundles(now)...)
-	slices.SortStableFunc(out, func(a, b Place) int { return cmp.Compare(a.Resource, b.Resource) })
+	for _, a := range others {
+		list(a)
+	}
 	return out
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
 )
 
 // assignClone spreads the instances of a clone over the nodes.
@@ -93,7 +94,7 @@ func (p *placer) leaveInstance(c, i *rsc, now int32, count []int, perNode, left 
 	if p.weights[c.index][now] < 0 {
 		return false
 	}
-	saved := p.saveWeights(i)
+	saved, notes := p.saveWeights(i), p.explain.save(i)
 	scratch := slices.Clone(count)
 	for range left {
 		n := p.assignInstance(c, i, now, scratch, perNode)
@@ -103,6 +104,7 @@ func (p *placer) leaveInstance(c, i *rsc, now int32, count []int, perNode, left 
 		}
 		p.unsettle(i)
 		p.restoreWeights(i, saved)
+		p.explain.restore(notes)
 		if n == nowhere {
 			break
 		}
@@ -115,6 +117,9 @@ func (p *placer) assignInstance(c, i *rsc, prefer int32, count []int, perNode in
 	pin := p.pinnedNode(i)
 	for n := range p.nodes {
 		if pin != nowhere && int32(n) != pin || count[n] >= perNode || p.weights[c.index][n] < 0 || !p.nodes[n].usable {
+			if p.explain != nil {
+				p.noteBan(c, i, int32(n), count[n] >= perNode)
+			}
 			p.banAll(i, int32(n))
 		}
 	}
@@ -123,6 +128,22 @@ func (p *placer) assignInstance(c, i *rsc, prefer int32, count []int, perNode in
 		count[n]++
 	}
 	return n
+}
+
+// noteBan notes why an instance may not be on a node, where that is not in its own
+// scores.
+func (p *placer) noteBan(c, i *rsc, n int32, full bool) {
+	part := graph.Part{Rule: "clone-node-max", Score: -cib.Infinity, Text: p.nodes[n].name + " runs as many instances as it may"}
+	switch {
+	case full && c.kind == cib.KindBundle:
+		part.Rule = "replicas-per-host"
+	case full:
+	case p.weights[c.index][n] < 0 && p.weights[c.index][n] != absent:
+		part.Rule, part.Text = c.base, c.base+" may not run on "+p.nodes[n].name
+	default:
+		return
+	}
+	i.primitives(func(x *rsc) { p.explain.note(x, n, part) })
 }
 
 func (p *placer) banAll(r *rsc, n int32) {

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,6 +23,30 @@ func (e *recorder) note(r *rsc, n int32, part graph.Part) {
 		e.parts[r.index] = m
 	}
 	m[n] = append(m[n], part)
+}
+
+// save returns what is noted of an instance. Nobody notes anything where nil is the
+// recorder.
+func (e *recorder) save(i *rsc) map[int32]map[int32][]graph.Part {
+	if e == nil {
+		return nil
+	}
+	out := map[int32]map[int32][]graph.Part{}
+	i.primitives(func(x *rsc) {
+		own := map[int32][]graph.Part{}
+		for n, parts := range e.parts[x.index] {
+			own[n] = slices.Clip(parts)
+		}
+		out[x.index] = own
+	})
+	return out
+}
+
+// restore takes back what was noted since.
+func (e *recorder) restore(saved map[int32]map[int32][]graph.Part) {
+	for r, notes := range saved {
+		e.parts[r] = maps.Clone(notes)
+	}
 }
 
 // colocated notes what a colocation did to each node's score.

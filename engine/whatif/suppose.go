@@ -35,6 +35,32 @@ func (e *Error) Error() string { return e.Part + " " + e.What + ": " + e.Text }
 
 func nonsense(part, what string, err error) error { return &Error{part, what, err.Error()} }
 
+// namesMax is how many names are listed of what there is instead.
+const namesMax = 10
+
+// thereAre lists the names of what there is.
+func thereAre(names []string) string {
+	switch {
+	case len(names) == 0:
+		return "; there is none"
+	case len(names) > namesMax:
+		return "; there are " + strings.Join(names[:namesMax], ", ") + fmt.Sprintf(" and %d more", len(names)-namesMax)
+	}
+	return "; there are " + strings.Join(names, ", ")
+}
+
+// ticketsOf lists the tickets that a configuration has, or names.
+func ticketsOf(c *cib.Config) []string {
+	names := slices.Collect(maps.Keys(c.Tickets))
+	for _, x := range c.Constraints {
+		if x != nil && x.Ticket != nil {
+			names = append(names, x.Ticket.Ticket)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // Apply changes a snapshot, which is the caller's own, as is supposed. An error is an
 // [*Error].
 func (f *Suppose) Apply(s *cib.Snapshot, now time.Time) error {
@@ -53,7 +79,7 @@ func (f *Suppose) Apply(s *cib.Snapshot, now time.Time) error {
 	for _, name := range slices.Sorted(maps.Keys(f.Nodes)) {
 		n := s.Config.Nodes[name]
 		if n == nil {
-			return nonsense("nodes", name+"="+f.Nodes[name], fmt.Errorf("there is no node %q", name))
+			return nonsense("nodes", name+"="+f.Nodes[name], fmt.Errorf("there is no node %q%s", name, thereAre(slices.Sorted(maps.Keys(s.Config.Nodes)))))
 		}
 		own := *n
 		s.Config.Nodes[name] = &own
@@ -66,6 +92,9 @@ func (f *Suppose) Apply(s *cib.Snapshot, now time.Time) error {
 		t := &cib.Ticket{Granted: state != "revoked", Standby: state == "standby"}
 		if !slices.Contains([]string{"granted", "revoked", "standby"}, state) {
 			return nonsense("tickets", name+"="+state, errors.New("say granted, revoked or standby"))
+		}
+		if known := ticketsOf(s.Config); !slices.Contains(known, name) {
+			return nonsense("tickets", name+"="+state, fmt.Errorf("there is no ticket %q%s", name, thereAre(known)))
 		}
 		if s.Config.Tickets == nil {
 			s.Config.Tickets = map[string]*cib.Ticket{}
@@ -137,7 +166,7 @@ func setNode(s *cib.Snapshot, n *cib.Node, name, state string, now time.Time) er
 	case "unclean", "lost":
 		next.State = cib.NodeUnclean
 	default:
-		return errors.New("say up, down, unclean, standby or maintenance")
+		return errors.New("say up, down, clean, unclean, standby or maintenance")
 	}
 	st.Nodes[name], st.View = next, &view
 	return nil
