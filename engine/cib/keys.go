@@ -45,6 +45,7 @@ const (
 	KeyRemoteHistory   = "status/remote-op/"        // + remote node/instance; the node that its connection is at
 	KeyTicketStatus    = "status/ticket/"           // + id; the DC
 	KeyRound           = "status/round/"            // + resource inside of the clone; the DC
+	KeyOutages         = "status/outage/"           // + node; the DC
 	KeyFenceRequest    = "status/fencing/request/"  // + target; the DC asks, the executing node claims and ends
 	KeyProof           = "status/fencing/proof/"    // + id; the executing node, or any engine for a named human
 	KeyFenceHistory    = "status/fencing/history/"  // + id; with the end of the request

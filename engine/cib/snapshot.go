@@ -321,6 +321,8 @@ func (b *builder) apply(kv KV) error {
 		return one(b, &st.Tickets, KeyTicketStatus, kv, func(v *TicketStatus) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyRound):
 		return one(b, &st.Rounds, KeyRound, kv, func(v *Round) { v.Rev = rev })
+	case strings.HasPrefix(key, KeyOutages):
+		return one(b, &st.Outages, KeyOutages, kv, func(v *Outages) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyFenceRequest):
 		return one(b, &st.Requests, KeyFenceRequest, kv, func(v *FenceRequest) { v.Rev = rev })
 	case strings.HasPrefix(key, KeyProof):

@@ -26,6 +26,7 @@ type Status struct {
 	Pending    map[string]map[string]*Pending   // by node, by instance
 	Tickets    map[string]*TicketStatus         // that an arbitrator grants, by id
 	Rounds     map[string]*Round                // of notifications, by the resource inside of the clone
+	Outages    map[string]*Outages              // services that were lost and do not run again yet, by the node that they were lost on
 	Requests   map[string]*FenceRequest         // open and failed ones, by target
 	Proofs     map[string]*Proof                // by id
 	Fenced     map[string]*FenceRequest         // ended ones, by id

@@ -106,6 +106,8 @@ const (
 	TicketHeld
 	TicketLost
 	TicketTimes
+	ServiceFailedOver
+	ServiceNotRecovered
 )
 
 const (
@@ -198,6 +200,8 @@ var Catalogue = []Definition{
 	{TicketHeld, "ticket-held", info, "Ticket held", "this cluster has ticket {ticket} from arbitrator {device}, term {term}", []string{"ticket", "term"}, "", 0, false, true},
 	{TicketLost, "ticket-lost", major, "Ticket lost", "this cluster has lost ticket {ticket}: {reason}; what needs it follows its loss-policy", []string{"ticket", "reason"}, "See who has it, and whether arbitrator {device} is reached: belay ticket show {ticket}, belay quorum status", 0, false, true},
 	{TicketTimes, "ticket-times", major, "Ticket without use", "ticket {ticket} of arbitrator {device} is of no use to this cluster: {reason}", []string{"ticket", "reason"}, "See how long it takes to stop what needs it: belay check timing", 0, false, true},
+	{ServiceFailedOver, "service-failed-over", warning, "Service failed over", "service {resource} runs on {node}, {milliseconds} ms after it was lost on {from}: {reason} ({kind}, from {began} to {ended})", []string{"from", "milliseconds", "reason", "kind", "began", "ended"}, "", 0, false, true},
+	{ServiceNotRecovered, "service-not-recovered", major, "Service not recovered", "service {resource}, lost on {from}, is given up after {milliseconds} ms: {why}; it was lost because of {reason} ({kind}, from {began} to {ended})", []string{"from", "milliseconds", "why", "reason", "kind", "began", "ended"}, "See why it runs nowhere: belay explain resource {resource}", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

@@ -10,6 +10,7 @@
 //	elect.go    who is the DC: a key in the store that every write compares
 //	fence.go    fencing requests, their execution and their proofs
 //	drive.go    the DC asks for actions: pending records in the store
+//	outage.go   services that were lost, until they run again: what is told of a fail-over
 //	local.go    this node's share: claims, runs, results, recurring monitors
 //	arbitrate.go  exactly half of the voters: what the tie-breakers say
 //	invalid.go  what a node does on its own when its validity ends

@@ -66,6 +66,7 @@ func (n *Node) drive(now time.Time) {
 		if r := rounds[cib.RoundID(a.Round)]; r != nil {
 			n.beginRound(r, &a, &c)
 		}
+		n.lostService(&c, &a, wall)
 		a.ID = fmt.Sprintf("%d.%d", n.snap.Revision, i)
 		if from, to := moveOf(n.snap, &a); from != "" {
 			c.event(event.ResourceMoved, "resource", a.Instance, "node", to, "from", from, "reason", a.Why.Cause, "cause", a.Why.ID)
@@ -78,6 +79,8 @@ func (n *Node) drive(now time.Time) {
 		}
 	}
 	n.reached(now, place)
+	n.tendOutages(now, wall, place, &c)
+	c.outages.write(&c)
 	if !c.any {
 		return
 	}

@@ -25,6 +25,7 @@ func (n *Node) endGuests(plan *graph.Graph, c *viewChange) {
 		c.put(cib.KeyNodeStatus+name, &cib.NodeStatus{
 			State: cib.NodeFenced, BootID: cur.BootID, Since: p.Time, Reason: "what it was inside of has stopped", Proof: p.ID, Remote: true,
 		})
+		n.lostNode(c, name, cur.BootID, 0, "guest "+name+" is lost")
 		n.forget(c, name, true)
 		c.event(event.GuestEnded, "node", name, "proof", p.ID)
 	}

@@ -431,6 +431,7 @@ func (n *Node) admitRemote(c *viewChange, name string) {
 	case asked:
 		to(cib.NodeUnclean, cur.BootID, r.Why.Cause, "")
 		if cur.State != cib.NodeUnclean {
+			n.lostNode(c, name, cur.BootID, 0, "remote node "+name+" is lost: "+r.Why.Cause)
 			c.event(event.RemoteLost, "node", name, "reason", r.Why.Cause)
 		}
 	default:

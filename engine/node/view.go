@@ -22,6 +22,8 @@ type viewChange struct {
 	txn    cib.Txn
 	events []cib.Event
 	any    bool
+	// outages are those that begin or end with it; nil: none was looked at.
+	outages *outages
 }
 
 // formView compares who should be a member with the stored view and the stored
@@ -79,6 +81,7 @@ func (n *Node) formView(now time.Time) bool {
 		c.event(event.ViewChanged, "view", fmt.Sprint(number), "members", strings.Join(names, " "), "reason", reason)
 	}
 	n.admitRemotes(&c)
+	c.outages.write(&c)
 	if !c.any {
 		return false
 	}
@@ -260,6 +263,7 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 			// It left with resources running that were not managed, and they are
 			// again: they can't be stopped there, and must not run elsewhere too.
 			to(cib.NodeUnclean, "left with resources running that are managed again", "")
+			n.lostNode(c, name, boot, 0, "node "+name+" left with resources running that are managed again")
 			c.event(event.NodeLost, "node", name, "silence", "the time since it left")
 		}
 		return cib.ViewMember{}, false
@@ -301,14 +305,20 @@ func (n *Node) absent(now time.Time, c *viewChange, name string) (cib.ViewMember
 			return old, true
 		}
 	}
-	silence := "not since this DC started"
+	silence, silent := "not since this DC started", time.Duration(0)
 	if t, ok := n.tracker.SilentSince(name); ok {
 		if doubted, ok := n.doubted[name]; ok && doubted.Before(t) {
 			t = doubted
 		}
-		silence = now.Sub(t).Round(time.Millisecond).String()
+		silent = now.Sub(t).Round(time.Millisecond)
+		silence = silent.String()
 	}
 	to(cib.NodeUnclean, "silent: "+silence, "")
+	reason := "node " + name + " is lost"
+	if r := st.Requests[name]; r != nil && r.Why.Cause != "" {
+		reason = "node " + name + " is fenced: " + r.Why.Cause
+	}
+	n.lostNode(c, name, boot, silent, reason)
 	c.event(event.NodeLost, "node", name, "silence", silence)
 	return cib.ViewMember{}, false
 }
@@ -415,6 +425,7 @@ func (n *Node) cleared(c *viewChange, name string, cur *cib.NodeStatus) {
 	if r := n.snap.Status.Requests[name]; r != nil && r.BootID == cur.BootID {
 		n.withdraw(c, r, "node "+name+" was booted anew")
 	}
+	n.lostNode(c, name, cur.BootID, 0, "node "+name+" was booted anew")
 }
 
 // voided reports whether a proof that a boot is over turned out false.

@@ -331,10 +331,11 @@ type Action struct {
 	Why      cib.Why         `json:"why"`
 }
 
-// Failover is one move of a resource from node to node.
+// Failover is one move of a service from node to node: a resource, or a group as a whole.
 type Failover struct {
-	Seq      uint64         `json:"seq"`  // of the event that began it
-	Time     time.Time      `json:"time"` // when the move began
+	Seq      uint64         `json:"seq"`            // of the event that began it
+	Time     time.Time      `json:"time"`           // when the move began; of a fail-over when the service was lost
+	Ended    time.Time      `json:"ended,omitzero"` // none while it is in progress
 	Resource string         `json:"resource"`
 	From     string         `json:"from"`
 	To       string         `json:"to"`

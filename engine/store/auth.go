@@ -22,7 +22,7 @@ import (
 // may change it. So is cib.KeyRevoked: a node must not take itself off the list.
 var sharedKeys = []string{
 	cib.KeyConfig, cib.KeyConfigHistory, "join/", cib.KeyEvent, cib.KeyAccess,
-	cib.KeyDC, cib.KeyView, cib.KeyVoters, cib.KeyAdvice, cib.KeyRound, cib.KeyTicketStatus,
+	cib.KeyDC, cib.KeyView, cib.KeyVoters, cib.KeyAdvice, cib.KeyRound, cib.KeyOutages, cib.KeyTicketStatus,
 	cib.KeyRemote, cib.KeyRemoteHistory, cib.KeyNodeStatus, cib.KeyPending, cib.KeyFenceRequest, cib.KeyProof, cib.KeyFenceHistory,
 }
 

@@ -173,7 +173,7 @@ func (s *Server) listRoutes() {
 		key: func(a *status.Alarm) string { return a.ID }, states: func(a *status.Alarm) []string { return []string{a.Severity.String()} },
 		nodes: func(a *status.Alarm) []string { return []string{a.Node} }, texts: func(a *status.Alarm) []string { return []string{a.Text, a.Code, a.Resource} },
 	})
-	list(s, "failovers", "Failovers", "The moves of resources from node to node", "cluster", func(v *view.View) []status.Failover { return v.Summary.Failovers }, row[status.Failover]{
+	list(s, "failovers", "Failovers", "The fail-overs and moves of services, resources or whole groups, from node to node", "cluster", func(v *view.View) []status.Failover { return v.Summary.Failovers }, row[status.Failover]{
 		key: func(f *status.Failover) string {
 			return f.Time.UTC().Format("2006-01-02T15:04:05.000000000Z") + "/" + f.Resource
 		},

@@ -373,12 +373,12 @@ var fenceEventTable = &table[status.Fencing]{
 }
 
 var failoverTable = &table[status.Failover]{
-	arc: 10, prefix: "belayFailover", text: "The moves of resources that the events which are kept tell of.", index: []string{"belayFailoverIndex"},
+	arc: 10, prefix: "belayFailover", text: "The moves of services, resources or whole groups, that the events which are kept tell of. A fail-over is one row, from the loss of the service until it runs again; belayServiceFailedOver tells of the same.", index: []string{"belayFailoverIndex"},
 	rows: func(v *View) []status.Failover { return v.Summary.Failovers },
 	key:  func(f *status.Failover) []uint32 { return []uint32{uint32(f.Seq%(1<<32-1)) + 1} },
 	columns: []column[status.Failover]{
 		{object{1, "Index", syntaxIndex, "", "Number of the move; a newer one has a higher number, until the numbers begin again.", true}, nil},
-		{object{2, "Time", syntaxDate, "", "When the move began.", false}, func(f *status.Failover) Value { return date(f.Time) }},
+		{object{2, "Time", syntaxDate, "", "When the move began; of a fail-over, when the service was lost.", false}, func(f *status.Failover) Value { return date(f.Time) }},
 		{object{3, "Resource", syntaxText, "", "Resource that moved.", false}, func(f *status.Failover) Value { return text(f.Resource) }},
 		{object{4, "FromNode", syntaxText, "", "Node it left.", false}, func(f *status.Failover) Value { return text(f.From) }},
 		{object{5, "ToNode", syntaxText, "", "Node it went to.", false}, func(f *status.Failover) Value { return text(f.To) }},
@@ -386,6 +386,7 @@ var failoverTable = &table[status.Failover]{
 		{object{7, "Result", syntaxEnum(status.FailoverResults), "", "How the move ended.", false}, func(f *status.Failover) Value { return enum(f.Result) }},
 		{object{8, "DurationMillis", syntaxGauge, "milliseconds", "How long the service was not there, or has not been so far.", false}, func(f *status.Failover) Value { return gauge(f.Duration.Milliseconds()) }},
 		{object{9, "Reason", syntaxText, "", "What decided it, for people.", false}, func(f *status.Failover) Value { return text(f.Reason) }},
+		{object{10, "Ended", syntaxDate, "", "When the move ended, zero-length while it goes on.", false}, func(f *status.Failover) Value { return date(f.Ended) }},
 	},
 }
 

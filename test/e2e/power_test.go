@@ -1,7 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -78,12 +81,47 @@ func failOver(t *testing.T, c *cluster.Cluster, w *cluster.Web, watch *lab.Watch
 			}
 		}
 	}
+	oneFailover(t, c, w, owner, recovered, gap.To)
 	if n := len(eventsOf(t, c.Others(owner)[0], event.FencingDone, owner.Name, owner.Host.OffAt())); n != 1 {
 		t.Errorf("%s was fenced %d times for one failure", owner.Name, n)
 	}
 	if n := owner.Host.Boots(); n != before+1 && owner.Host.Power() == lab.On {
 		t.Errorf("%s was booted %d times", owner.Name, n-before)
 	}
+}
+
+// oneFailover checks that the whole fail-over is told of once, with times that fit: until
+// is when the service answered again.
+func oneFailover(t *testing.T, c *cluster.Cluster, w *cluster.Web, from, to *cluster.Node, until time.Time) {
+	t.Helper()
+	const slack = 5 * time.Second // between what an agent says and what a client sees
+	off := from.Host.OffAt()
+	var told []cib.Event
+	wait(t, c, 20*time.Second, "the fail-over is told of", func(s *status.Summary) string {
+		told = slices.DeleteFunc(eventsOf(t, c.Others(from)[0], event.ServiceFailedOver, "", off), func(ev cib.Event) bool { return ev.Resource != w.Group })
+		if len(told) == 0 {
+			return "no event yet"
+		}
+		return ""
+	})
+	ev := told[0]
+	began, err1 := time.Parse(time.RFC3339, ev.Args["began"])
+	ended, err2 := time.Parse(time.RFC3339, ev.Args["ended"])
+	millis, err3 := strconv.ParseInt(ev.Args["milliseconds"], 10, 64)
+	must(t, errors.Join(err1, err2, err3))
+	if len(told) != 1 || ev.Node != to.Name || ev.Args["from"] != from.Name || ev.Args["kind"] != cib.OutageNode || ev.Args["reason"] == "" || ev.Cause == "" {
+		t.Errorf("told of the fail-over from %s to %s: %+v", from.Name, to.Name, told)
+	}
+	if began.Before(off.Add(-slack)) || began.After(until) || ended.Before(began) || ended.After(until.Add(slack)) || ended.Sub(began).Milliseconds() != millis {
+		t.Errorf("it began at %s and ended at %s, after %d ms; the power was off at %s, and the service answered at %s", began, ended, millis, off, until)
+	}
+	s, err := c.Others(from)[0].Client().Status(t.Context(), false)
+	must(t, err)
+	i := slices.IndexFunc(s.Failovers, func(f status.Failover) bool { return f.Resource == w.Group })
+	if i < 0 || s.Failovers[i].From != from.Name || s.Failovers[i].To != to.Name || s.Failovers[i].Duration.Milliseconds() != millis || s.Failovers[i].Result != status.FailoverSucceeded {
+		t.Errorf("the history of fail-overs has %+v", s.Failovers)
+	}
+	t.Log(ev.Text)
 }
 
 // The DC's power fails while its transition is under way: what it asked for is

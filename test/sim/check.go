@@ -387,6 +387,7 @@ func (c *checks) seen(w *World, e *engine, snap *cib.Snapshot) {
 // is before.
 func (c *checks) before(w *World, e *engine, txn *cib.Txn) {
 	st := &w.store.snap.Status
+	c.outages(w, e, txn)
 	isDC := st.DC != nil && st.DC.Node == e.m.name && st.DC.Incarnation == e.inc
 	asDC := func(what string) {
 		if !isDC {

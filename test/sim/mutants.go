@@ -115,6 +115,24 @@ var Mutants = []Mutant{
 		},
 	},
 	{
+		Name: "loss-unnoted", What: "services are lost with their node, and that is not written", Rules: []int{6},
+		commit: func(_ *World, _ *engine, c *node.Commit) bool {
+			if slices.ContainsFunc(c.Txn.Put, func(p cib.Put) bool { return strings.HasPrefix(p.Key, cib.KeyNodeStatus) }) {
+				withoutOutages(&c.Txn)
+			}
+			return true
+		},
+	},
+	{
+		Name: "recovery-told-twice", What: "the end of a loss is told, and not that it was", Rules: []int{6},
+		commit: func(_ *World, _ *engine, c *node.Commit) bool {
+			if !slices.ContainsFunc(c.Txn.Put, func(p cib.Put) bool { return strings.HasPrefix(p.Key, cib.KeyNodeStatus) }) {
+				withoutOutages(&c.Txn)
+			}
+			return true
+		},
+	},
+	{
 		Name: "unclean-is-fenced", What: "a lost node is marked fenced without a proof", Rules: []int{4},
 		commit: restate(cib.NodeUnclean, cib.NodeFenced),
 	},
@@ -371,3 +389,9 @@ func restate(from, to cib.NodeState) func(*World, *engine, *node.Commit) bool {
 
 // caughtBy reports whether the table names the rule.
 func (m *Mutant) caughtBy(rule int) bool { return slices.Contains(m.Rules, rule) }
+
+// withoutOutages takes out of a transaction what it says of services that are lost.
+func withoutOutages(txn *cib.Txn) {
+	txn.Put = slices.DeleteFunc(slices.Clone(txn.Put), func(p cib.Put) bool { return strings.HasPrefix(p.Key, cib.KeyOutages) })
+	txn.Delete = slices.DeleteFunc(slices.Clone(txn.Delete), func(key string) bool { return strings.HasPrefix(key, cib.KeyOutages) })
+}

@@ -85,7 +85,7 @@ func (w *World) missing() string {
 			hosts[a.Instance] = a.Node
 		}
 	}
-	if text := w.remoteMissing(s, hosts); text != "" {
+	if text := cmp.Or(w.remoteMissing(s, hosts), untold(s, hosts)); text != "" {
 		return text
 	}
 	return w.misplaced(s)
