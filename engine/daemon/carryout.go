@@ -24,7 +24,7 @@ func (c *changing) carryOut(ctx context.Context, p *prepared) error {
 		case err != nil:
 			return c.storeProblem(tctx, p, err)
 		case ok:
-			return c.await(tctx, rev)
+			return written(c.await(tctx, rev))
 		case c.Action != api.ActionCleanup && c.Action != api.ActionRefresh:
 			return api.NewProblem(api.CodeConflict, "the cluster changed while the change was being made; nothing was done")
 		}
@@ -37,6 +37,23 @@ func (c *changing) carryOut(ctx context.Context, p *prepared) error {
 		p.txn = again.txn
 	}
 	return api.NewProblem(api.CodeConflict, "the resources are being worked on without a pause; nothing was changed")
+}
+
+// inDoubt is the error of a change that may have happened, or has.
+type inDoubt struct {
+	*api.Problem
+	happened bool
+}
+
+// Unwrap returns what the caller is told.
+func (d *inDoubt) Unwrap() error { return d.Problem }
+
+// written says of an error that comes after the commit that the change has happened.
+func written(err error) error {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return &inDoubt{Problem: p, happened: true}
+	}
+	return err
 }
 
 // tries is how often a change is committed that another action came before.
@@ -62,7 +79,7 @@ func (c *changing) storeProblem(ctx context.Context, p *prepared, err error) err
 			code, err = api.CodeNoQuorum, errors.New(q.Reason)
 		}
 	})
-	return api.NewProblem(code, "it is not known whether the change happened: "+err.Error())
+	return &inDoubt{Problem: api.NewProblem(code, "it is not known whether the change happened: "+err.Error())}
 }
 
 // intend records the intent; a change that can't be recorded does not happen.
@@ -73,14 +90,24 @@ func (c *changing) intend(p *prepared) error {
 	return nil
 }
 
+// outcome records what became of a change. What is in doubt is recorded when the store
+// tells; where nothing will tell, that is recorded.
 func (c *changing) outcome(p *prepared, err error) {
-	result, reason := "success", ""
-	if err != nil {
-		result, reason = "failed", err.Error()
+	result, reason := audit.ResultSuccess, ""
+	doubt, doubted := errors.AsType[*inDoubt](err)
+	switch {
+	case doubted && doubt.happened:
+		reason = doubt.Detail
+	case doubted && p.edit && c.settleLater(c.record(p, audit.Outcome, "", "")):
+		return
+	case doubted:
+		result, reason = audit.ResultUnknown, doubt.Code+": "+doubt.Detail
+	case err != nil:
+		result, reason = audit.ResultFailed, err.Error()
 		if pr, ok := errors.AsType[*api.Problem](err); ok {
 			reason = pr.Code + ": " + pr.Detail
 			if pr.Code == api.CodeConflict {
-				result = "refused"
+				result = audit.ResultRefused
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -108,7 +109,12 @@ func postDocuments(ctx context.Context, e *engine, c *caller, r *http.Request) (
 		case phase == audit.Intent:
 			out.Changes = in.Details
 		case err != nil:
-			out.Result, out.Reason = "failed", err.Error()
+			out.Result, out.Reason = audit.ResultFailed, err.Error()
+			if doubt, ok := errors.AsType[*inDoubt](err); ok && doubt.happened {
+				out.Result = audit.ResultSuccess
+			} else if ok {
+				out.Result = audit.ResultUnknown
+			}
 		default:
 			out.Result = "success"
 		}
@@ -127,11 +133,11 @@ func postDocuments(ctx context.Context, e *engine, c *caller, r *http.Request) (
 	ok, rev, err := e.store.Commit(tctx, *txn)
 	switch {
 	case err != nil:
-		err = api.NewProblem(api.CodeStore, err.Error())
+		err = &inDoubt{Problem: api.NewProblem(api.CodeStore, err.Error())}
 	case !ok:
 		err = api.NewProblem(api.CodeConflict, "somebody else changed it in between")
 	default:
-		err = e.await(tctx, rev)
+		err = written(e.await(tctx, rev))
 	}
 	if in.Action != "" {
 		e.recordOutcome(record(audit.Outcome, err))

@@ -36,11 +36,36 @@ func (e *engine) openIntents() []*audit.Record {
 	return out
 }
 
-// closeIntents records what became of them: that stands in the store.
+// doubtsMax is how many changes may wait for the store to tell what became of them.
+const doubtsMax = 1000
+
+// settleLater has a change's outcome recorded when the store tells; false where too many
+// wait for that.
+func (e *engine) settleLater(r *audit.Record) bool {
+	select {
+	case e.doubts <- r:
+		return true
+	default:
+		return false
+	}
+}
+
+// closeIntents records what became of them, and of changes whose commit had no answer:
+// that stands in the store. What is left when the engine ends is found by the next one.
 func (e *engine) closeIntents(ctx context.Context) {
 	for _, r := range e.intents {
 		if !e.closeIntent(ctx, r) {
 			return
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case r := <-e.doubts:
+			if !e.closeIntent(ctx, r) {
+				return
+			}
 		}
 	}
 }
@@ -55,11 +80,11 @@ func (e *engine) closeIntent(ctx context.Context, r *audit.Record) bool {
 		switch {
 		case r.After == r.Before:
 			// It changed no generation, so that nothing tells.
-			out.Result, out.Reason = "unknown", "the engine ended before the outcome was known"
+			out.Result, out.Reason = audit.ResultUnknown, "the engine ended before the outcome was known"
 		case err == nil && rec.RequestID == r.RequestID:
-			out.Result, out.Reason = "success", "found in the history after a restart of the engine"
+			out.Result, out.Reason = audit.ResultSuccess, "found in the history"
 		case err == nil || errors.Is(err, cib.ErrNotFound):
-			out.Result, out.Reason = "failed", "not in the history after a restart of the engine"
+			out.Result, out.Reason = audit.ResultFailed, "not in the history"
 		default:
 			select {
 			case <-ctx.Done():

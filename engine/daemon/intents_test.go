@@ -3,6 +3,7 @@ package daemon
 import (
 	"encoding/json"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/belay-ha/belay/audit"
@@ -39,5 +40,45 @@ func TestIntentsAreClosed(t *testing.T) {
 	})
 	if results[made.RequestID] != "success" || results["lost"] != "failed" || results["acted"] != "unknown" {
 		t.Errorf("outcomes %v", results)
+	}
+}
+
+// A change whose commit had no answer is not recorded as failed: the store is asked until
+// it tells. What has happened, though this node has not seen it yet, is a success; where
+// nothing will tell, that is what stands there.
+func TestDoubtsAreSettled(t *testing.T) {
+	t.Parallel()
+	d := newTestCluster(t)
+	made := d.change(&api.Change{Action: api.ActionCreate, Object: "resource/a", Value: json.RawMessage(`{"agent": "belay:dummy"}`), RequestID: "made"})
+	e := d.engine.Load()
+	problem := api.NewProblem(api.CodeStore, "it is not known whether the change happened")
+	for id, x := range map[string]struct {
+		after uint64
+		err   error
+	}{
+		"made":    {made.Generation, &inDoubt{Problem: problem}},
+		"lost":    {made.Generation + 1, &inDoubt{Problem: problem}},
+		"seen":    {made.Generation, written(problem)},
+		"action":  {made.Generation - 1, &inDoubt{Problem: problem}},
+		"refused": {made.Generation, api.NewProblem(api.CodeConflict, "no")},
+	} {
+		c := &changing{engine: e, Change: &api.Change{Action: api.ActionPatch, Object: "resource/a", RequestID: id}}
+		p := &prepared{base: d.snapshot(), edit: id != "action", result: &api.ChangeResult{Generation: x.after}}
+		p.base.ConfigGen.Number = made.Generation - 1
+		c.outcome(p, x.err)
+	}
+	results := map[string][]string{}
+	d.awaitTrue("an outcome of each", func() bool {
+		clear(results)
+		for _, r := range d.audited() {
+			if r.Phase == audit.Outcome && r.Action == string(api.ActionPatch) {
+				results[r.RequestID] = append(results[r.RequestID], r.Result)
+			}
+		}
+		return len(results) == 5
+	})
+	want := map[string][]string{"made": {"success"}, "lost": {"failed"}, "seen": {"success"}, "action": {"unknown"}, "refused": {"refused"}}
+	if !reflect.DeepEqual(results, want) {
+		t.Errorf("outcomes %v, want %v", results, want)
 	}
 }

@@ -42,7 +42,8 @@ type engine struct {
 	store     *store.Store
 	agents    *agent.Runner
 	trail     *trail
-	intents   []*audit.Record // changes that an earlier engine did not end
+	intents   []*audit.Record    // changes that an earlier engine did not end
+	doubts    chan *audit.Record // changes whose commit had no answer
 	journal   *journal
 	keeper    *keeper
 	arbiters  *arbiters
@@ -227,7 +228,7 @@ func (d *Daemon) newEngine(l local) (*engine, error) {
 		d: d, log: d.log.With("node", l.Node), clock: d.clock, local: l, outer: len(l.External) > 0,
 		events: make(chan node.Event, eventsMax), queries: make(chan func(*node.Node)), newest: make(chan *cib.Snapshot, 1),
 		changed: newBroadcast(), ring: make(chan cib.Event, ringMax), kept: make(chan *cib.Snapshot, 1), vital: make(chan struct{}, 1), left: make(chan struct{}),
-		attributes: newAttributes(), rearmed: make(chan struct{}, 1),
+		attributes: newAttributes(), rearmed: make(chan struct{}, 1), doubts: make(chan *audit.Record, doubtsMax),
 	}
 	ca, err := pki.LoadCA(d.path(dirPKI))
 	if err != nil {
