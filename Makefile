@@ -92,6 +92,11 @@ test-vm: build ## a real watchdog and real reservations, in virtual machines
 
 race: test-race ## the same as test-race
 e2e: setup test-e2e ## end-to-end tests only; RUN=pattern chooses
+soak: export SOAK_KILLS = 100
+soak: export BELAY_BIN = $(CURDIR)/bin
+soak: setup build ## two nodes, long: each of their tests 20 times, and 100 double kills
+	$(GO) test -count=1 -timeout 6h -v -run '^TestQuorumDoubleKill$$' ./test/e2e
+	$(GO) test -count=20 -timeout 12h -run '^TestQuorum' -skip '^TestQuorumDoubleKill$$' ./test/e2e
 vmtest: setup test-vm ## virtual machines only
 sim: ## the simulator only, as long as it takes; SEEDS=n chooses how many worlds
 	$(GO) run ./test/sim/cmd/belay-sim -seeds $(SEEDS)
@@ -150,5 +155,5 @@ deb: ## Debian packages into dist/
 clean: ## remove what was built
 	rm -rf bin dist coverage $(WEB)/dist/app $(WEB)/src/api/schema.d.ts $(WEB)/e2e/out
 
-.PHONY: help setup gui build demo test test-race test-rest test-gui test-sim test-e2e test-vm race e2e vmtest sim sim-mutants compat fuzz \
+.PHONY: help setup gui build demo test test-race test-rest test-gui test-sim test-e2e test-vm race e2e soak vmtest sim sim-mutants compat fuzz \
 	bench lab ci lint fmt fix golden generate tidy-check docs deb clean

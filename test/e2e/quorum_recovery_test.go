@@ -151,11 +151,16 @@ func together(t *testing.T, c *cluster.Cluster, generation uint64) string {
 		switch {
 		case err != nil:
 			return err.Error()
+		case s.Status.Voters == nil:
+			return n.Name + " knows nothing yet"
 		case len(s.Status.Voters.Voters) != 2 || s.Status.Generation.Number != generation:
 			return fmt.Sprintf("%s: generation %d, voters %v", n.Name, s.Status.Generation.Number, s.Status.Voters.Voters)
 		}
 		l, err := n.Client().Local(deadline(t, 5*time.Second))
-		if err != nil || !l.Valid || !l.StoreOK {
+		if err != nil {
+			return err.Error()
+		}
+		if !l.Valid || !l.StoreOK {
 			return n.Name + ": " + l.Quorum
 		}
 	}
