@@ -49,6 +49,8 @@ type wire struct {
 	FeatureLevel uint32      `cbor:"30,keyasint,omitempty"`
 	Version      string      `cbor:"31,keyasint,omitempty"`
 	Grant        uint64      `cbor:"32,keyasint,omitempty"` // microseconds
+	On           uint32      `cbor:"33,keyasint,omitempty"`
+	Before       uint32      `cbor:"34,keyasint,omitempty"`
 }
 
 type wireHeard struct {
@@ -87,7 +89,7 @@ func Encode(m *membership.Message) ([]byte, error) {
 	w := wire{
 		From: m.From, Incarnation: m.Incarnation, Seq: m.Seq, Nonce: m.Nonce, Answer: m.Answer,
 		EchoNonce: m.Echo.Nonce, EchoHeld: micros(m.Echo.Held), EchoLink: uint8(m.Echo.Link), EchoHears: m.Echo.Hears,
-		Links: m.Links, Voter: m.Voter, Echoes: m.Echoes, GenNumber: m.Generation.Number, GenNonce: m.Generation.Nonce,
+		Links: m.Links, On: m.On, Before: m.Before, Voter: m.Voter, Echoes: m.Echoes, GenNumber: m.Generation.Number, GenNonce: m.Generation.Nonce,
 		VoterEpoch: m.VoterEpoch, View: m.View, InView: m.InView, DC: m.DC, ConfigGen: m.ConfigGen,
 		HearsFrom: m.HearsFrom, HearsRev: m.HearsRev, HearsTop: m.HearsTop,
 		Leaving: m.Leaving, Restarting: m.Restarting, Stalled: micros(m.Stalled), Grant: micros(m.Grant),
@@ -128,7 +130,7 @@ func Decode(b []byte) (*membership.Message, error) {
 	m := &membership.Message{
 		From: w.From, Incarnation: w.Incarnation, BootID: unpackBoot(w.BootUUID, w.BootText), Seq: w.Seq, Nonce: w.Nonce, Answer: w.Answer,
 		Echo:  membership.Echo{Nonce: w.EchoNonce, Held: duration(w.EchoHeld), Link: int(w.EchoLink), Hears: w.EchoHears},
-		Links: w.Links, Voter: w.Voter, Echoes: w.Echoes, Generation: cib.DataGeneration{Number: w.GenNumber, Nonce: w.GenNonce},
+		Links: w.Links, On: w.On, Before: w.Before, Voter: w.Voter, Echoes: w.Echoes, Generation: cib.DataGeneration{Number: w.GenNumber, Nonce: w.GenNonce},
 		VoterEpoch: w.VoterEpoch, View: w.View, InView: w.InView, DC: w.DC, ConfigGen: w.ConfigGen,
 		HearsFrom: w.HearsFrom, HearsRev: w.HearsRev, HearsTop: w.HearsTop,
 		Leaving: w.Leaving, Restarting: w.Restarting, Stalled: duration(w.Stalled), Grant: duration(w.Grant),

@@ -63,6 +63,7 @@ func TestEveryField(t *testing.T) {
 	m := heartbeat()
 	m.Answer, m.Leaving, m.Restarting, m.Stalled = true, true, true, 1500*time.Millisecond
 	m.Grant = 2500 * time.Millisecond
+	m.On, m.Before = 2, 1
 	m.Hears = []membership.Heard{
 		{Node: "n2", Incarnation: 4, BootID: bootID},
 		{Node: "n3", BootID: "not-a-uuid", OneWay: true, Incarnation: 1},
@@ -304,7 +305,7 @@ func BenchmarkThreeVoters(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if err := n.Send(p.name, x); err != nil {
+				if err := n.Send(p.name, allLinks, x); err != nil {
 					b.Fatal(err)
 				}
 			}

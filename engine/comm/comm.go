@@ -258,15 +258,18 @@ func (t *Transport) newPeer(in *Peer, old *peers) (*peer, error) {
 	return p, err
 }
 
-// Send seals the payload for a peer and queues it on every link that both nodes
-// have. It never waits. ErrNoLink says that there is none.
-func (t *Transport) Send(to string, payload []byte) error {
+// Send seals the payload for a peer and queues it on those of the links (bit n: link
+// n) that both nodes have. It never waits. ErrNoLink says that there is none.
+func (t *Transport) Send(to string, on uint32, payload []byte) error {
 	p, err := t.peer(to, payload)
 	if err != nil {
 		return err
 	}
 	n := 0
 	for i := range p.addrs {
+		if on&(1<<i) == 0 {
+			continue
+		}
 		if l, err := t.link(i); err == nil && p.addrs[i].IsValid() {
 			t.queue(l, p, payload)
 			n++
@@ -275,20 +278,6 @@ func (t *Transport) Send(to string, payload []byte) error {
 	if n == 0 {
 		return fmt.Errorf("send to %s: %w", to, ErrNoLink)
 	}
-	return nil
-}
-
-// SendLink is Send on one link.
-func (t *Transport) SendLink(to string, link int, payload []byte) error {
-	p, err := t.peer(to, payload)
-	if err != nil {
-		return err
-	}
-	l, err := t.link(link)
-	if err != nil || link >= len(p.addrs) || !p.addrs[link].IsValid() {
-		return fmt.Errorf("send to %s on link %d: %w", to, link, ErrNoLink)
-	}
-	t.queue(l, p, payload)
 	return nil
 }
 

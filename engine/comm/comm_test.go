@@ -18,6 +18,8 @@ import (
 	"time"
 )
 
+const allLinks = ^uint32(0)
+
 // node is a transport on two loopback links with ports of the kernel's choice.
 type node struct {
 	*Transport
@@ -113,7 +115,7 @@ func (n *node) next(t testing.TB) Packet {
 func (n *node) nothing(t testing.TB, from *node) {
 	t.Helper()
 	for i := range n.cfg.Links {
-		if err := from.SendLink(n.name, i, []byte("marker")); err != nil {
+		if err := from.Send(n.name, 1<<i, []byte("marker")); err != nil {
 			t.Fatal(err)
 		}
 		if p := n.next(t); string(p.Payload) != "marker" {
@@ -125,7 +127,7 @@ func (n *node) nothing(t testing.TB, from *node) {
 func TestSendOverEveryLink(t *testing.T) {
 	a, b := pair(t)
 	for _, text := range []string{"", "hello", strings.Repeat("x", 30_000), strings.Repeat("y", MaxPayload)} {
-		if err := a.Send("n2", []byte(text)); err != nil {
+		if err := a.Send("n2", allLinks, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		links := map[int]bool{}
@@ -140,7 +142,7 @@ func TestSendOverEveryLink(t *testing.T) {
 			t.Fatalf("%d bytes arrived on links %v", len(text), links)
 		}
 	}
-	if err := b.SendLink("n1", 1, []byte("back")); err != nil {
+	if err := b.Send("n1", 2, []byte("back")); err != nil {
 		t.Fatal(err)
 	}
 	if p := a.next(t); p.Link != 1 || p.From != "n2" {
@@ -157,10 +159,10 @@ func TestSendErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		err, want error
 	}{
-		"unknown peer": {a.Send("n3", nil), ErrNoPeer},
-		"no link":      {a.SendLink("n2", 2, nil), ErrNoLink},
-		"negative":     {a.SendLink("n2", -1, nil), ErrNoLink},
-		"large":        {a.Send("n2", make([]byte, MaxPayload+1)), ErrTooLarge},
+		"unknown peer": {a.Send("n3", allLinks, nil), ErrNoPeer},
+		"no link":      {a.Send("n2", 4, nil), ErrNoLink},
+		"on none":      {a.Send("n2", 0, nil), ErrNoLink},
+		"large":        {a.Send("n2", allLinks, make([]byte, MaxPayload+1)), ErrTooLarge},
 		"again":        {a.Start(t.Context()), ErrStopped},
 	} {
 		if !errors.Is(c.err, c.want) {
@@ -276,7 +278,7 @@ func TestRemoved(t *testing.T) {
 	if err := b.SetPeers(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.SendLink("n2", 0, []byte("x")); err != nil {
+	if err := a.Send("n2", 1, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	b.rejected(t, 0, 1)
@@ -285,7 +287,7 @@ func TestRemoved(t *testing.T) {
 		t.Fatal("peers are left")
 	}
 	meet(t, a, b)
-	if err := a.SendLink("n2", 0, []byte("y")); err != nil {
+	if err := a.Send("n2", 1, []byte("y")); err != nil {
 		t.Fatal(err)
 	}
 	if p := b.next(t); string(p.Payload) != "y" {
@@ -321,7 +323,7 @@ func TestRestart(t *testing.T) {
 	a.Stop()
 	again := start(t, "n1", a.key, "127.0.0.1:0", "127.0.0.2:0")
 	meet(t, again, b)
-	if err := again.SendLink("n2", 0, []byte("first")); err != nil {
+	if err := again.Send("n2", 1, []byte("first")); err != nil {
 		t.Fatal(err)
 	}
 	if p := b.next(t); string(p.Payload) != "first" {
@@ -352,7 +354,7 @@ func TestBindLater(t *testing.T) {
 	if err := errors.Join(a.SetPeers([]Peer{b.as(t)}), b.SetPeers([]Peer{peer})); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Send("n1", []byte("on link 0")); err != nil {
+	if err := b.Send("n1", allLinks, []byte("on link 0")); err != nil {
 		t.Fatal(err)
 	}
 	if p := a.next(t); p.Link != 0 {
@@ -369,7 +371,7 @@ func TestBindLater(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if err := b.SendLink("n1", 1, []byte("on link 1")); err != nil {
+	if err := b.Send("n1", 2, []byte("on link 1")); err != nil {
 		t.Fatal(err)
 	}
 	if p := a.next(t); p.Link != 1 {
@@ -393,7 +395,7 @@ func TestBrokenSocket(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	meet(t, a, b)
-	if err := b.SendLink("n1", 0, []byte("x")); err != nil {
+	if err := b.Send("n1", 1, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	a.next(t)
@@ -417,13 +419,13 @@ func TestSetLinks(t *testing.T) {
 	if err := b.SetPeers([]Peer{peer}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Send("n1", []byte("x")); err != nil {
+	if err := b.Send("n1", allLinks, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	if p := a.next(t); p.Link != 0 {
 		t.Fatalf("arrived on link %d", p.Link)
 	}
-	if err := b.SendLink("n1", 2, nil); !errors.Is(err, ErrNoLink) {
+	if err := b.Send("n1", 4, nil); !errors.Is(err, ErrNoLink) {
 		t.Fatalf("n2 has no link 2: %v", err)
 	}
 	if err := a.SetLinks(make([]netip.AddrPort, 9)); err == nil {
@@ -452,7 +454,7 @@ func TestBadPeers(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if err := a.Send("n2", []byte("still there")); err != nil {
+	if err := a.Send("n2", allLinks, []byte("still there")); err != nil {
 		t.Error(err)
 	}
 	if _, err := New(Config{Node: "n1", Key: other}); err == nil {
@@ -482,7 +484,7 @@ func TestParseKey(t *testing.T) {
 func TestQueueFull(t *testing.T) {
 	a, b := pair(t)
 	for range receiveQueueMax + 200 {
-		if err := a.SendLink("n2", 0, []byte("x")); err != nil {
+		if err := a.Send("n2", 1, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 		// One at a time, or the kernel's buffer drops them first.
@@ -550,8 +552,8 @@ func TestStopWhileBusy(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				_ = a.Send("n2", []byte("x"))
-				_ = b.Send("n1", []byte("y"))
+				_ = a.Send("n2", allLinks, []byte("x"))
+				_ = b.Send("n1", allLinks, []byte("y"))
 			}
 		})
 	}

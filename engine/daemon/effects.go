@@ -36,7 +36,7 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 	case node.Send:
 		b, err := comm.Encode(&eff.Message)
 		if err == nil {
-			err = e.transport.Send(eff.To, b)
+			err = e.transport.Send(eff.To, eff.Message.On, b)
 		}
 		if err != nil {
 			e.log.Debug("a message was not sent", "peer", eff.To, "err", err)

@@ -38,13 +38,16 @@ func (t *Tracker) soon() time.Time {
 // Beat returns the heartbeats that are due.
 func (t *Tracker) Beat(now time.Time) []Outgoing {
 	t.observe(now)
-	if t.setup.Interval == 0 || t.now.Before(t.nextBeat) {
+	if t.setup.Interval == 0 {
 		return nil
+	}
+	if t.now.Before(t.nextBeat) {
+		return t.beatAgain()
 	}
 	t.lastBeat = t.now
 	// A little less than the interval, so that a thousand nodes that were started
 	// together don't send together for ever.
-	t.nextBeat = t.now.Add(t.setup.Interval - time.Duration(t.rng.Int64N(int64(t.setup.Interval/16)+1)))
+	t.nextBeat = t.now.Add(t.every() - time.Duration(t.rng.Int64N(int64(t.setup.Interval/16)+1)))
 	t.newNonce()
 	if len(t.target) == 0 {
 		return nil
@@ -52,7 +55,7 @@ func (t *Tracker) Beat(now time.Time) []Outgoing {
 	out := make([]Outgoing, len(t.target))
 	for i, p := range t.target {
 		out[i].To = p.name
-		t.compose(p, &out[i].Msg)
+		t.compose(p, t.beatOn(p), &out[i].Msg)
 	}
 	return out
 }
@@ -81,9 +84,10 @@ func (t *Tracker) sent(value uint64) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// compose writes the message that a peer gets now.
-func (t *Tracker) compose(p *peer, m *Message) {
+// compose writes the message that a peer gets now, on some links.
+func (t *Tracker) compose(p *peer, on uint32, m *Message) {
 	p.seqOut++
+	m.On, m.Before, p.sentOn = on, p.sentOn, on
 	p.last[0], p.last[1] = nonce{t.nonce, t.now}, p.last[0]
 	k := &t.know
 	m.From, m.Incarnation, m.BootID = t.self, t.incarnation, t.bootID

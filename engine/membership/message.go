@@ -26,6 +26,8 @@ type Message struct {
 	Answer      bool   // answers a message, and is not answered itself
 	Echo        Echo   // the newest nonce heard from the receiver
 	Links       uint32 // bit n: the receiver was heard on link n lately
+	On          uint32 // bit n: this message is sent on link n; 0: on all, by an older release
+	Before      uint32 // On of the message with the number before
 
 	Voter      bool          // the sender is a voter, as it sees the voter set
 	Echoes     bool          // this message counts for the receiver's validity
@@ -70,7 +72,7 @@ type Heard struct {
 	Gone        bool // it is not heard any more
 }
 
-// Outgoing is a message to be sent over every link.
+// Outgoing is a message to be sent over the links of Msg.On.
 type Outgoing struct {
 	To  string
 	Msg Message

@@ -37,7 +37,11 @@ type peer struct {
 
 	// Messages to it.
 	seqOut uint64
-	last   [2]nonce // of the newest two, with the times when they were sent
+	sentOn uint32    // On of the newest
+	turn   int       // the link of the newest heartbeat on one link only
+	beatAt time.Time // of the newest heartbeat
+	lateAt time.Time // when its answer is late; zero: it is not waited for
+	last   [2]nonce  // of the newest two, with the times when they were sent
 
 	// Its report, a table kept up by the changes in its messages.
 	hears     []Heard // sorted by node
@@ -105,7 +109,8 @@ type link struct {
 	down    deadline // when silence makes it one
 	nonce   uint64   // newest on this link
 	nonceAt time.Time
-	seen    [2]uint64 // bit n: message seqMax-n arrived here
+	sent    [2]uint64 // bit n: message seqMax-n was sent here, as far as is known
+	seen    [2]uint64 // bit n: it arrived here
 	rtt     time.Duration
 	exact   bool // rtt was measured with the same link both ways
 	up      bool
@@ -144,34 +149,58 @@ func (p *peer) mark(l *link, seq uint64) bool {
 	return true
 }
 
-// advance makes seq the newest message.
-func (p *peer) advance(seq uint64) {
-	d := seq - p.seqMax
-	p.seqMax = seq
-	for i := range p.links {
-		s := &p.links[i].seen
-		switch {
-		case d >= 128:
-			s[0], s[1] = 0, 0
-		case d >= 64:
-			s[1], s[0] = s[0]<<(d-64), 0
-		default:
-			s[1] = s[1]<<d | s[0]>>(64-d)
-			s[0] <<= d
+// advance makes a message the newest one. Of those before it that did not arrive it
+// tells the links of the last, and the others are taken to be like that.
+func (p *peer) advance(m *Message, links int) {
+	d := m.Seq - p.seqMax
+	p.seqMax = m.Seq
+	for i := range links {
+		l, bit := &p.links[i], uint32(1)<<i
+		shift(&l.seen, d)
+		shift(&l.sent, d)
+		if m.Before == 0 || m.Before&bit != 0 {
+			fill(&l.sent, d)
+		}
+		if m.On == 0 || m.On&bit != 0 {
+			l.sent[0] |= 1
 		}
 	}
 }
 
-// loss is the share of the last hundred messages that did not come on a link.
+// shift moves the bits up by d.
+func shift(b *[2]uint64, d uint64) {
+	switch {
+	case d >= 128:
+		b[0], b[1] = 0, 0
+	case d >= 64:
+		b[1], b[0] = b[0]<<(d-64), 0
+	default:
+		b[1] = b[1]<<d | b[0]>>(64-d)
+		b[0] <<= d
+	}
+}
+
+// fill sets the bits from 1 to d-1.
+func fill(b *[2]uint64, d uint64) {
+	for n := uint64(1); n < min(d, 128); n++ {
+		b[n/64] |= 1 << (n % 64)
+	}
+}
+
+// loss is the share of those of the last hundred messages that were sent on a link
+// and did not come.
 func (p *peer) loss(l *link) float64 {
 	n := min(p.seqMax-p.seqFirst+1, 100)
-	got := 0
-	if n >= 64 {
-		got = bits.OnesCount64(l.seen[0]) + bits.OnesCount64(l.seen[1]&(1<<(n-64)-1))
-	} else {
-		got = bits.OnesCount64(l.seen[0] & (1<<n - 1))
+	mask := [2]uint64{1<<min(n, 64) - 1, 1<<(max(n, 64)-64) - 1}
+	got, sent := 0, 0
+	for i := range mask {
+		got += bits.OnesCount64(l.seen[i] & mask[i])
+		sent += bits.OnesCount64((l.seen[i] | l.sent[i]) & mask[i])
 	}
-	return 1 - float64(got)/float64(n)
+	if sent == 0 {
+		return 0
+	}
+	return 1 - float64(got)/float64(sent)
 }
 
 // roundTrip measures the way to the peer and back with the echo of a nonce.

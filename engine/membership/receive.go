@@ -23,7 +23,7 @@ func (t *Tracker) Receive(now time.Time, link int, m *Message) (answers []Outgoi
 	}
 	fresh := m.Seq > p.seqMax
 	if fresh {
-		p.advance(m.Seq)
+		p.advance(m, t.setup.Links)
 	}
 	if !t.onLink(p, link, m) {
 		return nil, news
@@ -38,6 +38,7 @@ func (t *Tracker) Receive(now time.Time, link int, m *Message) (answers []Outgoi
 	news = t.listen(p, m, news)
 	news = t.judge(p, news)
 	news = t.judgeLinks(p, news)
+	t.beatAlong(p)
 	return t.answer(p, m, answers), news
 }
 
@@ -65,7 +66,7 @@ func (t *Tracker) onLink(p *peer, link int, m *Message) bool {
 	if !p.mark(l, m.Seq) {
 		return false
 	}
-	l.down.renew(t.now.Add(t.window(p)))
+	l.down.renew(t.now.Add(t.linkWindow(p)))
 	if m.Seq != p.seqMax {
 		return true
 	}
@@ -87,7 +88,7 @@ func (t *Tracker) onLink(p *peer, link int, m *Message) bool {
 // heardNow notes the first copy of a new message.
 func (t *Tracker) heardNow(p *peer, m *Message) {
 	if p.state == up && p.heardBy.used == 0 {
-		excess := max(0, t.now.Sub(p.heard)-t.setup.Interval)
+		excess := max(0, t.now.Sub(p.heard)-t.gap(p))
 		p.jitter += (min(excess, t.setup.Detection) - p.jitter) / 16
 	}
 	if p.state == silent && !t.now.Before(p.heardBy.at) {
@@ -125,7 +126,7 @@ func (t *Tracker) echoed(p *peer, m *Message, sent time.Time) {
 		p.acked = sent
 		// Besides the silence: a nonce is up to an interval old when it is sent
 		// with an answer, and is held up to an interval by the peer.
-		p.ackedBy.renew(sent.Add(t.window(p) + 2*t.setup.Interval + min(p.rtt, t.setup.Detection/2)))
+		p.ackedBy.renew(sent.Add(t.window(p) + t.every() + t.gap(p) + min(p.rtt, t.setup.Detection/2)))
 	}
 	if m.Echo.Hears <= t.hearsRev { // it knows this incarnation of ours, since the nonce is of it
 		p.hearsAcked = m.Echo.Hears
@@ -201,7 +202,7 @@ func (t *Tracker) answer(p *peer, m *Message, out []Outgoing) []Outgoing {
 	}
 	out = append(out, Outgoing{To: p.name})
 	msg := &out[len(out)-1].Msg
-	t.compose(p, msg)
+	t.compose(p, t.answerOn(m), msg)
 	msg.Answer = true
 	return out
 }

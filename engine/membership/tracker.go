@@ -228,7 +228,7 @@ func (t *Tracker) observe(now time.Time) {
 	}
 	before := t.now
 	t.now = now
-	late := gap - t.setup.Interval
+	late := gap - t.every()
 	if t.setup.Detection == 0 || late <= t.setup.Detection/4 {
 		return
 	}

@@ -62,7 +62,7 @@ func (t *Tracker) check(at time.Time) {
 
 // ackFirstBy is when a peer that is heard again should have echoed us.
 func (t *Tracker) ackFirstBy(p *peer) time.Time {
-	return p.resumed.Add(t.setup.Detection + 2*t.setup.Interval)
+	return p.resumed.Add(t.setup.Detection + t.every() + t.gap(p))
 }
 
 // judge decides whether a peer is heard.
@@ -149,6 +149,11 @@ func (t *Tracker) NextWake(now time.Time) time.Time {
 		return t.now.Add(time.Second)
 	}
 	at := t.nextBeat
+	for _, p := range t.target {
+		if p.late() && p.lateAt.Before(at) {
+			at = p.lateAt
+		}
+	}
 	if !t.nextCheck.IsZero() && t.nextCheck.Before(at) {
 		at = t.nextCheck
 	}

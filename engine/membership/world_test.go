@@ -26,6 +26,9 @@ type world struct {
 	cuts   map[[2]string]uint32 // from, to: bits of the links that are cut
 	delay  func() time.Duration
 	lost   func() bool
+	lostOn func(from, to string, link int) bool // nil: never
+	onSend func(from, to string, link int)      // of what is sent, lost or not
+	alter  func(*Message)                       // of all that arrives
 
 	gen   cib.DataGeneration
 	view  *cib.View
@@ -147,6 +150,15 @@ func (w *world) member(n string) cib.ViewMember {
 func (w *world) send(from *host, out []Outgoing) {
 	for i := range out {
 		for l := range max(1, w.setup.Links) {
+			if out[i].Msg.On&(1<<l) == 0 {
+				continue
+			}
+			if w.onSend != nil {
+				w.onSend(from.name, out[i].To, l)
+			}
+			if w.lostOn != nil && w.lostOn(from.name, out[i].To, l) {
+				continue
+			}
 			if w.cuts[[2]string{from.name, out[i].To}]&(1<<l) != 0 || w.lost() {
 				continue
 			}
@@ -184,6 +196,9 @@ func (w *world) run(d time.Duration) {
 				f.at = h.paused
 				heap.Push(&w.queue, f)
 			default:
+				if w.alter != nil {
+					w.alter(&f.msg)
+				}
 				answers, news := h.t.Receive(w.local(h), f.link, &f.msg)
 				w.send(h, answers)
 				w.tell(h, news)

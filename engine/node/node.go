@@ -130,6 +130,7 @@ func (n *Node) Step(now time.Time, ev Event) []Effect {
 		n.send(answers)
 		n.everHeard[ev.Message.From] = true
 		if len(news) == 0 && n.valid == n.mayAct(now) {
+			n.send(n.tracker.Beat(now))
 			return n.out // the common case, many times a second
 		}
 		n.newsOf(news)

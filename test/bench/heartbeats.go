@@ -239,7 +239,7 @@ func (p *swarmPeer) run(ctx context.Context) {
 				continue // the other voters are there only as peers
 			}
 			if b, err := comm.Encode(&out[i].Msg); err == nil {
-				_ = p.transport.Send(out[i].To, b)
+				_ = p.transport.Send(out[i].To, out[i].Msg.On, b)
 			}
 		}
 	}
@@ -305,7 +305,7 @@ func Voter(in io.Reader, out io.Writer) error {
 		for _, eff := range n.Step(time.Now(), ev) {
 			if s, ok := eff.(node.Send); ok {
 				if b, err := comm.Encode(&s.Message); err == nil {
-					_ = t.Send(s.To, b)
+					_ = t.Send(s.To, s.Message.On, b)
 				}
 			}
 		}

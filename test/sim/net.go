@@ -48,7 +48,7 @@ func (n *network) cut(from, to, link int, by int16) {
 	}
 }
 
-// send puts a message on every link.
+// send puts a message on its links.
 func (w *World) send(e *engine, s *node.Send) {
 	to, known := w.index[s.To]
 	if !known {
@@ -61,6 +61,9 @@ func (w *World) send(e *engine, s *node.Send) {
 	from := e.m.i
 	r := w.netRand
 	for l := range w.net.links {
+		if msg.On&(1<<l) == 0 {
+			continue
+		}
 		if *w.net.at(from, to, l) != 0 {
 			if w.mutant == nil || !w.mutant.oneWayLeaks || *w.net.at(to, from, l) != 0 {
 				continue
