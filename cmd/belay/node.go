@@ -113,12 +113,18 @@ When the host shuts down, the service belay-drain does this by itself.`,
 
 func (a *app) nodeVoter() *cobra.Command {
 	f := &changing{}
-	c := f.flags(command("voter on|off NAME", "Give a node a vote, or take it", "  belay node voter on n4\n  belay node voter off n1", 2, func(c *cobra.Command, args []string) error {
+	var votes int
+	c := f.flags(command("voter on|off NAME", "Give a node a vote, or take it", "  belay node voter on n4\n  belay node voter on n4 --votes 2\n  belay node voter off n1", 2, func(c *cobra.Command, args []string) error {
 		if args[0] != "on" && args[0] != "off" {
 			return usage("%q: say on or off", args[0])
 		}
-		return a.change(c, f, &api.Change{Action: api.ActionVoter, Object: "node/" + args[1], Value: encode(map[string]bool{"voter": args[0] == "on"})}, nil)
+		value := document{"voter": args[0] == "on"}
+		if c.Flags().Changed("votes") {
+			value["votes"] = votes
+		}
+		return a.change(c, f, &api.Change{Action: api.ActionVoter, Object: "node/" + args[1], Value: encode(value)}, nil)
 	}))
+	c.Flags().IntVar(&votes, "votes", 1, "how many votes it has; more than one only with an external store")
 	c.ValidArgsFunction = func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		switch len(args) {
 		case 0:

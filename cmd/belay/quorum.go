@@ -102,7 +102,7 @@ be silent says so to both.`,
 func judgePart(s *cib.Snapshot, nodes []string, said map[string]string, named bool) whatIf {
 	in := quorum.Input{Present: nodes, SeenAll: true, Complete: true}
 	if v := s.Status.Voters; v != nil {
-		in.Voters = v.Voters
+		in.Voters, in.Weights = v.Voters, v.Weights()
 	}
 	lowest := ""
 	for _, v := range in.Voters {

@@ -44,7 +44,7 @@ const (
 	ActionConfirm        Action = "fence-confirm" // object node/name: a named human says that it is dead
 	ActionRemoveNode     Action = "remove"        // object node/name
 	ActionDrain          Action = "drain"         // object node/name: move everything off and leave
-	ActionVoter          Action = "voter"         // object node/name; value {"voter": true}
+	ActionVoter          Action = "voter"         // object node/name; value {"voter": true}, or {"voter": true, "votes": 2} with an external store
 	ActionAcknowledge    Action = "acknowledge"   // object alarm/id; value {"comment": "..."}, or {"withdraw": true}
 	ActionTestNotify     Action = "test-notify"   // object cluster; value {"severity": "major", "comment": "..."}: an event that only tries the receivers
 )

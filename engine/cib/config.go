@@ -275,6 +275,7 @@ type Node struct {
 	Addresses   []string          `json:"addresses"` // one IP address a link; the n-th address of every node is on link n
 	Ports       Ports             `json:"ports,omitzero"`
 	Voter       bool              `json:"voter,omitempty"`   // holds a vote and, with the embedded store, a member of it
+	Votes       int               `json:"votes,omitempty"`   // of a voter, default 1; more only with an external store and without quorum devices
 	Arbiter     bool              `json:"arbiter,omitempty"` // a voter that hosts nothing
 	Site        string            `json:"site,omitempty"`
 	Standby     bool              `json:"standby,omitempty"`     // hosts nothing, stays a member

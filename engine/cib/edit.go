@@ -539,13 +539,20 @@ func (e *editor) node(f func(n *Node)) error {
 func (e *editor) voter() error {
 	var v struct {
 		Voter bool `json:"voter"`
+		Votes *int `json:"votes"`
 	}
 	if faults := parse(e.r.Value, "", &v); len(faults) > 0 {
-		return &EditError{ErrRequest, `the value of voter is {"voter": true} or {"voter": false}`, faults}
+		return &EditError{ErrRequest, `the value of voter is {"voter": true}, {"voter": true, "votes": 2} or {"voter": false}`, faults}
 	}
 	return e.node(func(n *Node) {
 		n.Voter = v.Voter
 		n.Arbiter = n.Arbiter && v.Voter
+		switch {
+		case v.Votes != nil:
+			n.Votes = *v.Votes
+		case !v.Voter:
+			n.Votes = 0
+		}
 	})
 }
 

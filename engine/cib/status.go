@@ -2,6 +2,7 @@ package cib
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -91,12 +92,58 @@ func (v *View) Member(node string) (ViewMember, bool) {
 // VoterSet says who votes. It changes by one voter at a time, and the next
 // change waits until a majority of the new set echoes its epoch.
 type VoterSet struct {
-	Epoch  uint64    `json:"epoch"`
-	Voters []string  `json:"voters"` // sorted
-	Since  time.Time `json:"since"`
-	Reason string    `json:"reason,omitempty"`
-	Added  string    `json:"added,omitempty"` // the voter that the set before did not have; "": it had more
-	Rev    int64     `json:"-"`
+	Epoch  uint64   `json:"epoch"`
+	Voters []string `json:"voters"` // sorted
+	// Votes are those of voters that have more than one. They change by one at a time,
+	// as voters do: then two majorities of neighbouring sets always share a voter.
+	Votes  map[string]int `json:"votes,omitempty"`
+	Since  time.Time      `json:"since"`
+	Reason string         `json:"reason,omitempty"`
+	Added  string         `json:"added,omitempty"` // the voter that the set before did not have; "": it had more
+	Rev    int64          `json:"-"`
+}
+
+// VotesOf returns the votes of a node; 0 for one that is no voter.
+func (v *VoterSet) VotesOf(node string) int {
+	switch {
+	case v == nil || !slices.Contains(v.Voters, node):
+		return 0
+	case v.Votes[node] > 1:
+		return v.Votes[node]
+	}
+	return 1
+}
+
+// Weights returns the votes of Voters, in their order; nil: one each.
+func (v *VoterSet) Weights() []int {
+	if v == nil || len(v.Votes) == 0 {
+		return nil
+	}
+	out := make([]int, len(v.Voters))
+	for i, name := range v.Voters {
+		out[i] = v.VotesOf(name)
+	}
+	return out
+}
+
+// MoreVotes returns the votes of those that have more than one.
+func (v *VoterSet) MoreVotes() map[string]int {
+	if v == nil {
+		return nil
+	}
+	return v.Votes
+}
+
+// Total is the sum of the votes.
+func (v *VoterSet) Total() int {
+	if v == nil {
+		return 0
+	}
+	total := len(v.Voters)
+	for _, name := range v.Voters {
+		total += v.VotesOf(name) - 1
+	}
+	return total
 }
 
 // Revoked names the certificates that are void although their time has not come:

@@ -22,7 +22,8 @@ const (
 	LinksMax      = 8         // addresses of a node
 	VotersMax     = 7         // more make the store slower, not safer
 	NodeIDMax     = 1<<31 - 1
-	LevelsMax     = 9 // of a fence topology
+	VotesMax      = 10 // of a voter
+	LevelsMax     = 9  // of a fence topology
 	GroupMax      = 1000
 	DetectionMin  = 200 * time.Millisecond
 	DetectionMax  = 30 * time.Second
@@ -354,6 +355,17 @@ func (v *validator) node(name string, n *Node) {
 	}
 	if n.Arbiter && !n.Voter {
 		v.fault(p+".arbiter", "an arbiter is a voter: set voter to true")
+	}
+	switch {
+	case n.Votes == 0:
+	case n.Votes < 1 || n.Votes > VotesMax:
+		v.fault(p+".votes", "%d is no number of votes: a number from 1 to %d", n.Votes, VotesMax)
+	case !n.Voter:
+		v.fault(p+".votes", "only a voter has votes: set voter to true")
+	case n.Votes > 1 && !v.c.Cluster.External():
+		v.fault(p+".votes", "the voters run the store, where each has one vote; more are possible with an external store")
+	case n.Votes > 1 && len(v.c.QuorumDevices) > 0:
+		v.fault(p+".votes", "a quorum device decides between halves of voters with one vote each; remove the device, or give each node one vote")
 	}
 	if n.Site != "" {
 		v.id(p+".site", n.Site, IDMax)

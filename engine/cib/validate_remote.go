@@ -196,6 +196,11 @@ func misread(c *Config, level int) []Fault {
 	if len(c.Cluster.OpDefaultRules) > 0 {
 		add("cluster.op-default-rules")
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.Nodes)) {
+		if c.Nodes[name].Votes > 1 {
+			add(join("nodes", name, false) + ".votes")
+		}
+	}
 	for _, id := range sortedResources(c) {
 		if c.Resources[id].Restarts > 0 {
 			add(join("resources", id, false) + ".restarts")

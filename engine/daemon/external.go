@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -232,17 +233,35 @@ func (e *engine) watchExternal(ctx context.Context) {
 	}
 }
 
+// weighed is the step that gives a voter another number of votes.
+func weighed(set *cib.VoterSet, name string, votes int) voterStep {
+	step := voterStep{kind: voterRecord, node: name, voters: set.Voters, votes: maps.Clone(set.Votes), reason: fmt.Sprintf("%s has %d votes", name, votes)}
+	if step.votes == nil {
+		step.votes = map[string]int{}
+	}
+	step.votes[name] = votes
+	if votes == 1 {
+		step.reason = name + " has one vote"
+		delete(step.votes, name)
+	}
+	return step
+}
+
 // nextVote decides the next step of the votes with an external store: towards the
-// configuration, one voter at a time, who is dead first.
+// configuration, one vote at a time, who is dead first.
 func nextVote(s *cib.Snapshot) voterStep {
-	recorded := s.Status.Voters.Voters
+	set := s.Status.Voters
+	recorded := set.Voters
 	wanted := func(name string) bool { n := s.Config.Nodes[name]; return n != nil && n.Voter }
 	online := func(name string) bool { st := s.Status.Nodes[name]; return st != nil && st.State == cib.NodeOnline }
 	remove := func(dead bool) voterStep {
 		for _, name := range recorded {
 			if !wanted(name) && (!dead || !online(name)) && len(recorded) > 1 {
+				if v := set.VotesOf(name); v > 1 {
+					return weighed(set, name, v-1)
+				}
 				left := slices.DeleteFunc(slices.Clone(recorded), func(v string) bool { return v == name })
-				return voterStep{voterRecord, name, left, name + " was removed"}
+				return voterStep{kind: voterRecord, node: name, voters: left, votes: set.Votes, reason: name + " was removed"}
 			}
 		}
 		return voterStep{}
@@ -252,7 +271,19 @@ func nextVote(s *cib.Snapshot) voterStep {
 	}
 	for _, name := range sortedKeys(s.Config.Nodes) {
 		if wanted(name) && online(name) && !slices.Contains(recorded, name) {
-			return voterStep{voterRecord, name, slices.Sorted(slices.Values(append(slices.Clone(recorded), name))), name + " was added"}
+			all := slices.Sorted(slices.Values(append(slices.Clone(recorded), name)))
+			return voterStep{kind: voterRecord, node: name, voters: all, votes: set.Votes, reason: name + " was added"}
+		}
+	}
+	for _, name := range recorded {
+		if !wanted(name) {
+			continue
+		}
+		switch have, want := set.VotesOf(name), max(1, s.Config.Nodes[name].Votes); {
+		case have < want && online(name):
+			return weighed(set, name, have+1)
+		case have > want:
+			return weighed(set, name, have-1)
 		}
 	}
 	return remove(false)

@@ -259,6 +259,33 @@ func TestNextVote(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
+	for _, c := range []struct {
+		name, wanted, recorded string
+		votes, has             map[string]int
+		want                   string
+	}{
+		{"more votes come one at a time", "n1 n2", "n1 n2", map[string]int{"n1": 3}, nil, "n1 has 2 votes"},
+		{"and the next", "n1 n2", "n1 n2", map[string]int{"n1": 3}, map[string]int{"n1": 2}, "n1 has 3 votes"},
+		{"enough", "n1 n2", "n1 n2", map[string]int{"n1": 3}, map[string]int{"n1": 3}, ""},
+		{"one that is not there gets no more", "n1 n2*", "n1 n2", map[string]int{"n2": 2}, nil, ""},
+		{"one that is not there has fewer", "n1 n2*", "n1 n2", nil, map[string]int{"n2": 2}, "n2 has one vote"},
+		{"who goes has one vote at last", "n1 n2", "n1 n2 n3", nil, map[string]int{"n3": 2}, "n3 has one vote"},
+		{"the others keep theirs", "n1 n2", "n1 n2 n3", map[string]int{"n1": 2}, map[string]int{"n1": 2}, "n3 was removed"},
+	} {
+		s := voterWorld(c.wanted, c.recorded)
+		for name, votes := range c.votes {
+			s.Config.Nodes[name].Votes = votes
+		}
+		s.Status.Voters.Votes = c.has
+		step := nextVote(s)
+		if step.reason != c.want {
+			t.Errorf("%s: %q, want %q", c.name, step.reason, c.want)
+		}
+		before, after := s.Status.Voters.Total(), (&cib.VoterSet{Voters: step.voters, Votes: step.votes}).Total()
+		if step.kind != voterNone && after-before != 1 && before-after != 1 {
+			t.Errorf("%s: from %d votes to %d in one step", c.name, before, after)
+		}
+	}
 	s := voterWorld("n1 n2", "n1 n3")
 	s.Status.Nodes["n3"].State = cib.NodeFenced
 	if step := nextVote(s); step.node != "n3" || !slices.Equal(step.voters, []string{"n1"}) {

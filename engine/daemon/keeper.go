@@ -538,17 +538,24 @@ func (k *keeper) tendVoters(ctx context.Context, s *cib.Snapshot) error {
 // store.
 func (k *keeper) votersDiffer(s *cib.Snapshot) bool {
 	var want []string
+	votes := map[string]int{}
 	for _, name := range sortedKeys(s.Config.Nodes) {
-		if s.Config.Nodes[name].Voter {
-			want = append(want, name)
+		n := s.Config.Nodes[name]
+		if !n.Voter {
+			continue
+		}
+		want = append(want, name)
+		if n.Votes > 1 && k.external() {
+			votes[name] = n.Votes
 		}
 	}
-	return s.Status.Voters == nil || !slices.Equal(want, s.Status.Voters.Voters)
+	set := s.Status.Voters
+	return set == nil || !slices.Equal(want, set.Voters) || !maps.Equal(votes, set.Votes)
 }
 
 func (k *keeper) recordVoters(ctx context.Context, s *cib.Snapshot, step voterStep) error {
-	set := &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: step.voters, Since: time.Now().UTC(), Reason: step.reason}
-	if slices.Contains(step.voters, step.node) {
+	set := &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: step.voters, Votes: step.votes, Since: time.Now().UTC(), Reason: step.reason}
+	if slices.Contains(step.voters, step.node) && !slices.Contains(s.Status.Voters.Voters, step.node) {
 		set.Added = step.node
 	}
 	ok, _, err := k.store.Commit(ctx, cib.Txn{
@@ -565,7 +572,8 @@ func (k *keeper) recordVoters(ctx context.Context, s *cib.Snapshot, step voterSt
 type voterStep struct {
 	kind   voterKind
 	node   string
-	voters []string // of voterRecord
+	voters []string       // of voterRecord
+	votes  map[string]int // of voterRecord; see cib.VoterSet
 	reason string
 }
 
@@ -627,13 +635,13 @@ func nextVoterStep(s *cib.Snapshot, members []store.Member, leaver string) voter
 	recorded := s.Status.Voters.Voters
 	for _, name := range sortedKeys(voting) {
 		if !slices.Contains(recorded, name) {
-			return voterStep{voterRecord, name, slices.Sorted(slices.Values(append(slices.Clone(recorded), name))), name + " was added"}
+			return voterStep{kind: voterRecord, node: name, voters: slices.Sorted(slices.Values(append(slices.Clone(recorded), name))), reason: name + " was added"}
 		}
 	}
 	for _, name := range recorded {
 		if !voting[name] {
 			left := slices.DeleteFunc(slices.Clone(recorded), func(v string) bool { return v == name })
-			return voterStep{voterRecord, name, left, name + " was removed"}
+			return voterStep{kind: voterRecord, node: name, voters: left, reason: name + " was removed"}
 		}
 	}
 	if leaver != "" && voting[leaver] && len(voting) == 2 {

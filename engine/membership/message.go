@@ -122,8 +122,9 @@ func (n News) Has(k NewsKind) bool {
 
 // Setup is what a tracker needs of the configuration and the voter set.
 type Setup struct {
-	Nodes      []string // all configured nodes, in any order, this one included
-	Voters     []string // of the newest voter set, in any order
+	Nodes      []string       // all configured nodes, in any order, this one included
+	Voters     []string       // of the newest voter set, in any order
+	Votes      map[string]int // of voters that have more than one
 	VoterEpoch uint64
 	Detection  time.Duration // silence after which a peer is lost
 	Interval   time.Duration // between heartbeats

@@ -11,6 +11,7 @@ import (
 type peer struct {
 	name    string
 	voter   bool   // of the newest voter set: gets heartbeats, the others get answers only
+	votes   int    // of a voter
 	viewInc uint64 // its incarnation in the newest view we know; 0: not in it
 
 	// What it said last, from its newest message.

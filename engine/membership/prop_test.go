@@ -2,6 +2,7 @@ package membership
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"math/rand/v2"
 	"slices"
@@ -17,6 +18,7 @@ import (
 type history struct {
 	*world
 	t        *rapid.T
+	weighted bool            // voters have more than one vote
 	side     map[string]bool // during a split
 	splitAt  time.Time
 	views    []*cib.View
@@ -46,7 +48,14 @@ func TestValidityNeverTwice(t *testing.T) {
 			s.Nodes = append(s.Nodes, fmt.Sprint("n", i))
 		}
 		s.Voters = s.Nodes[:nv]
-		w := &history{world: newWorld(rapid.Uint64().Draw(t, "seed"), s), t: t, promised: map[uint64]time.Time{}, since: map[string]time.Time{}, leased: map[string]uint64{}}
+		weighted := rapid.Bool().Draw(t, "weighted")
+		if weighted {
+			s.Votes = map[string]int{}
+			for _, v := range s.Voters {
+				s.Votes[v] = rapid.IntRange(1, 4).Draw(t, "votes")
+			}
+		}
+		w := &history{weighted: weighted, world: newWorld(rapid.Uint64().Draw(t, "seed"), s), t: t, promised: map[uint64]time.Time{}, since: map[string]time.Time{}, leased: map[string]uint64{}}
 		w.delay = func() time.Duration { return time.Duration(w.rng.Int64N(int64(80 * time.Millisecond))) }
 		w.lost = func() bool { return w.rng.IntN(20) == 0 }
 		w.after = w.check
@@ -73,7 +82,7 @@ func TestValidityNeverTwice(t *testing.T) {
 			if !h.t.voter {
 				continue
 			}
-			members, reason := Choose(h.t.Hearing(w.local(h)), ChooseInput{Nodes: w.names, Voters: w.setup.Voters, Current: w.view})
+			members, reason := Choose(h.t.Hearing(w.local(h)), ChooseInput{Nodes: w.names, Voters: w.setup.Voters, Weights: w.weights(), Current: w.view})
 			if len(members) != len(w.names) {
 				t.Fatalf("%s chooses %s: %s", n, memberNames(members), reason)
 			}
@@ -82,18 +91,19 @@ func TestValidityNeverTwice(t *testing.T) {
 }
 
 // reads says whether a node reaches the store: during a split, on the side with
-// a majority of the voters.
+// a majority of the votes.
 func (w *history) reads(n string) bool {
 	if w.side == nil {
 		return true
 	}
-	k := 0
+	k, all := 0, 0
 	for _, v := range w.setup.Voters {
+		all += w.setup.votes(v)
 		if w.side[v] == w.side[n] {
-			k++
+			k += w.setup.votes(v)
 		}
 	}
-	return 2*k > len(w.setup.Voters)
+	return 2*k > all
 }
 
 func (w *history) store(members []string) {
@@ -156,8 +166,8 @@ func (w *history) fault() {
 	}
 }
 
-// changeVoters adds or removes one voter, if somebody who knows the newest epoch
-// has seen it settle.
+// changeVoters adds or removes one voter, or one vote, if somebody who knows the newest
+// epoch has seen it settle.
 func (w *history) changeVoters(writable bool) {
 	n := rapid.SampledFrom(w.names).Draw(w.t, "voter")
 	settled := slices.ContainsFunc(w.names, func(n string) bool {
@@ -168,13 +178,27 @@ func (w *history) changeVoters(writable bool) {
 		return
 	}
 	v := slices.Clone(w.setup.Voters)
+	votes := maps.Clone(w.setup.Votes)
 	if i, found := slices.BinarySearch(v, n); !found {
 		v = slices.Insert(v, i, n)
+		delete(votes, n)
+	} else if w.weighted && rapid.Bool().Draw(w.t, "more") {
+		votes[n] = w.setup.votes(n) + 1
+	} else if w.setup.votes(n) > 1 {
+		votes[n]--
 	} else if len(v) > 1 {
 		v = slices.Delete(v, i, i+1)
 	}
 	w.setup.VoterEpoch++
-	w.setup.Voters = v
+	w.setup.Voters, w.setup.Votes = v, votes
+}
+
+func (w *history) weights() []int {
+	var out []int
+	for _, v := range w.setup.Voters {
+		out = append(out, w.setup.votes(v))
+	}
+	return out
 }
 
 func (w *history) healAll() {

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -21,7 +22,8 @@ type Tracker struct {
 
 	setup  Setup
 	voter  bool // this node is of the newest voter set
-	voters int  // how many there are, this node included
+	votes  int  // of this node
+	total  int  // of all voters
 	peers  []*peer
 	byName map[string]*peer
 	target []*peer // who gets heartbeats: the other voters
@@ -81,10 +83,11 @@ func (t *Tracker) Configure(now time.Time, s Setup) {
 	s.Validity = max(s.Validity, s.Interval)
 	old := t.setup
 	t.setup = s
-	if old.VoterEpoch != s.VoterEpoch || !slices.Equal(old.Voters, s.Voters) {
+	other := !slices.Equal(old.Voters, s.Voters) || !maps.Equal(old.Votes, s.Votes)
+	if old.VoterEpoch != s.VoterEpoch || other {
 		t.newVoters(s.VoterEpoch < old.VoterEpoch)
 	}
-	if !slices.Equal(old.Nodes, s.Nodes) || !slices.Equal(old.Voters, s.Voters) {
+	if !slices.Equal(old.Nodes, s.Nodes) || other {
 		t.newNodes()
 		t.nextBeat = t.soon()
 	}
@@ -105,6 +108,14 @@ func bounded(names []string, limit int) []string {
 	return out[:min(limit, len(out))]
 }
 
+// votes returns those of a node, of a voter set that is sorted.
+func (s *Setup) votes(name string) int {
+	if _, ok := slices.BinarySearch(s.Voters, name); !ok {
+		return 0
+	}
+	return max(1, s.Votes[name])
+}
+
 // newVoters begins a voter set: what voters confirmed before was for another one.
 func (t *Tracker) newVoters(lower bool) {
 	for _, p := range t.peers {
@@ -121,8 +132,12 @@ func (t *Tracker) newNodes() {
 	s := &t.setup
 	peers := make([]*peer, 0, len(s.Nodes))
 	byName := make(map[string]*peer, len(s.Nodes))
-	t.target, t.voters = nil, len(s.Voters)
-	_, t.voter = slices.BinarySearch(s.Voters, t.self)
+	t.target, t.total = nil, 0
+	for _, name := range s.Voters {
+		t.total += s.votes(name)
+	}
+	t.votes = s.votes(t.self)
+	t.voter = t.votes > 0
 	for _, name := range s.Nodes {
 		if name == t.self {
 			continue
@@ -131,7 +146,8 @@ func (t *Tracker) newNodes() {
 		if p == nil {
 			p = &peer{name: name}
 		}
-		_, p.voter = slices.BinarySearch(s.Voters, name)
+		p.votes = s.votes(name)
+		p.voter = p.votes > 0
 		if p.voter {
 			t.target = append(t.target, p)
 		}

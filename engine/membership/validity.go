@@ -31,7 +31,7 @@ func (t *Tracker) echoes() bool {
 // renew takes the echoes that there are and extends the validity where they
 // allow it. What was granted before stands.
 func (t *Tracker) renew() {
-	if t.voters == 0 || t.higher.Number != 0 || t.know.Generation.Number == 0 {
+	if t.total == 0 || t.higher.Number != 0 || t.know.Generation.Number == 0 {
 		return
 	}
 	self := t.inView && t.echoes()
@@ -63,38 +63,55 @@ func (t *Tracker) sameView(peers []*peer, view uint64) bool {
 // renewIn extends the validity by those who echo one view: it ends T after we
 // sent the oldest nonce among the newest ones of a majority.
 func (t *Tracker) renewIn(view uint64, self bool) {
-	var newest [MaxVoters]time.Time // when we sent what each echoes, newest first
-	n := 0
-	add := func(at time.Time) {
-		i := n
-		for ; i > 0 && newest[i-1].Before(at); i-- {
+	var list [MaxVoters]confirmed
+	newest := list[:0]
+	add := func(at time.Time, votes int) {
+		i := len(newest)
+		newest = append(newest, confirmed{})
+		for ; i > 0 && newest[i-1].at.Before(at); i-- {
 			newest[i] = newest[i-1]
 		}
-		newest[i] = at
-		n++
+		newest[i] = confirmed{at, votes}
 	}
 	if self {
-		add(t.now)
+		add(t.now, t.votes)
 	}
 	for _, p := range t.target {
 		if t.counts(p) && p.echo.view == view {
-			add(p.echo.sent)
+			add(p.echo.sent, p.votes)
 		}
 	}
-	if need := t.voters/2 + 1; n >= need {
-		t.extend(newest[need-1].Add(t.setup.Validity), view)
+	if at, ok := oldestOf(newest, t.total/2+1); ok {
+		t.extend(at.Add(t.setup.Validity), view)
 	}
 	grant := t.grant
 	if !t.voter {
 		_, grant = t.granted(view)
 	}
-	if half := t.voters / 2; t.voters%2 == 0 && n >= half && t.settled && t.now.Before(grant) {
-		until := newest[half-1].Add(t.setup.Validity)
+	if at, ok := oldestOf(newest, t.total/2); ok && t.total%2 == 0 && t.settled && t.now.Before(grant) {
+		until := at.Add(t.setup.Validity)
 		if grant.Before(until) {
 			until = grant
 		}
 		t.extend(until, view)
 	}
+}
+
+// confirmed is what a voter echoes: when we sent it, and how many votes that has.
+type confirmed struct {
+	at    time.Time
+	votes int
+}
+
+// oldestOf returns when we sent the oldest of the newest ones that have enough votes
+// together.
+func oldestOf(newest []confirmed, need int) (at time.Time, ok bool) {
+	for i := range newest {
+		if need -= newest[i].votes; need <= 0 {
+			return newest[i].at, true
+		}
+	}
+	return time.Time{}, false
 }
 
 // granted returns the voter whose half may act by a tie-breaker for longest, of
@@ -135,19 +152,16 @@ func (t *Tracker) exclude(view uint64) {
 
 // settle notes when a majority of the newest voter set knows its epoch.
 func (t *Tracker) settle() {
-	if t.settled || t.voters == 0 {
+	if t.settled || t.total == 0 {
 		return
 	}
-	n := 0
-	if t.voter {
-		n++
-	}
+	n := t.votes
 	for _, p := range t.target {
 		if p.said.Generation == t.know.Generation && p.said.VoterEpoch >= t.setup.VoterEpoch && p.incarnation != 0 {
-			n++
+			n += p.votes
 		}
 	}
-	t.settled = 2*n > t.voters
+	t.settled = 2*n > t.total
 }
 
 // EpochSettled reports whether a majority of the newest voter set was heard to
@@ -159,15 +173,15 @@ func (t *Tracker) EpochSettled() bool { return t.settled }
 // not in it.
 func (t *Tracker) Promised(view uint64) bool {
 	n := 0
-	if t.voter && t.view >= view {
-		n++
+	if t.view >= view {
+		n += t.votes
 	}
 	for _, p := range t.target {
 		if p.incarnation != 0 && p.said.Generation == t.know.Generation && p.said.View >= view {
-			n++
+			n += p.votes
 		}
 	}
-	return t.voters > 0 && 2*n > t.voters
+	return t.total > 0 && 2*n > t.total
 }
 
 // Conflict returns a peer that has the same data generation number with another

@@ -131,7 +131,8 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 		n.arb.epoch = epoch
 	}
 	tied := quorum.Evaluate(*in).Tied
-	tie := tied && claim.Voter && (in.Standalone || n.known(&claim))
+	// A tie-breaker knows halves of voters with one vote each.
+	tie := tied && claim.Voter && in.Weights == nil && (in.Standalone || n.known(&claim))
 	switch {
 	case !tie:
 		n.arb.tieSince, n.arb.askAt = time.Time{}, time.Time{}
@@ -148,6 +149,7 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 	switch {
 	case tie:
 		in.Devices = n.devices(now)
+	case in.Weights != nil: // none is asked
 	case tied && claim.Voter:
 		for _, id := range n.snap.Config.QuorumOrder() {
 			in.Devices = append(in.Devices, quorum.Device{ID: id, Kind: n.snap.Config.QuorumDevices[id].Kind, Reason: "is not asked: the other half may not know yet of the vote of " + n.snap.Status.Voters.Added})

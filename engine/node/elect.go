@@ -91,17 +91,17 @@ func (n *Node) dcFree(now time.Time) (string, bool) {
 		return "its own engine was restarted", true
 	}
 	voters, _ := n.voters()
-	deaf := 0
+	deaf := 0 // votes
 	for _, r := range n.tracker.Hearing(now).Reports {
 		if r.Node == dc.Node || !slices.Contains(voters, r.Node) {
 			continue
 		}
 		i := slices.IndexFunc(r.Hears, func(m membership.Heard) bool { return m.Node == dc.Node && !m.OneWay })
 		if i < 0 || r.Hears[i].Incarnation != dc.Incarnation {
-			deaf++
+			deaf += n.votesOf(r.Node)
 		}
 	}
-	return "node " + dc.Node + " is silent", deaf > len(voters)/2
+	return "node " + dc.Node + " is silent", 2*deaf > n.votesTotal()
 }
 
 // rank orders the candidates: the voters heard, by name. Who is to be fenced itself lets

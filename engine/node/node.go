@@ -281,7 +281,7 @@ func (n *Node) configure(now time.Time) {
 		links = len(me.Addresses)
 	}
 	n.tracker.Configure(now, membership.Setup{
-		Nodes: sortedKeys(n.snap.Config.Nodes), Voters: voters, VoterEpoch: epoch,
+		Nodes: sortedKeys(n.snap.Config.Nodes), Voters: voters, Votes: n.snap.Status.Voters.MoreVotes(), VoterEpoch: epoch,
 		Detection: o.DetectionTime(), Interval: o.HeartbeatInterval(), Validity: o.ValidityTime(), Links: links,
 	})
 	n.lrm.SetLimit(o.NodeActions(n.self.Cores))
@@ -322,6 +322,26 @@ func (n *Node) voters() ([]string, uint64) {
 	return out, 0
 }
 
+// votesOf returns the votes of a node; 0 for one that is no voter.
+func (n *Node) votesOf(name string) int {
+	if v := n.snap.Status.Voters; v != nil {
+		return v.VotesOf(name)
+	}
+	if n.isVoter(name) {
+		return 1
+	}
+	return 0
+}
+
+// votesTotal is the sum of the votes.
+func (n *Node) votesTotal() int {
+	if v := n.snap.Status.Voters; v != nil {
+		return v.Total()
+	}
+	voters, _ := n.voters()
+	return len(voters)
+}
+
 // isVoter reports whether the node has a vote.
 func (n *Node) isVoter(name string) bool {
 	v, _ := n.voters()
@@ -334,7 +354,7 @@ func (n *Node) mayAct(now time.Time) bool { return n.fresh && now.Before(n.track
 // judge finds out whether this node has quorum and is valid.
 func (n *Node) judge(now time.Time) {
 	voters, _ := n.voters()
-	in := quorum.Input{Voters: voters, WaitForAll: n.snap.Config.Cluster.Options.WaitForAll, Complete: n.complete(voters)}
+	in := quorum.Input{Voters: voters, Weights: n.snap.Status.Voters.Weights(), WaitForAll: n.snap.Config.Cluster.Options.WaitForAll, Complete: n.complete(voters)}
 	in.External, in.StoreReachable = n.snap.Config.Cluster.External(), n.storeOK
 	for _, m := range n.tracker.Alive(now) {
 		if slices.Contains(voters, m.Node) {

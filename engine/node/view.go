@@ -89,16 +89,13 @@ func (n *Node) formView(now time.Time) bool {
 	return true
 }
 
-// majority reports whether more than half of the voters are among the members.
+// majority reports whether the members have more than half of the votes.
 func (n *Node) majority(members []cib.ViewMember) bool {
-	voters, _ := n.voters()
-	count := 0
+	votes := 0
 	for _, m := range members {
-		if slices.Contains(voters, m.Node) {
-			count++
-		}
+		votes += n.votesOf(m.Node)
 	}
-	return count > len(voters)/2
+	return 2*votes > n.votesTotal()
 }
 
 // choose returns the nodes that should be members: registered, and chosen by
@@ -115,7 +112,7 @@ func (n *Node) choose(now time.Time) ([]cib.ViewMember, string) {
 		}
 	}
 	return membership.Choose(n.tracker.Hearing(now), membership.ChooseInput{
-		Nodes: sortedKeys(n.snap.Config.Nodes), Voters: voters, Current: st.View, DC: n.self.Name,
+		Nodes: sortedKeys(n.snap.Config.Nodes), Voters: voters, Weights: st.Voters.Weights(), Current: st.View, DC: n.self.Name,
 		TieBreaker: n.snap.Config.Cluster.Options.ViewTieBreaker, Exclude: exclude,
 	})
 }

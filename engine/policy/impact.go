@@ -70,22 +70,21 @@ func (x *Impact) votes(s *cib.Snapshot, node string) {
 	if v == nil || s.Status.View == nil || !slices.Contains(v.Voters, node) {
 		return
 	}
-	left, need := 0, len(v.Voters)/2+1
+	all := v.Total()
+	left, need := 0, all/2+1
 	for _, m := range s.Status.View.Members {
-		if slices.Contains(v.Voters, m.Node) {
-			left++
-		}
+		left += v.VotesOf(m.Node)
 	}
 	switch {
 	case left >= need && left == need:
-		x.Quorum = fmt.Sprintf("%d of %d votes would be left, %d are needed: no further voter may fail", left, len(v.Voters), need)
+		x.Quorum = fmt.Sprintf("%d of %d votes would be left, %d are needed: no further voter may fail", left, all, need)
 	case left >= need:
-		x.Quorum = fmt.Sprintf("%d of %d votes would be left, %d are needed", left, len(v.Voters), need)
-	case 2*left == len(v.Voters) && len(s.Config.QuorumDevices) > 0:
-		x.Quorum = fmt.Sprintf("%d of %d votes would be left: a quorum device would have to decide", left, len(v.Voters))
+		x.Quorum = fmt.Sprintf("%d of %d votes would be left, %d are needed", left, all, need)
+	case 2*left == all && len(s.Config.QuorumDevices) > 0:
+		x.Quorum = fmt.Sprintf("%d of %d votes would be left: a quorum device would have to decide", left, all)
 	default:
 		x.Lost = true
-		x.Quorum = fmt.Sprintf("quorum would be lost: %d of %d votes would be left, %d are needed", left, len(v.Voters), need)
+		x.Quorum = fmt.Sprintf("quorum would be lost: %d of %d votes would be left, %d are needed", left, all, need)
 	}
 }
 

@@ -228,7 +228,10 @@ func (b *builder) votes(n *Node, cfg *cib.Node) {
 	if b.st.Voters != nil {
 		n.Voter = slices.Contains(b.st.Voters.Voters, n.Name)
 	}
-	if n.Voter {
+	switch {
+	case b.st.Voters != nil:
+		n.Votes = b.st.Voters.VotesOf(n.Name)
+	case n.Voter:
 		n.Votes = 1
 	}
 	switch {
@@ -339,7 +342,7 @@ func (b *builder) quorum() {
 		} else {
 			missing = append(missing, n.Name)
 		}
-		q.Voters = append(q.Voters, Voter{Node: n.Name, Here: here, State: n.State, Leader: n.Name == b.out.Store.Leader})
+		q.Voters = append(q.Voters, Voter{Node: n.Name, Votes: n.Votes, Here: here, State: n.State, Leader: n.Name == b.out.Store.Leader})
 	}
 	if b.st.Voters != nil {
 		q.Epoch = b.st.Voters.Epoch

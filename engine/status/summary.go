@@ -92,7 +92,8 @@ type Quorum struct {
 // Voter is one voter.
 type Voter struct {
 	Node   string    `json:"node"`
-	Here   bool      `json:"here"` // its vote counts now
+	Votes  int       `json:"votes"`
+	Here   bool      `json:"here"` // they count now
 	State  NodeState `json:"state"`
 	Leader bool      `json:"storeLeader,omitempty"`
 }

@@ -357,16 +357,16 @@ func Quorum(s *status.Summary, st Style) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s  %s\n", st.paint(dim, "quorum"), st.paint(tn, q.State.String()), q.Reason)
 	fmt.Fprintf(&b, "no-quorum-policy %s: %s\n", q.Policy, cib.NoQuorumPolicies.Text(q.Policy))
-	t := table{header: []string{"VOTER", "VOTE", "STATE", "STORE"}}
+	t := table{header: []string{"VOTER", "VOTES", "COUNT", "STATE", "STORE"}}
 	for _, v := range q.Voters {
-		vote, vt, store := "counts", good, ""
+		here, tn, store := "yes", good, ""
 		if !v.Here {
-			vote, vt = "missing", bad
+			here, tn = "missing", bad
 		}
 		if v.Leader {
 			store = "leads"
 		}
-		t.row(cell{v.Node, strong}, cell{vote, vt}, cell{v.State.String(), nodeTone(v.State)}, cell{store, plain})
+		t.row(cell{v.Node, strong}, cell{fmt.Sprint(v.Votes), plain}, cell{here, tn}, cell{v.State.String(), nodeTone(v.State)}, cell{store, plain})
 	}
 	section(&b, t.render(st))
 	d := table{header: []string{"TIE-BREAKER", "KIND", "ORDER", "SAYS"}}
