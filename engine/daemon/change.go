@@ -192,7 +192,7 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 		p.after, err = c.rollback(ctx, s)
 	case cib.Edits(string(c.Action)):
 		p.edit = true
-		if err := c.guard(s); err != nil {
+		if err := c.guard(ctx, s); err != nil {
 			return nil, err
 		}
 		p.after, err = cib.Edit(s.Config, cib.EditRequest{Action: string(c.Action), Object: c.Object, Value: c.Value, Merge: c.Merge})
@@ -221,10 +221,18 @@ func (c *changing) prepare(ctx context.Context) (*prepared, error) {
 }
 
 // guard refuses edits that the state of the cluster forbids.
-func (c *changing) guard(s *cib.Snapshot) error {
+func (c *changing) guard(ctx context.Context, s *cib.Snapshot) error {
 	kind, id, _ := strings.Cut(c.Object, "/")
-	if c.Action != api.ActionRemoveNode || kind != "node" || c.Force {
+	if c.Action != api.ActionRemoveNode || kind != "node" {
 		return nil
+	}
+	if v := s.Status.Voters; v.VotesOf(id) > 1 && !majorityWithout(s, id) {
+		p := api.NewProblem(api.CodeInUse, fmt.Sprintf("node %s has %d of %d votes: the others would be no majority, and its votes could not be taken from it", id, v.VotesOf(id), v.Total()))
+		p.Remedy = "Take its votes first: belay node voter off " + id + "."
+		return p
+	}
+	if err := c.votersSettle(ctx, s, id); err != nil || c.Force {
+		return err
 	}
 	st := s.Status.Nodes[id]
 	if st != nil && st.State != cib.NodeOffline && st.State != cib.NodeFenced {
@@ -236,6 +244,47 @@ func (c *changing) guard(s *cib.Snapshot) error {
 		c.log.Warn("the cluster goes on with one voter", "removed", id)
 	}
 	return nil
+}
+
+// settleMax bounds how long the removal of a voter waits until a majority of the voters
+// knows of the last change of the votes.
+const settleMax = 3 * time.Second
+
+// votersSettle waits until the vote of a node that is to be removed can be taken from
+// it: a removed node is nobody, and can no longer say what it knows.
+func (c *changing) votersSettle(ctx context.Context, s *cib.Snapshot, id string) error {
+	if s.Status.Voters.VotesOf(id) == 0 {
+		return nil
+	}
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(settleMax); ; {
+		settled := false
+		if err := c.ask(ctx, func(n *node.Node) { settled = n.EpochSettled() }); err != nil || settled {
+			return err
+		}
+		if time.Now().After(end) {
+			return api.NewProblem(api.CodeInUse, "the votes have changed, and a majority of the voters does not know of it yet; try again in a moment")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+}
+
+// majorityWithout reports whether the members but one have a majority of the votes.
+func majorityWithout(s *cib.Snapshot, node string) bool {
+	votes := 0
+	if s.Status.View != nil {
+		for _, m := range s.Status.View.Members {
+			if m.Node != node {
+				votes += s.Status.Voters.VotesOf(m.Node)
+			}
+		}
+	}
+	return 2*votes > s.Status.Voters.Total()
 }
 
 // validate seals what is secret and checks the configuration as a whole, with the

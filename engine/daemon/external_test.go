@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -128,6 +129,14 @@ func TestExternalStore(t *testing.T) {
 		return slices.Equal(s.External, f.cfg.ListenClients) && s.State == status.StoreHealthy && s.Leader == "etcd-1" && len(s.Members) == 2
 	})
 
+	// Its vote counts three times, and is that of a majority.
+	d.change(&api.Change{Action: api.ActionVoter, Object: "node/n2", Value: json.RawMessage(`{"voter": true, "votes": 3}`)})
+	d.await("n2 has three votes", func(s *cib.Snapshot) bool { return s.Status.Voters.Total() == 4 && s.Status.Voters.VotesOf("n2") == 3 })
+	d.awaitTrue("the status counts them", func() bool {
+		q := d.summary().Quorum
+		return q.State == status.QuorumQuorate && q.Votes == 4 && q.Needed == 3
+	})
+
 	// The store goes: nobody has quorum, and what runs goes on.
 	f.stop()
 	d.awaitTrue("the store is missed", func() bool {
@@ -166,6 +175,15 @@ func TestExternalStore(t *testing.T) {
 
 	// The vote of a node that is taken away goes, and so does what it said of itself.
 	d.await("n2 is back", func(s *cib.Snapshot) bool { return s.Status.Nodes["n2"].State == cib.NodeOnline })
+	var err error
+	d.awaitTrue("it is there, or quorum is", func() bool {
+		err = d.post("/v1/change", &api.Change{Action: api.ActionRemoveNode, Object: "node/n2", Force: true}, nil)
+		p, _ := errors.AsType[*api.Problem](err)
+		return p == nil || p.Code != api.CodeNoQuorum
+	})
+	refused(t, err, api.CodeInUse) // nobody could decide anything without its votes
+	taken(&api.Change{Action: api.ActionVoter, Object: "node/n2", Value: json.RawMessage(`{"voter": true, "votes": 1}`)})
+	d.await("n2 has one vote", func(s *cib.Snapshot) bool { return s.Status.Voters.Total() == 2 })
 	taken(&api.Change{Action: api.ActionRemoveNode, Object: "node/n2", Force: true})
 	d.await("n2 is forgotten", func(s *cib.Snapshot) bool {
 		return slices.Equal(s.Status.Voters.Voters, []string{"n1"}) && s.Status.Members["n2"] == nil && s.Status.Nodes["n2"] == nil

@@ -179,14 +179,15 @@ func (w *history) changeVoters(writable bool) {
 	}
 	v := slices.Clone(w.setup.Voters)
 	votes := maps.Clone(w.setup.Votes)
-	if i, found := slices.BinarySearch(v, n); !found {
+	switch i, found := slices.BinarySearch(v, n); {
+	case !found:
 		v = slices.Insert(v, i, n)
 		delete(votes, n)
-	} else if w.weighted && rapid.Bool().Draw(w.t, "more") {
+	case w.weighted && rapid.Bool().Draw(w.t, "more"):
 		votes[n] = w.setup.votes(n) + 1
-	} else if w.setup.votes(n) > 1 {
+	case w.setup.votes(n) > 1:
 		votes[n]--
-	} else if len(v) > 1 {
+	case len(v) > 1:
 		v = slices.Delete(v, i, i+1)
 	}
 	w.setup.VoterEpoch++
