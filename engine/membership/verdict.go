@@ -105,6 +105,7 @@ func (t *Tracker) judge(p *peer, news News) News {
 		}
 	}
 	if state != up {
+		t.nextBeat = t.soon() // the other voters wait for our verdict
 		for i := range p.links {
 			if l := &p.links[i]; l.up {
 				l.up, l.changed = false, t.now
