@@ -20,15 +20,17 @@ import (
 // changed: every report is a write that all nodes see.
 const (
 	reportPause  = 5 * time.Second
+	reportSoon   = 250 * time.Millisecond // until this node's member of the store was told of
 	reportMaxAge = 5 * time.Minute
 )
 
 // report writes what this node sees of its links and of the store when it changed,
 // and, on the DC, removes what is no longer needed.
 func (e *engine) report(ctx context.Context) {
-	tick := time.NewTicker(reportPause)
+	tick := time.NewTicker(reportSoon)
 	defer tick.Stop()
-	for {
+	age := reportMaxAge
+	for full := time.Now().Add(reportPause); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -38,12 +40,29 @@ func (e *engine) report(ctx context.Context) {
 		if s == nil || s.Config.Nodes[e.local.Node] == nil {
 			continue
 		}
+		e.reportStore(ctx, s, age)
+		age = reportMaxAge
+		if time.Now().Before(full) {
+			if !e.unreported() {
+				tick.Reset(reportPause)
+				age = 0 // a start is slower than what comes after it
+			}
+			continue // the links have had no time yet
+		}
+		tick.Reset(reportPause)
 		e.reportLinks(ctx, s)
-		e.reportStore(ctx, s)
 		if s.Status.DC != nil && s.Status.DC.Node == e.local.Node {
 			e.collect(ctx, s)
 		}
 	}
+}
+
+// unreported reports whether this node is a voter, and its member of the store has not
+// been told of as one.
+func (e *engine) unreported() bool {
+	s := e.snap.Load()
+	st := s.Status.Stores[e.local.Node]
+	return s.Status.Voters.VotesOf(e.local.Node) == 0 || st == nil || !st.Member && !e.external()
 }
 
 func (e *engine) reportLinks(ctx context.Context, s *cib.Snapshot) {
@@ -89,7 +108,9 @@ func (e *engine) clockAlarm(off time.Duration) {
 	}
 }
 
-func (e *engine) reportStore(ctx context.Context, s *cib.Snapshot) {
+// reportStore tells of this node's member of the store when that has changed, or what
+// was told is older than an age.
+func (e *engine) reportStore(ctx context.Context, s *cib.Snapshot, age time.Duration) {
 	tctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	st, err := e.store.Status(tctx)
@@ -106,7 +127,7 @@ func (e *engine) reportStore(ctx context.Context, s *cib.Snapshot) {
 		if old.Backup.After(r.Backup) {
 			r.Backup = old.Backup
 		}
-		if r.Backup.Equal(old.Backup) && r.Time.Sub(old.Time) < reportMaxAge && old.Member == r.Member && old.Leader == r.Leader && old.Alarm == r.Alarm && old.Learner == r.Learner {
+		if r.Backup.Equal(old.Backup) && r.Time.Sub(old.Time) < age && old.Member == r.Member && old.Leader == r.Leader && old.Alarm == r.Alarm && old.Learner == r.Learner {
 			return
 		}
 	}

@@ -420,6 +420,9 @@ func (b *builder) store() {
 			s.State = StoreHealthy
 		}
 	}
+	if s.State == StoreUnknown && len(s.Members) > 0 {
+		s.Reason = "its members have not told of themselves yet"
+	}
 	if b.o != nil && !b.o.StoreOK {
 		s.State = StoreUnhealthy
 		s.Reason = fmt.Sprintf("it does not answer this node; what is shown is %s old", b.o.SnapshotAge.Round(time.Second))
