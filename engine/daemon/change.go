@@ -148,6 +148,10 @@ func (c *changing) prepareIdle(ctx context.Context) (*prepared, error) {
 		if err != nil || len(p.busy) == 0 || c.DryRun {
 			return p, err
 		}
+		// What is in progress ends in the store, and nothing does without quorum.
+		if _, err := c.quorate(ctx, p); err != nil {
+			return nil, err
+		}
 		if wait.Err() != nil {
 			next = nil // however often something changes
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/status"
 )
 
 // What is asked to be forgotten while the instance is being worked on is forgotten
@@ -38,4 +39,20 @@ func TestCleanupWaits(t *testing.T) {
 	d.await("nothing is known of a failure", func(s *cib.Snapshot) bool {
 		return failures(s) == 0 && s.Status.Histories["n1"]["db"] != nil
 	})
+}
+
+// Without quorum nothing that is in progress ends, and nobody is told to wait for it.
+func TestRefreshWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	f := newForeignStore(t)
+	d := newTestDaemon(t)
+	f.initExternal(d)
+	d.apply(`{"resources": {"db": {"agent": "belay:dummy", "parameters": {"delay": "start:10m"}, "operations": [{"name": "start", "timeout": "20m"}]}}}`)
+	d.await("the start", func(s *cib.Snapshot) bool {
+		p := s.Status.Pending["n1"]["db"]
+		return p != nil && p.Action.Op == cib.OpStart && p.State == cib.ActionRunning
+	})
+	f.stop()
+	d.awaitTrue("the store is missed", func() bool { return d.summary().Quorum.State == status.QuorumInquorate })
+	refused(t, d.post("/v1/change", &api.Change{Action: api.ActionRefresh, Object: "resource/db"}, nil), api.CodeNoQuorum)
 }
