@@ -105,3 +105,27 @@ func TestReadinessIsRenewed(t *testing.T) {
 		t.Errorf("written at %v, want %v", writes, want)
 	}
 }
+
+// With startup-fencing a lost node that was not heard since the start is fenced once the
+// wait for it is over; without it nobody is, and what may run there waits.
+func TestStartupFencing(t *testing.T) {
+	now := time.Unix(0, 0)
+	for _, c := range []struct {
+		fences, heard bool
+		want          bool
+	}{{true, false, true}, {false, false, false}, {false, true, true}} {
+		n := fencer(0, now)
+		n.snap.Config.Nodes["n2"] = &cib.Node{}
+		n.snap.Config.Cluster.Options.StartupFencing = &c.fences
+		n.snap.Status.Nodes["n2"] = &cib.NodeStatus{State: cib.NodeUnclean, BootID: "b2"}
+		n.snap.Status.View = &cib.View{Number: 1, Members: []cib.ViewMember{{Node: "n1", BootID: "b", Incarnation: 1}}}
+		n.everHeard["n2"] = c.heard
+		later := now.Add(n.snap.Config.Cluster.Options.StartupWaitTime() + time.Second)
+		change := &viewChange{}
+		n.requestOf(later, &cib.Action{Op: cib.OpFence, Node: "n2", FenceOp: cib.FenceOpReboot}, change)
+		asked := len(change.txn.If) > 0
+		if asked != c.want {
+			t.Errorf("startup-fencing %v, heard %v: asked for the fence %v, want %v", c.fences, c.heard, asked, c.want)
+		}
+	}
+}

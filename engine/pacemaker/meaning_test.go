@@ -2,6 +2,7 @@ package pacemaker
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -219,5 +220,16 @@ func TestDevicesLost(t *testing.T) {
 	}
 	if c.FenceDevices["d"] == nil || c.FenceDevices["off"] != nil || len(c.FenceTopology["n1"].Levels) != 1 {
 		t.Errorf("got %v %v", c.FenceDevices, c.FenceTopology)
+	}
+}
+
+// TestStartupFencing: a node that was never seen is lost, unless startup-fencing is off.
+func TestStartupFencing(t *testing.T) {
+	for value, want := range map[string]cib.NodeState{"true": cib.NodeUnclean, "false": cib.NodeOffline} {
+		doc := wrap(`<nvpair id="a" name="startup-fencing" value="`+value+`"/>`, web, "", "")
+		doc = strings.Replace(doc, `<node_state id="2" uname="n2" in_ccm="true" crmd="online" join="member" expected="member"/>`, "", 1)
+		if got := imported(t, doc).Snapshot.Status.Nodes["n2"].State; got != want {
+			t.Errorf("startup-fencing=%s: %s, want %s", value, got, want)
+		}
 	}
 }

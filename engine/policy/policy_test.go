@@ -2,6 +2,8 @@ package policy_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,8 @@ func TestGolden(t *testing.T) {
 				return run(t, w)
 			case "foresee":
 				return foresee(w)
+			case "parameters":
+				return parameters(w, d.CmdArgs[0].Key)
 			case "explain":
 				return explain(t, w, d.CmdArgs[0].Key)
 			}
@@ -47,6 +51,20 @@ func foresee(w *world) string {
 	var b strings.Builder
 	for i := range g.Actions {
 		b.WriteString(actionText(g, i) + "\n")
+	}
+	return b.String()
+}
+
+// parameters prints what an instance is started with.
+func parameters(w *world, instance string) string {
+	_, g := policy.Foresee(w.Snapshot, w.now)
+	var b strings.Builder
+	for i := range g.Actions {
+		if a := &g.Actions[i]; a.Instance == instance && a.Op == "start" {
+			for _, name := range slices.Sorted(maps.Keys(a.Parameters)) {
+				fmt.Fprintf(&b, "%s=%s\n", name, a.Parameters[name])
+			}
+		}
 	}
 	return b.String()
 }

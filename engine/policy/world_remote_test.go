@@ -3,6 +3,7 @@ package policy_test
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -60,6 +61,12 @@ func (w *world) parseBundle(f []string) error {
 			b.Network = &cib.BundleNetwork{ControlPort: n}
 		case "inside":
 			b.Resource = v
+		case "mount", "mount-root": // SOURCE:TARGET, the only one
+			from, to, _ := strings.Cut(v, ":")
+			b.Storage = []cib.BundleMount{{SourceDir: from, TargetDir: to}}
+			if k == "mount-root" {
+				b.Storage = []cib.BundleMount{{SourceDirRoot: from, TargetDir: to}}
+			}
 		default:
 			return parseMeta(&r.Meta, k, v)
 		}
