@@ -123,6 +123,11 @@ func (p *placer) scoresOfPlaces(r *rsc, c *colocation) []cib.Score {
 			out[i] = w[i]
 		}
 	}
+	for _, f := range r.active {
+		if n := &p.nodes[f.node]; p.staysUnmanaged(r, n) {
+			out[f.node] = out[f.node].Add(cib.Infinity)
+		}
+	}
 	if c == nil || c.attribute == "#uname" {
 		return out
 	}
@@ -138,6 +143,12 @@ func (p *placer) scoresOfPlaces(r *rsc, c *colocation) []cib.Score {
 		out[i] = best[v]
 	}
 	return out
+}
+
+// staysUnmanaged reports whether a resource stays on a node since it is not managed: what
+// it must be with can only come there, and what it must not be with has to leave.
+func (p *placer) staysUnmanaged(r *rsc, n *node) bool {
+	return r.kind == cib.KindPrimitive && !n.lost && (!r.settings.managed || r.settings.maintenance || p.opt.MaintenanceMode || n.maintenance)
 }
 
 func (p *placer) anyAvailable(w []cib.Score) bool {
