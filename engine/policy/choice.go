@@ -43,6 +43,15 @@ func (o *order) must() relation {
 	return needs
 }
 
+// again is what a start means for what comes then and runs already: that it starts
+// anew, unless the order is about starting only.
+func (o *order) again() relation {
+	if o.symmetrical {
+		return redoes
+	}
+	return 0
+}
+
 // choice is one thing that waits for enough of others.
 type choice struct {
 	then, firstAction, name string

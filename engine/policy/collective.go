@@ -138,13 +138,13 @@ func (b *planner) applyOrders() {
 // it, and again when it is started again.
 func (b *planner) orderStarts(o *order) {
 	mandatory := o.kind == cib.OrderMandatory
-	must := o.must()
+	must, again := o.must(), o.again()
 	switch {
 	case b.pairs(o):
 		b.eachPair(o, func(first, then *rsc) {
 			rel := before
 			if mandatory {
-				rel |= must | redoes
+				rel |= must | again
 			}
 			if first == nil {
 				if mandatory {
@@ -163,14 +163,14 @@ func (b *planner) orderStarts(o *order) {
 		if mandatory { // only the instance on its own node makes it start again
 			for _, i := range o.first.instances() {
 				if n := b.nodeOf(i); n != nowhere && n == b.nodeOf(o.then) {
-					b.relate(b.started[i.index], b.start[o.then.index], before|redoes, o.id)
+					b.relate(b.started[i.index], b.start[o.then.index], before|again, o.id)
 				}
 			}
 		}
 	default:
 		rel := before
 		if mandatory {
-			rel |= must | redoes
+			rel |= must | again
 		}
 		b.relate(b.started[o.first.index], b.start[o.then.index], rel, o.id)
 	}
@@ -332,7 +332,7 @@ func (b *planner) orderOther(o *order) {
 		rel |= needs
 		switch {
 		case o.goesUp():
-			rel |= o.must() | redoes
+			rel |= o.must() | o.again()
 			back |= needs | requires
 		case o.firstOp == cib.OpStop && o.thenOp == cib.OpStop:
 			o.first.primitives(func(x *rsc) { b.relateAll(b.stop[x.index], b.stopsFirst(o.then), before|redoes, o.id) })
