@@ -182,7 +182,10 @@ func (u *state) onFail(r *rsc, op *cib.OpResult) cib.OnFail {
 			return cib.OnFailRestart
 		}
 		if v == cib.OnFailFence && !u.opt.Fencing() {
-			return cib.OnFailBlock // there is nothing to fence with
+			if op.Op == cib.OpStop {
+				return cib.OnFailBlock
+			}
+			return cib.OnFailStop // there is nothing to fence with
 		}
 		return v
 	}
