@@ -16,6 +16,13 @@ const AgentRemote = "ocf:pacemaker:remote"
 // container are reached. Pacemaker's value.
 const DefaultRemotePort = 3121
 
+// StateDir is where belayd keeps its state, also that of a remote node.
+const StateDir = "/var/lib/belay"
+
+// GuestDir is where the hosts of containers keep what these have as their StateDir: a
+// directory for each replica of a bundle, with its certificate.
+const GuestDir = StateDir + "/guests"
+
 // RemoteNode is what is configured of a node without an engine of its own: a
 // remote node, which is reached through a connection resource, or a guest, which
 // is inside of a resource (see [Meta.RemoteNode]). Its name is the key. One that
@@ -36,7 +43,7 @@ type Bundle struct {
 	Replicas        int            `json:"replicas,omitempty"`          // default: promoted-max, or 1
 	ReplicasPerHost int            `json:"replicas-per-host,omitempty"` // default 1
 	PromotedMax     int            `json:"promoted-max,omitempty"`      // more than 0 makes the primitive inside promotable
-	RunCommand      string         `json:"run-command,omitempty"`       // in the container; default: what makes it a node
+	RunCommand      string         `json:"run-command,omitempty"`       // in the container; default with a primitive inside: belayd --remote
 	Options         string         `json:"options,omitempty"`           // further options of the container's start
 	NetworkMode     string         `json:"network-mode,omitempty"`      // network of the container, e.g. host
 	Network         *BundleNetwork `json:"network,omitempty"`

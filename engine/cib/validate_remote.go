@@ -152,25 +152,25 @@ func (v *validator) bundleNetwork(p string, n *BundleNetwork, b *Bundle) {
 	}
 }
 
-// Undriven lists what can be written down, simulated and imported, but not run: the
-// engine starts nothing inside of bundles yet. A daemon refuses it, and remote nodes and
-// guests where the cluster runs at a feature level that does not know them.
+// Undriven lists what a cluster can't run at its feature level, since the engines of an
+// older release do not know it: remote nodes, guests and bundles, and what they would
+// pass over. A daemon refuses it.
 func Undriven(c *Config, level int) []Fault {
 	var out []Fault
-	add := func(path, what string) {
-		out = append(out, Fault{path, what + ": this release can simulate that, but not run it; take it out, or leave it to belay simulate"})
+	add := func(path, what string, needed int) {
+		if level < needed {
+			out = append(out, Fault{path, fmt.Sprintf("%s: the cluster runs at feature level %d, %d is needed; upgrade the other nodes first", what, level, needed)})
+		}
 	}
 	for _, id := range sortedResources(c) {
 		r, p := c.Resources[id], join("resources", id, false)
 		switch {
 		case r.Bundle != nil:
-			add(p+".bundle", "a bundle")
-		case r.Agent == AgentRemote && level < RemoteLevel:
-			out = append(out, Fault{p + ".agent", fmt.Sprintf(
-				"the connection of a remote node: the cluster runs at feature level %d, %d is needed; upgrade the other nodes first", level, RemoteLevel)})
-		case r.Meta.RemoteNode != "" && level < GuestLevel:
-			out = append(out, Fault{p + ".meta.remote-node", fmt.Sprintf(
-				"a guest node: the cluster runs at feature level %d, %d is needed; upgrade the other nodes first", level, GuestLevel)})
+			add(p+".bundle", "a bundle", GuestLevel)
+		case r.Agent == AgentRemote:
+			add(p+".agent", "the connection of a remote node", RemoteLevel)
+		case r.Meta.RemoteNode != "":
+			add(p+".meta.remote-node", "a guest node", GuestLevel)
 		}
 	}
 	if level < readLevel {

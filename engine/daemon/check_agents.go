@@ -44,6 +44,9 @@ func (e *engine) checkAgents(ctx context.Context, old, c *cib.Config) []cib.Faul
 		if r.Agent != "" && (was == nil || was.Agent != r.Agent || cib.Digest(was.Parameters) != cib.Digest(r.Parameters)) {
 			check("resources."+id, r.Agent, r.Parameters, false)
 		}
+		if b := r.Bundle; b != nil && (was == nil || was.Bundle == nil || was.Bundle.Launcher() != b.Launcher()) {
+			check("resources."+id+".bundle", "ocf:heartbeat:"+b.Launcher(), map[string]string{"image": b.Image}, false)
+		}
 	}
 	for _, id := range sortedKeys(c.FenceDevices) {
 		d, was := c.FenceDevices[id], old.FenceDevices[id]

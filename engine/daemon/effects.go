@@ -187,6 +187,9 @@ func (e *engine) runAgent(run, ctx context.Context, own *agentRun, r node.Run) {
 	}
 	id, err := agent.ParseID(a.Agent)
 	params, secret, serr := e.open(cib.KeyResource+a.Resource, a.Parameters)
+	if a.Op == cib.OpStart {
+		err = errors.Join(err, e.admitReplica(ctx, a.Resource))
+	}
 	switch err := errors.Join(err, serr); {
 	case err != nil:
 		fail(err)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -180,4 +183,40 @@ func (e *engine) admitRemote(s *cib.Snapshot, ca *pki.CA, req *api.JoinRequest, 
 	}
 	c.outcome(p, nil)
 	return &api.JoinAnswer{Cluster: e.local.Cluster, CA: string(pki.EncodeCert(ca.Cert)), Cert: string(pki.EncodeCert(cert))}, nil
+}
+
+// admitReplica gives the container of a replica of a bundle, in which a primitive is to
+// run, its certificate before it starts, on this host.
+func (e *engine) admitReplica(ctx context.Context, resource string) error {
+	name := replicaOf(e.snap.Load().Config, resource)
+	if name == "" {
+		return nil
+	}
+	dir := filepath.Join(cib.GuestDir, name, dirPKI)
+	if id, err := pki.LoadIdentity(e.id.CA(), dir, pki.FileNode, pki.FileNodeKey); err == nil && id.Name() == name {
+		return nil
+	}
+	ca, err := e.authority(ctx)
+	if err != nil {
+		return fmt.Errorf("certificate of %s: %w", name, err)
+	}
+	id, err := newIdentity(ca, pki.Names{Node: name, ServerOnly: true, Life: pki.CALife})
+	if err != nil {
+		return fmt.Errorf("certificate of %s: %w", name, err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("certificate of %s: %w", name, err)
+	}
+	return errors.Join(id.Save(dir, "", ""), pki.WriteFile(filepath.Join(dir, pki.FileCA), pki.EncodeCert(ca.Cert), 0o600))
+}
+
+// replicaOf is the node that a container of a bundle is; "" where the resource is none,
+// or nothing runs inside of it.
+func replicaOf(c *cib.Config, resource string) string {
+	for _, r := range c.Remotes() {
+		if r.Replica >= 0 && c.Resources[r.Resource].Bundle.ContainerOf(r.Resource, r.Replica) == resource {
+			return r.Name
+		}
+	}
+	return ""
 }

@@ -8,6 +8,28 @@ import (
 	"github.com/belay-ha/belay/engine/graph"
 )
 
+// hostAddress is where a replica of a bundle is reached that has no address of its own:
+// at the node on which its container runs.
+func (n *Node) hostAddress(name string) string {
+	for _, r := range n.snap.Config.Remotes() {
+		if r.Name != name || r.Replica < 0 {
+			continue
+		}
+		container := n.snap.Config.Resources[r.Resource].Bundle.ContainerOf(r.Resource, r.Replica)
+		for _, host := range sortedKeys(n.snap.Status.Histories) {
+			h, st := n.snap.Status.Histories[host][container], n.snap.Status.Nodes[host]
+			if h == nil || st == nil || h.BootID != st.BootID || !h.Role().Active() {
+				continue
+			}
+			if c := n.snap.Config.Nodes[host]; c != nil && len(c.Addresses) > 0 {
+				return c.Addresses[0]
+			}
+			return host
+		}
+	}
+	return name
+}
+
 // endGuests writes down that lost guests are dead, once what they were inside of is
 // stopped, or its host proven dead: what ran in them is recovered on the ground of that.
 // It is one transaction with the first actions that it allows.

@@ -59,8 +59,12 @@ func (n *Node) runConnection(now time.Time, c *lrm.Run) {
 		port, _ := strconv.Atoi(a.Parameters["port"])
 		l = &link{epoch: epochOf(n.snap.Status.Generation, c.Claim), start: c.Run}
 		n.links[name] = l
+		address := cmp.Or(a.Parameters["addr"], a.Parameters["server"], name)
+		if address == "#uname" {
+			address = n.hostAddress(name)
+		}
 		n.out = append(n.out, Connect{
-			Remote: name, Epoch: l.epoch, Address: cmp.Or(a.Parameters["addr"], a.Parameters["server"], name), Port: cmp.Or(port, cib.DefaultRemotePort),
+			Remote: name, Epoch: l.epoch, Address: address, Port: cmp.Or(port, cib.DefaultRemotePort),
 			Timeout: a.Timeout.D(), NotAfter: n.tracker.ValidUntil(),
 		})
 	case cib.OpStop:

@@ -18,15 +18,22 @@ func containerParameters(id string, b *cib.Bundle, number int) map[string]string
 	name := cib.BundleNode(id, number)
 	addr := b.Address(number)
 	opts := []string{"--restart=no"}
+	var dirs []string
 	if addr != "" {
 		opts = append(opts, "-h", name)
 	}
 	opts = append(opts, "-e", "PCMK_stderr=1", "--net="+networkMode(b))
 	if b.Resource != "" {
 		opts = append(opts, "-e", "PCMK_remote_port="+strconv.Itoa(controlPort(b)))
-		params["run_cmd"] = "/usr/sbin/pacemaker-remoted"
+		listen := ":" + strconv.Itoa(controlPort(b))
+		if b.NetworkMode == "host" {
+			listen = addr + listen // other replicas may be on the same host
+		}
+		params["run_cmd"] = "/usr/sbin/belayd --remote --listen " + listen
+		state := cib.GuestDir + "/" + name
+		dirs = append(dirs, state)
+		opts = append(opts, "-v", state+":"+cib.StateDir)
 	}
-	var dirs []string
 	for _, m := range b.Storage {
 		source := m.SourceDir
 		if source == "" {

@@ -64,7 +64,7 @@ func (b *builder) bundle(r *Resource, s *settings, cfg *cib.Bundle, rows []int) 
 	if r.Wanted != cib.RoleStopped {
 		r.Expected = cfg.Count()
 	}
-	r.State, r.Reason = t.cloned(r)
+	r.State, r.Reason = t.cloned(r) // by its containers, and what failed of all its parts
 	if len(rows) > 0 {
 		child := &b.out.Resources[rows[0]]
 		r.Promoted, child.Expected = child.Promoted, r.Expected
