@@ -220,6 +220,7 @@ var actionsOf = map[string][]api.Action{
 }
 
 type accepted struct {
+	Status   int    // 200 where nothing is begun
 	Location string `header:"Location"`
 	Body     job.Answer
 }
@@ -240,7 +241,9 @@ func (s *Server) actionRoutes() {
 			}
 			o := op{
 				method: http.MethodPost, path: path, id: id, tag: "operations", text: "To " + texts[action], status: http.StatusAccepted,
-				describe: func(d *huma.Operation) { d.Description = "Needs the right to `" + string(action) + "` it." },
+				describe: func(d *huma.Operation) {
+					d.Description = "Needs the right to `" + string(action) + "` it. With `dryRun` nothing is begun: the answer is 200, and names no job."
+				},
 			}
 			do := actionHandler(s, action)
 			if noun == "cluster" {
@@ -284,13 +287,14 @@ func actionHandler(s *Server, action api.Action) func(context.Context, *call, *A
 		if err != nil {
 			return nil, err
 		}
+		if ch.DryRun {
+			return &accepted{Status: http.StatusOK, Body: job.Answer{
+				Action: action, Object: object, State: job.Done, Generation: out.Body.Generation, Began: s.now().UTC(), User: k.subject.User, Result: out.Body,
+			}}, nil
+		}
 		j := s.jobs.Add(ch, out.Body, k.subject.User, s.now())
 		answer := s.jobs.Judge(ctx, j)
 		answer.Result = out.Body
-		res := &accepted{Body: answer}
-		if !ch.DryRun {
-			res.Location = "/v1/jobs/" + j.ID
-		}
-		return res, nil
+		return &accepted{Status: http.StatusAccepted, Location: "/v1/jobs/" + j.ID, Body: answer}, nil
 	}
 }

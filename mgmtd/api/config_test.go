@@ -62,6 +62,22 @@ func TestKinds(t *testing.T) {
 	w.want(w.request(http.MethodGet, "/v1/config/resource/none", admin, ""), http.StatusNotFound, api.CodeNotFound)
 }
 
+// The dry run of an action begins nothing: it says what would be, and there is no job.
+func TestDryRunOfAction(t *testing.T) {
+	w := newWorld(t, 1)
+	operator := w.login("operator")
+	rec := w.request(http.MethodPost, "/v1/resources/web/actions/stop?dryRun=true", operator, "")
+	w.want(rec, http.StatusOK, "")
+	a := decodeTo[job.Answer](t, rec)
+	if rec.Header().Get("Location") != "" || a.ID != "" || a.State != job.Done || a.Result == nil || a.Result.PlanToken == "" {
+		t.Errorf("%s with Location %q", rec.Body, rec.Header().Get("Location"))
+	}
+	if list := decodeTo[[]job.Answer](t, w.request(http.MethodGet, "/v1/jobs", operator, "")); len(list) != 0 || len(w.engine.made()) != 0 {
+		t.Errorf("jobs %+v, changes %+v", list, w.engine.made())
+	}
+	w.want(w.request(http.MethodPost, "/v1/resources/web/actions/stop", operator, ""), http.StatusAccepted, "")
+}
+
 // The same request with the same key is done once; another one with it is refused.
 func TestIdempotency(t *testing.T) {
 	w := newWorld(t, 1)
