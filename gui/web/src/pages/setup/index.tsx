@@ -1,11 +1,11 @@
-import { Alert, Button, Card, CardBody, CardFooter, Form, Title, ToggleGroup, ToggleGroupItem } from '@patternfly/react-core';
+import { Alert, Button, Form, ToggleGroup, ToggleGroupItem } from '@patternfly/react-core';
 import { useMutation } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { api, must } from '../../api/client';
 import { CLI } from '../../components/CLI';
 import { TextField } from '../../components/form/controls';
 import { ProblemAlert } from '../../components/ProblemAlert';
-import { Logo } from '../../shell/Logo';
+import { Front } from '../../shell/Front';
 import { common } from '../../texts/common';
 import { setup as t } from '../../texts/setup';
 import { cliOf, complete, initOf, joinOf, nothing, type Typed, type Way } from './made';
@@ -21,62 +21,47 @@ export default function Setup() {
   const make = useMutation({
     mutationFn: () => (way === 'init' ? must(api.POST('/v1/cluster/init', { body: initOf(typed), fetch: patient })) : must(api.POST('/v1/cluster/join', { body: joinOf(typed), fetch: patient }))),
   });
-  useEffect(() => {
-    document.title = `${t.title} · ${common.product}`;
-  }, []);
   return (
-    <main className="b-login">
-      <div className="b-login__brand">
-        <Logo />
-        <p>{common.tagline}</p>
-      </div>
-      <Card className="b-login__card b-login__card--wide" isLarge>
-        <CardBody>
-          <Title headingLevel="h1" size="2xl">
-            {t.title}
-          </Title>
-          {make.data ? (
-            <Done way={way} cluster={make.data.cluster} node={make.data.node} voter={make.data.voter} />
-          ) : (
-            <>
-              <p className="b-subtle b-login__sub">{t.subtitle}</p>
-              <Form
-                className="b-form"
-                noValidate
-                onSubmit={(e) => {
-                  e.preventDefault();
-                  if (complete(way, typed) && !make.isPending) make.mutate();
-                }}
-              >
-                <ToggleGroup aria-label={t.subtitle}>
-                  {(['init', 'join'] as const).map((w) => (
-                    <ToggleGroupItem key={w} text={t.ways[w]} buttonId={`way-${w}`} isSelected={way === w} onChange={() => (setWay(w), make.reset())} />
-                  ))}
-                </ToggleGroup>
-                <TextField id="code" label={t.code} help={t.codeHelp} required value={typed.code} onChange={set('code')} />
-                <CLI label="" text={t.codeLine} />
-                {way === 'init' ? (
-                  <TextField id="cluster" label={t.name} help={t.nameHelp} required value={typed.cluster} onChange={set('cluster')} />
-                ) : (
-                  <>
-                    <TextField id="token" label={t.token} help={t.tokenHelp} required value={typed.token} onChange={set('token')} />
-                    <TextField id="server" label={t.server} help={t.serverHelp} value={typed.server} onChange={set('server')} />
-                  </>
-                )}
-                <TextField id="node" label={t.node} help={t.nodeHelp} value={typed.node} onChange={set('node')} />
-                <TextField id="addresses" label={t.addresses} help={t.addressesHelp} required value={typed.addresses} onChange={set('addresses')} />
-                {make.error && <ProblemAlert error={make.error} />}
-                <Button type="submit" isBlock isDisabled={!complete(way, typed) || make.isPending} isLoading={make.isPending}>
-                  {make.isPending ? t.working[way] : t.submit[way]}
-                </Button>
-                <CLI label={t.root} args={cliOf(way, typed)} />
-              </Form>
-            </>
-          )}
-        </CardBody>
-        {way === 'init' && !make.data && <CardFooter className="b-subtle">{t.store}</CardFooter>}
-      </Card>
-    </main>
+    <Front title={t.title} foot={way === 'init' && !make.data && t.store} wide>
+      {make.data ? (
+        <Done way={way} cluster={make.data.cluster} node={make.data.node} voter={make.data.voter} />
+      ) : (
+        <>
+          <p className="b-subtle b-login__sub">{t.subtitle}</p>
+          <Form
+            className="b-form"
+            noValidate
+            onSubmit={(e) => {
+              e.preventDefault();
+              if (complete(way, typed) && !make.isPending) make.mutate();
+            }}
+          >
+            <ToggleGroup aria-label={t.subtitle}>
+              {(['init', 'join'] as const).map((w) => (
+                <ToggleGroupItem key={w} text={t.ways[w]} buttonId={`way-${w}`} isSelected={way === w} onChange={() => (setWay(w), make.reset())} />
+              ))}
+            </ToggleGroup>
+            <TextField id="code" label={t.code} help={t.codeHelp} required value={typed.code} onChange={set('code')} />
+            <CLI label="" text={t.codeLine} />
+            {way === 'init' ? (
+              <TextField id="cluster" label={t.name} help={t.nameHelp} required value={typed.cluster} onChange={set('cluster')} />
+            ) : (
+              <>
+                <TextField id="token" label={t.token} help={t.tokenHelp} required value={typed.token} onChange={set('token')} />
+                <TextField id="server" label={t.server} help={t.serverHelp} value={typed.server} onChange={set('server')} />
+              </>
+            )}
+            <TextField id="node" label={t.node} help={t.nodeHelp} value={typed.node} onChange={set('node')} />
+            <TextField id="addresses" label={t.addresses} help={t.addressesHelp} required value={typed.addresses} onChange={set('addresses')} />
+            {make.error && <ProblemAlert error={make.error} />}
+            <Button type="submit" isBlock isDisabled={!complete(way, typed) || make.isPending} isLoading={make.isPending}>
+              {make.isPending ? t.working[way] : t.submit[way]}
+            </Button>
+            <CLI label={t.root} args={cliOf(way, typed)} />
+          </Form>
+        </>
+      )}
+    </Front>
   );
 }
 
