@@ -132,40 +132,42 @@ export function ListTable<T>({ label, rows, columns, id, text, stateOf, stateTex
           </EmptyStateFooter>
         </EmptyState>
       ) : (
-        <Table aria-label={label} variant="compact">
-          <Thead>
-            <Tr>
-              {columns.map((c, i) => (
-                <Th key={c.key} sort={th(c, i)} modifier="nowrap">
-                  {c.name}
-                </Th>
-              ))}
-              {actions && <Th screenReaderText={common.actions} />}
-            </Tr>
-          </Thead>
-          <Tbody>
-            {shown.map((r) => (
-              <Tr key={id(r)} className={rowClass?.(r)}>
-                {columns.map((c) =>
-                  c.header ? (
-                    <Th key={c.key} scope="row" dataLabel={c.name} className={c.className}>
-                      {c.cell(r)}
-                    </Th>
-                  ) : (
-                    <Td key={c.key} dataLabel={c.name} className={c.className}>
-                      {c.cell(r)}
-                    </Td>
-                  ),
-                )}
-                {actions && (
-                  <Td isActionCell dataLabel={common.actions}>
-                    {actions(r)}
-                  </Td>
-                )}
+        <div className="b-table">
+          <Table aria-label={label} variant="compact">
+            <Thead>
+              <Tr>
+                {columns.map((c, i) => (
+                  <Th key={c.key} sort={th(c, i)}>
+                    {c.name}
+                  </Th>
+                ))}
+                {actions && <Th screenReaderText={common.actions} />}
               </Tr>
-            ))}
-          </Tbody>
-        </Table>
+            </Thead>
+            <Tbody>
+              {shown.map((r) => (
+                <Tr key={id(r)} className={rowClass?.(r)}>
+                  {columns.map((c) =>
+                    c.header ? (
+                      <Th key={c.key} scope="row" dataLabel={c.name} className={c.className}>
+                        {c.cell(r)}
+                      </Th>
+                    ) : (
+                      <Td key={c.key} dataLabel={c.name} className={c.className}>
+                        {c.cell(r)}
+                      </Td>
+                    ),
+                  )}
+                  {actions && (
+                    <Td isActionCell>
+                      {actions(r)}
+                    </Td>
+                  )}
+                </Tr>
+              ))}
+            </Tbody>
+          </Table>
+        </div>
       )}
     </>
   );

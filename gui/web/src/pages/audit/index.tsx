@@ -114,7 +114,7 @@ const columns: Column<AuditRecord>[] = [
       </>
     ),
   },
-  { key: 'reason', name: c.reason, className: 'b-wrap', cell: (r) => <bdi>{r.reason}</bdi> },
+  { key: 'reason', name: c.reason, className: 'b-wrap b-wide', cell: (r) => <bdi>{r.reason}</bdi> },
 ];
 
 function Records({ records, self }: { records: number; self: string }) {

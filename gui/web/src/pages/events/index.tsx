@@ -25,7 +25,7 @@ const c = t.columns;
 const columns: Column<Event>[] = [
   { key: 'time', name: c.time, cell: (e) => <Time time={e.time} /> },
   { key: 'severity', name: c.severity, cell: (e) => <State of="severity" is={e.severity} /> },
-  { key: 'text', name: c.text, className: 'b-wrap', cell: (e) => <bdi>{e.text}</bdi> },
+  { key: 'text', name: c.text, className: 'b-wrap b-wide', cell: (e) => <bdi>{e.text}</bdi> },
   { key: 'node', name: c.node, cell: (e) => (e.node ? <Name to={nodePath(e.node)}>{e.node}</Name> : '–') },
   { key: 'resource', name: c.resource, cell: (e) => (e.resource ? <Name to={resourcePath(e.resource)}>{e.resource}</Name> : '–') },
   {

@@ -98,7 +98,7 @@ function Running({ s, node }: { s: Summary; node: string }) {
               <Name to={resourcePath(r.id)}>{i.instance}</Name>
             </Td>
             <Td dataLabel={c.state}>
-              <State of="resource" is={i.state} /> <span className="b-subtle b-wrap">{i.reason}</span>
+              <State of="resource" is={i.state} /> <div className="b-reason b-wrap">{i.reason}</div>
             </Td>
             <Td dataLabel={c.since}>
               <Age time={i.since} />

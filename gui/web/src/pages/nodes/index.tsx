@@ -27,7 +27,7 @@ const columns: Column<Node>[] = [
     cell: (n) => (
       <>
         <State of="node" is={n.state} title={n.reason} />
-        {n.reason && <div className="b-subtle b-wrap">{n.reason}</div>}
+        {n.reason && <div className="b-reason b-wrap">{n.reason}</div>}
       </>
     ),
   },

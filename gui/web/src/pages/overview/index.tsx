@@ -21,18 +21,18 @@ export default function Overview() {
       <PageTitle title={overview.title} />
       <Sentence s={s} />
       <div className="b-cards">
-        <Card className="b-cards__main">
-          <CardTitle component="h2">{overview.topology.title}</CardTitle>
-          <CardBody>
-            <Topology />
-          </CardBody>
-        </Card>
         <Card className="b-cards__side">
           <CardTitle component="h2">
             {overview.alarms.title} {(s.alarms?.length ?? 0) > 0 && <span className="b-count">{s.alarms!.length}</span>}
           </CardTitle>
           <CardBody>
             <Alarms alarms={s.alarms ?? []} />
+          </CardBody>
+        </Card>
+        <Card className="b-cards__main">
+          <CardTitle component="h2">{overview.topology.title}</CardTitle>
+          <CardBody>
+            <Topology />
           </CardBody>
         </Card>
         <Card className="b-cards__main">

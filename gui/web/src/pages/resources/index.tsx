@@ -27,7 +27,7 @@ const columns: Column<Resource>[] = [
     cell: (r) => (
       <>
         <State of="resource" is={r.state} title={r.reason} /> <span className="b-subtle">{notes(r).join(', ')}</span>
-        {r.reason && <div className="b-subtle b-wrap b-clamp">{r.reason}</div>}
+        {r.reason && <div className="b-reason b-wrap b-clamp">{r.reason}</div>}
       </>
     ),
   },

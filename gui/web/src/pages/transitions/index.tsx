@@ -18,7 +18,7 @@ const c = t.columns;
 const columns: Column<Transition>[] = [
   { key: 'transition', name: c.transition, header: true, sort: (x) => x.id, cell: (x) => <Name to={`/transitions/${x.id}`}>{String(x.id)}</Name> },
   { key: 'began', name: c.began, cell: (x) => <Time time={x.began} /> },
-  { key: 'cause', name: c.cause, className: 'b-wrap', cell: (x) => <bdi>{x.cause || '–'}</bdi> },
+  { key: 'cause', name: c.cause, className: 'b-wrap b-wide', cell: (x) => <bdi>{x.cause || '–'}</bdi> },
   { key: 'state', name: c.state, cell: (x) => <TransitionState of={x} /> },
   { key: 'steps', name: c.steps, sort: (x) => x.count, cell: (x) => x.count },
   { key: 'took', name: c.took, cell: (x) => between(x.began, x.ended) },

@@ -91,7 +91,7 @@ const columns: Column<Row>[] = [
   },
   { key: 'now', name: c.now, sort: (r) => r.now, cell: (r) => <bdi>{r.now || '–'}</bdi> },
   { key: 'then', name: c.then, sort: (r) => r.then, cell: (r) => (r.then === r.now ? <span className="b-subtle">{r.then || '–'}</span> : <strong><bdi>{r.then || '–'}</bdi></strong>) },
-  { key: 'why', name: c.why, className: 'b-wrap', cell: (r) => <bdi>{r.why}</bdi> },
+  { key: 'why', name: c.why, className: 'b-wrap b-wide', cell: (r) => <bdi>{r.why}</bdi> },
 ];
 
 const id = (r: Row) => r.instance;
