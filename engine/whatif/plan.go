@@ -15,6 +15,8 @@ import (
 type Outcome struct {
 	Revision   int64                       `json:"revision"` // of the state that was taken
 	Generation uint64                      `json:"generation"`
+	Quorum     string                      `json:"quorum,omitempty"` // what would be left of the votes; "" where none is missing
+	QuorumLost bool                        `json:"quorumLost,omitempty"`
 	Plan       api.PlanSummary             `json:"plan"`
 	Placement  []graph.Assignment          `json:"placement"` // sorted by instance
 	Scores     []graph.InstanceExplanation `json:"scores,omitempty"`
@@ -24,11 +26,27 @@ type Outcome struct {
 // answers.
 func Decide(s *cib.Snapshot, scores bool, now time.Time) *Outcome {
 	placement, g := policy.Foresee(s, now)
-	out := &Outcome{Revision: s.Revision, Generation: s.ConfigGen.Number, Plan: Summarize(s, g), Placement: placement.Instances}
+	out := &Outcome{Revision: s.Revision, Generation: s.ConfigGen.Number, Plan: Summarize(s, g), Placement: placement.Instances, Quorum: tally(s), QuorumLost: s.Status.Quorum == cib.QuorumLost}
 	if scores {
 		out.Scores = policy.ExplainAll(s, now)
 	}
 	return out
+}
+
+// tally says what is left of the votes, and what that means.
+func tally(s *cib.Snapshot) string {
+	here, all, _ := votes(s)
+	if here == all {
+		return ""
+	}
+	text := fmt.Sprintf("%d of %d votes would be here, %d are needed", here, all, all/2+1)
+	switch {
+	case 2*here > all:
+		return text
+	case 2*here == all && len(s.Config.QuorumDevices) > 0:
+		return text + ": a quorum device would have to decide, and is taken to decide for this part"
+	}
+	return text + ": quorum would be lost"
 }
 
 // Summarize turns a plan into what people and programs read.

@@ -79,7 +79,10 @@ func (f *Suppose) Apply(s *cib.Snapshot, now time.Time) error {
 	for _, name := range slices.Sorted(maps.Keys(f.Nodes)) {
 		n := s.Config.Nodes[name]
 		if n == nil {
-			return nonsense("nodes", name+"="+f.Nodes[name], fmt.Errorf("there is no node %q%s", name, thereAre(slices.Sorted(maps.Keys(s.Config.Nodes)))))
+			if err := setRemote(s, name, f.Nodes[name], now); err != nil {
+				return nonsense("nodes", name+"="+f.Nodes[name], err)
+			}
+			continue
 		}
 		own := *n
 		s.Config.Nodes[name] = &own
@@ -103,6 +106,10 @@ func (f *Suppose) Apply(s *cib.Snapshot, now time.Time) error {
 	}
 	switch f.Quorum {
 	case "":
+		// Who supposes that voters are gone supposes what that does to the votes, too.
+		if here, all, enough := votes(s); here < all && !enough && s.Status.Quorum == cib.QuorumHeld {
+			s.Status.Quorum = cib.QuorumLost
+		}
 	case "have":
 		s.Status.Quorum = cib.QuorumHeld
 	case "lost":
@@ -170,6 +177,79 @@ func setNode(s *cib.Snapshot, n *cib.Node, name, state string, now time.Time) er
 	}
 	st.Nodes[name], st.View = next, &view
 	return nil
+}
+
+// setRemote supposes a state of a remote node: its settings are a document of their
+// own, which it need not have, and it is in no view.
+func setRemote(s *cib.Snapshot, name, state string, now time.Time) error {
+	i := slices.IndexFunc(s.Config.Remotes(), func(r cib.Remote) bool { return r.Name == name })
+	if i < 0 {
+		known := slices.Collect(maps.Keys(s.Config.Nodes))
+		for _, r := range s.Config.Remotes() {
+			if !r.Guest {
+				known = append(known, r.Name)
+			}
+		}
+		slices.Sort(known)
+		return fmt.Errorf("there is no node %q%s", name, thereAre(known))
+	}
+	if r := s.Config.Remotes()[i]; r.Guest {
+		return fmt.Errorf("it is inside of resource %s: suppose that that stops or fails", r.Resource)
+	}
+	own := cib.RemoteNode{}
+	if r := s.Config.RemoteNodes[name]; r != nil {
+		own = *r
+	}
+	next := &cib.NodeStatus{Since: now, Reason: "as the simulation says", Remote: true}
+	if old := s.Status.Nodes[name]; old != nil {
+		next.BootID = old.BootID
+	}
+	switch state {
+	case "standby":
+		own.Standby, next = true, nil
+	case "maintenance":
+		own.Maintenance, next = true, nil
+	case "up", "online":
+		own.Standby, own.Maintenance = false, false
+		next.State = cib.NodeOnline
+	case "down", "clean", "offline":
+		next.State = cib.NodeOffline
+	case "unclean", "lost":
+		next.State = cib.NodeUnclean
+	default:
+		return errors.New("say up, down, unclean, standby or maintenance")
+	}
+	if s.Config.RemoteNodes == nil {
+		s.Config.RemoteNodes = map[string]*cib.RemoteNode{}
+	}
+	s.Config.RemoteNodes[name] = &own
+	if next == nil {
+		return nil
+	}
+	if s.Status.Nodes == nil {
+		s.Status.Nodes = map[string]*cib.NodeStatus{}
+	}
+	s.Status.Nodes[name] = next
+	if next.State != cib.NodeOnline {
+		delete(s.Status.Remotes, name)
+	}
+	return nil
+}
+
+// votes counts the voters that the view holds. At exactly half a quorum device has to
+// decide; it is taken to decide for this part.
+func votes(s *cib.Snapshot) (here, all int, enough bool) {
+	v := s.Status.Voters
+	if v == nil || s.Status.View == nil {
+		return 0, 0, true
+	}
+	for _, m := range s.Status.View.Members {
+		if slices.Contains(v.Voters, m.Node) {
+			here++
+		}
+	}
+	all = len(v.Voters)
+	return here, all, 2*here > all || 2*here == all && len(s.Config.QuorumDevices) > 0
 }
 
 // fail writes down that an operation has failed on a node, with that return code.

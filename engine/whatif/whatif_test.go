@@ -2,6 +2,7 @@ package whatif
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -85,4 +86,66 @@ func TestNonsense(t *testing.T) {
 			t.Errorf("%s: %v", part, err)
 		}
 	}
+}
+
+// A site takes its votes along, unless somebody supposes otherwise.
+func TestVotesGoWithNodes(t *testing.T) {
+	site := map[string]string{"n1": "unclean"}
+	for _, c := range []struct {
+		what   Suppose
+		device bool
+		quorum cib.PartitionQuorum
+		says   string
+	}{
+		{Suppose{}, false, cib.QuorumHeld, ""},
+		{Suppose{Nodes: map[string]string{"n1": "standby"}}, false, cib.QuorumHeld, ""},
+		{Suppose{Nodes: site}, false, cib.QuorumLost, "1 of 2 votes would be here, 2 are needed: quorum would be lost"},
+		{Suppose{Nodes: site}, true, cib.QuorumHeld, "1 of 2 votes would be here, 2 are needed: a quorum device would have to decide, and is taken to decide for this part"},
+		{Suppose{Nodes: site, Quorum: "have"}, false, cib.QuorumHeld, "1 of 2 votes would be here, 2 are needed: quorum would be lost"},
+	} {
+		s := snapshot(t)
+		s.Status.Voters = &cib.VoterSet{Voters: []string{"n1", "n2"}}
+		if c.device {
+			s.Config.QuorumDevices = map[string]*cib.QuorumDevice{"d": {}}
+		}
+		if err := c.what.Apply(s, now); err != nil {
+			t.Fatalf("%+v: %v", c.what, err)
+		}
+		if got := Decide(s, false, now).Quorum; s.Status.Quorum != c.quorum || got != c.says {
+			t.Errorf("%+v with device %t: quorum %v, %q", c.what, c.device, s.Status.Quorum, got)
+		}
+	}
+}
+
+// A remote node can be supposed away, too. A guest goes with what it is inside of.
+func TestSupposeRemote(t *testing.T) {
+	s := snapshot(t)
+	s.Config.Resources["far"] = &cib.Resource{Agent: cib.AgentRemote}
+	s.Config.Resources["vm"] = &cib.Resource{Agent: "belay:dummy", Meta: cib.Meta{RemoteNode: "inner"}}
+	s.Status.Nodes["far"] = &cib.NodeStatus{State: cib.NodeOnline, BootID: "b", Remote: true}
+	s.Status.Remotes = map[string]*cib.RemoteLink{"far": {Node: "far", Host: "n1", BootID: "b"}}
+	for state, want := range map[string]cib.NodeState{"unclean": cib.NodeUnclean, "down": cib.NodeOffline, "up": cib.NodeOnline} {
+		own := *s
+		own.Status.Nodes, own.Status.Remotes = maps.Clone(s.Status.Nodes), maps.Clone(s.Status.Remotes)
+		if err := (&Suppose{Nodes: map[string]string{"far": state}}).Apply(&own, now); err != nil {
+			t.Fatalf("%s: %v", state, err)
+		}
+		n := own.Status.Nodes["far"]
+		if n.State != want || n.BootID != "b" || !n.Remote || (own.Status.Remotes["far"] != nil) != (want == cib.NodeOnline) {
+			t.Errorf("%s: %+v, connected %t", state, n, own.Status.Remotes["far"] != nil)
+		}
+	}
+	if err := (&Suppose{Nodes: map[string]string{"far": "standby"}}).Apply(s, now); err != nil || !s.Config.RemoteNodes["far"].Standby {
+		t.Errorf("standby: %v, %+v", err, s.Config.RemoteNodes["far"])
+	}
+	for _, what := range []map[string]string{{"inner": "down"}, {"nobody": "down"}, {"far": "odd"}} {
+		if _, bad := errors.AsType[*Error]((&Suppose{Nodes: what}).Apply(snapshotWith(s), now)); !bad {
+			t.Errorf("%v was taken", what)
+		}
+	}
+}
+
+func snapshotWith(s *cib.Snapshot) *cib.Snapshot {
+	own := *s
+	return &own
 }
