@@ -28,6 +28,8 @@ export const generations = {
   current: 'now',
   more: (n: number) => `and ${n} more`,
   name: (n: number) => `Generation ${n}`,
+  ofDocument: 'Who changed it',
+  neverChanged: 'No generation that is kept changed it.',
   facts: { time: 'When', actor: 'By', action: 'What', request: 'Request' },
   changes: 'What it changed',
   noChanges: 'It changed no document.',

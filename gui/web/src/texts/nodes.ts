@@ -80,5 +80,6 @@ export const nodes = {
     save: 'Set',
     forNode: 'Node',
     set: 'The attribute is set.',
+    sameDelete: 'To delete it',
   },
 } as const;

@@ -22,6 +22,7 @@ export const overview = {
     all: (n: number) => `All ${n}`,
     fewer: 'Fewer',
     page: 'Pages of alarms',
+    output: 'What the agent said',
     acknowledge: 'Acknowledge…',
     withdraw: 'Withdraw…',
     acknowledgeOf: (id: string) => `Acknowledge alarm ${id}`,

@@ -51,6 +51,7 @@ export const resources = {
   actions: {
     start: 'Start',
     stop: 'Stop',
+    restart: 'Restart',
     move: 'Move…',
     manage: 'Manage again',
     unmanage: 'Leave as it is (unmanage)',
@@ -64,6 +65,8 @@ export const resources = {
   propose: {
     start: (id: string) => `Start ${id}`,
     stop: (id: string) => `Stop ${id}`,
+    restart: (id: string) => `Restart ${id}`,
+    restartLead: 'It is stopped and started again, with what depends on it.',
     move: (id: string) => `Move ${id}`,
     moveLead: 'It moves once; no constraint is left behind.',
     moveTo: 'To which node',

@@ -125,7 +125,7 @@ export interface Sending {
   key?: string;
 }
 
-const jobActions = /^(start|stop|move|manage|unmanage|maintenance-on|maintenance-off|cleanup|refresh|standby|online|fence|fence-confirm|drain|remove|voter)$/;
+const jobActions = /^(start|stop|restart|move|manage|unmanage|maintenance-on|maintenance-off|cleanup|refresh|standby|online|fence|fence-confirm|drain|remove|voter)$/;
 
 /** send makes a change, or simulates it. Actions on nodes and resources answer with a job. */
 export async function send(c: Pick<Change, 'action' | 'object' | 'value' | 'merge'>, generation: number | undefined, s: Sending): Promise<Sent> {

@@ -10,6 +10,7 @@ import type { AccessRow } from '../../api/types';
 import { Actions, useAllowed, Why, type ActionSpec } from '../../components/Actions';
 import { CLI } from '../../components/CLI';
 import { Document } from '../../components/Document';
+import { lines } from '../../components/lines';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -106,7 +107,7 @@ function Report() {
         actions={(r) => r.binding && <Actions kebab of={r.name} list={documentActions('role-binding', r.binding, config.data?.config['role-bindings']?.[r.binding], config.data?.generation ?? 0)} />}
         empty={<p className="b-subtle">{t.none}</p>}
       />
-      <CLI args={['auth', 'report']} />
+      <CLI args={lines.authReport()} />
     </>
   );
 }

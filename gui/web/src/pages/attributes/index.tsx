@@ -6,6 +6,7 @@ import { useSummary } from '../../api/live';
 import { queries } from '../../api/queries';
 import { useAllowed, Why } from '../../components/Actions';
 import { CLI } from '../../components/CLI';
+import { lines } from '../../components/lines';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
 import { ProblemAlert } from '../../components/ProblemAlert';
@@ -70,7 +71,8 @@ export default function Attributes() {
                 </Button>
               </Why>
             </div>
-            {name && <CLI args={['attribute', 'set', name, value, '--node', node, ...(permanent ? ['--permanent'] : [])]} />}
+            {name && <CLI args={lines.attributeSet(name, value, node, permanent)} />}
+            {name && <CLI label={t.sameDelete} args={lines.attributeDelete(name, node, permanent)} />}
           </Form>
         </Panel>
       </div>

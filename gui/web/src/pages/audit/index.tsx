@@ -9,6 +9,7 @@ import { useAllowed, Why } from '../../components/Actions';
 import { CLI } from '../../components/CLI';
 import { Document } from '../../components/Document';
 import { Facts } from '../../components/Facts';
+import { lines } from '../../components/lines';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -67,7 +68,7 @@ export default function Audit() {
                 {!v.whole && v.firstBad && <p>{t.firstBad(Number(v.firstBad))}</p>}
                 <p>{t.verdict(Number(v.signed), Number(v.witnessed))}</p>
                 {(v.silent ?? []).length > 0 && <p className="b-wrap">{t.silent(v.silent!.join(', '))}</p>}
-                <CLI args={['audit', 'verify']} />
+                <CLI args={lines.auditVerify()} />
               </Alert>
             )}
           </div>

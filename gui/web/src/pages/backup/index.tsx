@@ -9,6 +9,7 @@ import { useAllowed, Why } from '../../components/Actions';
 import { Age } from '../../components/Age';
 import { CLI } from '../../components/CLI';
 import { TextField } from '../../components/form/controls';
+import { lines } from '../../components/lines';
 import { Name, nodePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
@@ -51,7 +52,7 @@ export default function Backup() {
                 <p className="b-wrap">{t.doneBody(save.data.file, bytes(save.data.sizeBytes), save.data.revision)}</p>
               </Alert>
             )}
-            <CLI args={['cluster', 'backup', ...(file.trim() ? ['--file', file.trim()] : [])]} />
+            <CLI args={lines.backup(file)} />
           </Form>
         </Panel>
         <Panel title={t.last}>
@@ -76,7 +77,7 @@ export default function Backup() {
         </Panel>
         <Panel title={t.restore}>
           <p className="b-below">{t.restoreLead}</p>
-          <CLI args={['cluster', 'restore', '--file', save.data?.file ?? '/root/prod.backup']} />
+          <CLI args={lines.restore(save.data?.file ?? '/root/prod.backup')} />
         </Panel>
       </div>
     </>

@@ -7,6 +7,7 @@ import { Age } from '../../components/Age';
 import { CLI } from '../../components/CLI';
 import { Document } from '../../components/Document';
 import { Facts } from '../../components/Facts';
+import { lines } from '../../components/lines';
 import { Name, nodePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
@@ -26,7 +27,7 @@ function maintenance(on: boolean): ActionSpec {
       title: on ? t.propose.maintenanceOn : t.propose.maintenanceOff,
       lead: on ? t.propose.maintenanceOnLead : t.propose.maintenanceOffLead,
       change: () => ({ action, object: 'cluster' }),
-      cli: () => ['cluster', 'maintenance', on ? 'on' : 'off'],
+      cli: () => lines.clusterMaintenance(on),
     },
   };
 }
@@ -64,7 +65,7 @@ export default function Cluster() {
           <p className="b-subtle b-below">{config.isPending ? common.loading : Object.keys(options).length === 0 ? t.noOptions : t.optionsLead}</p>
           {Object.keys(options).length > 0 && <Document value={options} />}
         </Panel>
-        <CLI args={['get', 'cluster']} />
+        <CLI args={lines.getCluster()} />
       </div>
     </>
   );

@@ -17,6 +17,7 @@ import { form as t } from '../../texts/form';
 import { resources } from '../../texts/resources';
 import { yaml } from '../../texts/yaml';
 import { Waiting } from '../../shell/App';
+import { Changes } from '../history/Changes';
 
 const Editor = lazy(() => import('../../components/yaml/Editor'));
 
@@ -142,6 +143,7 @@ function Form({ kind, id, base, began, onReload }: { kind: string; id?: string; 
           </Button>
         </div>
       </form>
+      {id && <Changes of={kind === 'cluster' ? kind : `${kind}/${id}`} />}
     </>
   );
 }

@@ -2,6 +2,7 @@ import { Link, useNavigate } from 'react-router';
 import { useMemo } from 'react';
 import { useConfig } from '../../api/queries';
 import { Actions } from '../../components/Actions';
+import { lines } from '../../components/lines';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -52,7 +53,7 @@ export default function Constraints() {
                 action: 'delete',
                 object: `constraint/${r.id}`,
                 danger: true,
-                run: { title: t.propose.remove(r.id), danger: true, edit: { kind: 'constraint', id: r.id, base: r.document, generation: config.data?.generation ?? 0 }, cli: () => ['constraint', 'delete', r.id] },
+                run: { title: t.propose.remove(r.id), danger: true, edit: { kind: 'constraint', id: r.id, base: r.document, generation: config.data?.generation ?? 0 }, cli: () => lines.constraintDelete(r.id) },
               },
             ]}
           />

@@ -7,6 +7,7 @@ import { useAllowed, Why } from '../../components/Actions';
 import { Age } from '../../components/Age';
 import { propose, type Proposal } from '../../components/change/proposal';
 import { CLI } from '../../components/CLI';
+import { lines } from '../../components/lines';
 import { Missing } from '../../components/Missing';
 import { Name, nodePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -63,7 +64,7 @@ export default function FenceTest() {
               </Tbody>
             </Table>
           )}
-          <CLI args={['fence', 'status']} />
+          <CLI args={lines.fenceStatus()} />
           </div>
         </Panel>
         <Panel title={t.real}>

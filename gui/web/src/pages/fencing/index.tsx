@@ -7,6 +7,7 @@ import type { Fencing } from '../../api/types';
 import { Actions } from '../../components/Actions';
 import { Age } from '../../components/Age';
 import { hosts, isRemote } from '../../components/hosts';
+import { lines } from '../../components/lines';
 import { ListTable, type Column } from '../../components/ListTable';
 import { look } from '../../components/look';
 import { Name, nodePath } from '../../components/Name';
@@ -141,7 +142,7 @@ export default function FencingPage() {
                               title: t.propose.remove(x.id),
                               danger: true,
                               edit: { kind: 'fence-device', id: x.id, base: config.data?.config['fence-devices']?.[x.id], generation: config.data?.generation ?? 0 },
-                              cli: () => ['fence', 'device', 'delete', x.id],
+                              cli: () => lines.fenceDeviceDelete(x.id),
                             },
                           },
                         ]}

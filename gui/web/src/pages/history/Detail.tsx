@@ -7,6 +7,7 @@ import { differences } from '../../components/change/diff';
 import { DiffTable } from '../../components/change/PlanView';
 import { CLI } from '../../components/CLI';
 import { Facts } from '../../components/Facts';
+import { lines } from '../../components/lines';
 import { Missing } from '../../components/Missing';
 import { Name } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -60,7 +61,7 @@ function Known({ n }: { n: number }) {
               <DiffTable key={c.key} name={c.key.replace(/^config\//, '')} rows={differences(c.before ?? undefined, c.after ?? undefined)} />
             ))}
           </Panel>
-          <CLI args={['history', String(n)]} />
+          <CLI args={lines.history(n)} />
         </div>
       )}
     </>

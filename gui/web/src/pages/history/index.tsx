@@ -4,6 +4,7 @@ import { useSummary } from '../../api/live';
 import type { GenerationInfo } from '../../api/types';
 import { Actions } from '../../components/Actions';
 import { CLI } from '../../components/CLI';
+import { lines } from '../../components/lines';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -85,7 +86,7 @@ export default function History() {
             empty={<p className="b-subtle">{t.none}</p>}
           />
         )}
-        <CLI args={['history']} />
+        <CLI args={lines.history()} />
       </div>
     </>
   );

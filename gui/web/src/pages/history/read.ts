@@ -1,6 +1,7 @@
 import { queryOptions } from '@tanstack/react-query';
 import { api, must } from '../../api/client';
 import type { ActionSpec } from '../../components/Actions';
+import { lines } from '../../components/lines';
 import { generations as t } from '../../texts/history';
 
 /** historyQuery reads the generations that are kept; a new one makes it read again. */
@@ -29,6 +30,6 @@ export function rollbackTo(n: number, current: number): ActionSpec {
     action: 'rollback',
     object,
     pointless: n === current ? t.isCurrent : undefined,
-    run: { title: t.propose(n), lead: t.proposeLead, danger: true, change: () => ({ action: 'rollback', object }), cli: () => ['rollback', String(n)] },
+    run: { title: t.propose(n), lead: t.proposeLead, danger: true, change: () => ({ action: 'rollback', object }), cli: () => lines.rollback(n) },
   };
 }

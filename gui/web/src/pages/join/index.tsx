@@ -8,6 +8,7 @@ import { useWho } from '../../api/session';
 import { useAllowed, Why } from '../../components/Actions';
 import { CLI } from '../../components/CLI';
 import { TextField } from '../../components/form/controls';
+import { lines } from '../../components/lines';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
 import { ProblemAlert } from '../../components/ProblemAlert';
@@ -34,7 +35,6 @@ export default function Join() {
   });
   const server = serverOf(config.data?.config.nodes?.[who.node ?? '']);
   const joined = make.data && (s.nodes ?? []).find((n) => !before.includes(n.name) && (!node || n.name === node));
-  const cli = ['cluster', 'token', ...(node ? ['--node', node] : []), '--ttl', ttl, ...(voter ? [] : ['--no-vote'])];
   return (
     <>
       <PageTitle title={t.title} parents={[{ text: nodes.title, to: '/nodes' }]} lead={t.lead} />
@@ -80,13 +80,13 @@ export default function Join() {
                   </Button>
                 </Why>
               </div>
-              <CLI args={cli} />
+              <CLI args={lines.clusterToken(node, ttl, voter)} />
             </Form>
           )}
         </Panel>
         {make.data && (
           <Panel title={`3. ${t.run}`}>
-            <CLI label="" args={['cluster', 'join', '--node', node || 'NAME', '--address', addresses.replaceAll(/\s+/g, '') || 'ADDRESS[,ADDRESS]', make.data.token + server]} />
+            <CLI label="" args={lines.clusterJoin(node, addresses, make.data.token + server)} />
             <div role="status">{joined ? <Alert variant="success" isInline title={t.joined(joined.name)} /> : <p className="b-subtle">{t.waiting}</p>}</div>
           </Panel>
         )}

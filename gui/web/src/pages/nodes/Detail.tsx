@@ -16,6 +16,7 @@ import { State } from '../../components/State';
 import { nanos } from '../../components/time';
 import { nodes as t } from '../../texts/nodes';
 import { AttributeTable } from '../attributes/Table';
+import { Changes } from '../history/Changes';
 import { NodeActions } from './Menu';
 import { roles } from '.';
 
@@ -72,7 +73,14 @@ export default function NodeDetail() {
         {tab('running', <Running s={s} node={name} />)}
         {tab('attributes', <AttributeTable nodes={[n]} />)}
         {!remote && tab('links', <LinkTable links={(s.links ?? []).filter((l) => l.node === name)} />)}
-        {tab('history', <EventList node={name} />)}
+        <Tab eventKey="history" title={<TabTitleText>{t.tabs.history}</TabTitleText>}>
+          <div className="b-stack b-tab">
+            <Panel title={t.tabs.history}>
+              <EventList node={name} />
+            </Panel>
+            <Changes of={`${remote ? 'remote-node' : 'node'}/${name}`} />
+          </div>
+        </Tab>
       </Tabs>
     </>
   );

@@ -1,13 +1,14 @@
 import type { Config, Node } from '../../api/types';
 import type { ActionSpec } from '../../components/Actions';
 import { cliOf, type Edit, type Proposal } from '../../components/change/proposal';
+import { lines } from '../../components/lines';
 import { nodes as t } from '../../texts/nodes';
 
 /** nodeActions is everything that can be done with a node; go leads to the form of its settings. */
 export function nodeActions(n: Node, go?: (path: string) => void): ActionSpec[] {
   const object = `node/${n.name}`;
   const p = t.propose;
-  const simple = (action: string, title: string, extra?: Partial<Proposal>): Proposal => ({ title, change: () => ({ action, object }), cli: () => ['node', action, n.name], ...extra });
+  const simple = (action: string, title: string, extra?: Partial<Proposal>): Proposal => ({ title, change: () => ({ action, object }), cli: () => lines.node(action, n.name), ...extra });
   const standby = n.admin === 'standby';
   const maintenance = n.admin === 'maintenance';
   return [
@@ -20,9 +21,9 @@ export function nodeActions(n: Node, go?: (path: string) => void): ActionSpec[] 
           label: t.actions.maintenanceOff,
           action: 'maintenance-off',
           object,
-          run: simple('maintenance-off', p.maintenanceOff(n.name), { cli: () => ['node', 'maintenance', n.name, 'off'] }),
+          run: simple('maintenance-off', p.maintenanceOff(n.name), { cli: () => lines.nodeMaintenance(n.name, false) }),
         }
-      : { key: 'maintenance-on', label: t.actions.maintenanceOn, action: 'maintenance-on', object, run: simple('maintenance-on', p.maintenanceOn(n.name), { cli: () => ['node', 'maintenance', n.name, 'on'] }) },
+      : { key: 'maintenance-on', label: t.actions.maintenanceOn, action: 'maintenance-on', object, run: simple('maintenance-on', p.maintenanceOn(n.name), { cli: () => lines.nodeMaintenance(n.name, true) }) },
     ...(go ? [{ key: 'edit', label: t.actions.edit, action: 'update', object, run: () => go(`/configuration/node/${encodeURIComponent(n.name)}`) }] : []),
     { key: 'cleanup', label: t.actions.cleanup, action: 'cleanup', object, run: simple('cleanup', p.cleanup(n.name)) },
     { key: 'drain', label: t.actions.drain, action: 'drain', object, divided: true, pointless: n.member ? undefined : t.pointless.notMember, run: simple('drain', p.drain(n.name)) },
@@ -35,7 +36,7 @@ export function nodeActions(n: Node, go?: (path: string) => void): ActionSpec[] 
         title: n.voter ? p.voterOff(n.name) : p.voterOn(n.name),
         danger: n.voter,
         change: () => ({ action: 'voter', object, value: { voter: !n.voter } }),
-        cli: () => ['node', 'voter', n.name, n.voter ? 'off' : 'on'],
+        cli: () => lines.nodeVoter(n.name, !n.voter),
       },
     },
     {
@@ -51,7 +52,7 @@ export function nodeActions(n: Node, go?: (path: string) => void): ActionSpec[] 
         danger: true,
         choice: { label: p.fenceOp, options: Object.entries(p.ops).map(([value, label]) => ({ value, label })), initial: 'reboot' },
         change: (op) => ({ action: 'fence', object, value: { op } }),
-        cli: (op) => ['fence', op, n.name],
+        cli: (op) => lines.fence(op, n.name),
       },
     },
     confirm(n.name, n.member ? t.pointless.member : undefined),
@@ -69,7 +70,7 @@ function confirm(node: string, pointless: string | undefined): ActionSpec {
     object,
     danger: true,
     pointless,
-    run: { title: p.confirm(node), lead: p.confirmLead, danger: true, change: () => ({ action: 'fence-confirm', object }), cli: () => ['fence', 'confirm', node] },
+    run: { title: p.confirm(node), lead: p.confirmLead, danger: true, change: () => ({ action: 'fence-confirm', object }), cli: () => lines.fenceConfirm(node) },
   };
 }
 

@@ -6,6 +6,7 @@ import { useAllowed, Why } from '../../components/Actions';
 import { propose } from '../../components/change/proposal';
 import { Facts } from '../../components/Facts';
 import { builtinFilters } from '../../components/form/schema';
+import { lines } from '../../components/lines';
 import { Name } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
@@ -32,7 +33,7 @@ function proposeTest(config: Config | undefined) {
       options: ranks.map((s) => ({ value: s, label: t.severities[s], note: t.gets(reached(s), others.length + mail.length) })),
     },
     change: (severity) => ({ action: 'test-notify', object: 'cluster', value: { severity, comment: t.comment } }),
-    cli: (severity) => ['events', 'test', '--severity', severity, '--comment', t.comment],
+    cli: (severity) => lines.eventsTest(severity, t.comment),
   });
 }
 

@@ -1,12 +1,16 @@
 import { Button, Pagination } from '@patternfly/react-core';
 import { useState } from 'react';
+import { Link } from 'react-router';
+import { useSummary } from '../../api/live';
 import type { Alarm } from '../../api/types';
 import { useAllowed, Why } from '../../components/Actions';
 import { Age } from '../../components/Age';
 import { propose } from '../../components/change/proposal';
+import { lines } from '../../components/lines';
 import { Name, nodePath, resourcePath } from '../../components/Name';
 import { State } from '../../components/State';
 import { overview } from '../../texts/overview';
+import { resourceActions } from '../resources/actions';
 
 const t = overview.alarms;
 const few = 4;
@@ -48,6 +52,7 @@ export function Alarms({ alarms }: { alarms: Alarm[] }) {
                 <Age time={a.since} />
                 {a.node && <Name to={nodePath(a.node)}>{a.node}</Name>}
                 {a.resource && <Name to={resourcePath(a.resource)}>{a.resource}</Name>}
+                {a.resource && <Repair id={a.resource} />}
                 <Acknowledge a={a} />
               </p>
             </div>
@@ -66,6 +71,25 @@ export function Alarms({ alarms }: { alarms: Alarm[] }) {
   );
 }
 
+/** Repair leads to what the agent said, and forgets the failure after the repair. */
+function Repair({ id }: { id: string }) {
+  const s = useSummary();
+  const r = (s.resources ?? []).find((x) => x.id === id);
+  const cleanup = r && resourceActions(r, s.nodes ?? []).find((x) => x.key === 'cleanup');
+  const may = useAllowed('cleanup', `resource/${id}`);
+  if (!r || !cleanup || !r.failCount) return null;
+  return (
+    <>
+      {r.kind === 'primitive' && <Link to={`${resourcePath(id)}?tab=operations`}>{t.output}</Link>}
+      <Why text={may.why}>
+        <Button variant="link" isInline isAriaDisabled={may.isAriaDisabled} aria-label={`${cleanup.label}: ${id}`} onClick={() => !may.isAriaDisabled && typeof cleanup.run !== 'function' && propose(cleanup.run)}>
+          {cleanup.label}
+        </Button>
+      </Why>
+    </>
+  );
+}
+
 /** Acknowledge notes that somebody looks after an alarm, or no longer does. */
 function Acknowledge({ a }: { a: Alarm }) {
   const object = `alarm/${a.id}`;
@@ -77,7 +101,7 @@ function Acknowledge({ a }: { a: Alarm }) {
       lead: t.lead,
       comment: withdraw ? undefined : t.comment,
       change: (_, comment) => ({ action: 'acknowledge', object, value: withdraw ? { withdraw: true } : { comment } }),
-      cli: (_, comment) => ['alarms', 'acknowledge', a.id, ...(withdraw ? ['--withdraw'] : comment ? ['--comment', comment] : [])],
+      cli: (_, comment) => lines.alarmAcknowledge(a.id, withdraw, comment),
     });
   return (
     <Why text={may.why}>

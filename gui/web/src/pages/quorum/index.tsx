@@ -1,12 +1,16 @@
 import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
+import { EventList } from '../../components/EventList';
 import { Facts } from '../../components/Facts';
 import { Name, nodePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { Panel } from '../../components/Panel';
 import { State } from '../../components/State';
 import { quorum as t } from '../../texts/protect';
+
+/** The events that tell of quorum and its devices. */
+const codes = ['BLY3014', 'BLY3015', 'BLY3016', 'BLY3058', 'BLY3059', 'BLY3060'] as const;
 
 /** The vote, who votes, and what breaks a tie. */
 export default function Quorum() {
@@ -86,6 +90,9 @@ export default function Quorum() {
               </Tbody>
             </Table>
           )}
+        </Panel>
+        <Panel title={t.history}>
+          <EventList codes={codes} />
         </Panel>
       </div>
     </>

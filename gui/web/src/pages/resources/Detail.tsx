@@ -9,6 +9,7 @@ import { Age } from '../../components/Age';
 import { Document } from '../../components/Document';
 import { EventList } from '../../components/EventList';
 import { Facts } from '../../components/Facts';
+import { lines } from '../../components/lines';
 import { Missing } from '../../components/Missing';
 import { Name, nodePath, resourcePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -16,6 +17,7 @@ import { Panel } from '../../components/Panel';
 import { State } from '../../components/State';
 import { nanos } from '../../components/time';
 import { resources as t } from '../../texts/resources';
+import { Changes } from '../history/Changes';
 import { resourceActions } from './actions';
 import { notes } from '.';
 import { Explain } from './Why';
@@ -46,7 +48,7 @@ export default function ResourceDetail() {
         lead: t.propose.removeLead,
         danger: true,
         edit: { kind: 'resource', id, base: document, generation: config.data?.generation ?? 0 },
-        cli: () => ['resource', 'delete', id],
+        cli: () => lines.resource('delete', id),
         onApplied: () => void navigate('/resources'),
       },
     },
@@ -105,10 +107,11 @@ export default function ResourceDetail() {
           </div>
         </Tab>
         <Tab eventKey="history" title={<TabTitleText>{t.tabs.history}</TabTitleText>}>
-          <div className="b-tab">
+          <div className="b-stack b-tab">
             <Panel title={t.tabs.history}>
               <EventList resource={id} />
             </Panel>
+            <Changes of={`resource/${id}`} />
           </div>
         </Tab>
       </Tabs>

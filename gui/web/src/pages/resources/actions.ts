@@ -1,6 +1,7 @@
 import type { Node, Resource } from '../../api/types';
 import type { ActionSpec } from '../../components/Actions';
 import type { Proposal } from '../../components/change/proposal';
+import { lines } from '../../components/lines';
 import { resources } from '../../texts/resources';
 
 const t = resources;
@@ -8,11 +9,11 @@ const t = resources;
 /** resourceActions is everything that can be done with a resource besides editing it. */
 export function resourceActions(r: Resource, nodes: Node[]): ActionSpec[] {
   const object = `resource/${r.id}`;
-  const simple = (action: string, title: string, extra?: Partial<Proposal>): Proposal => ({ title, change: () => ({ action, object }), cli: () => ['resource', action, r.id], ...extra });
+  const simple = (action: string, title: string, extra?: Partial<Proposal>): Proposal => ({ title, change: () => ({ action, object }), cli: () => lines.resource(action, r.id), ...extra });
   const maintenance = (on: boolean): Proposal => ({
     title: on ? t.propose.maintenanceOn(r.id) : t.propose.maintenanceOff(r.id),
     change: () => ({ action: on ? 'maintenance-on' : 'maintenance-off', object }),
-    cli: () => ['resource', 'maintenance', r.id, on ? 'on' : 'off'],
+    cli: () => lines.resourceMaintenance(r.id, on),
   });
   const stopped = r.wanted === 'Stopped';
   const others = nodes.filter((n) => n.member && n.state === 'online' && !r.nodes?.includes(n.name));
@@ -20,6 +21,7 @@ export function resourceActions(r: Resource, nodes: Node[]): ActionSpec[] {
   return [
     { key: 'start', label: t.actions.start, action: 'start', object, pointless: stopped ? undefined : p.started, run: simple('start', t.propose.start(r.id)) },
     { key: 'stop', label: t.actions.stop, action: 'stop', object, danger: true, pointless: stopped ? p.stopped : undefined, run: simple('stop', t.propose.stop(r.id), { danger: true }) },
+    { key: 'restart', label: t.actions.restart, action: 'restart', object, danger: true, pointless: stopped || (r.nodes ?? []).length === 0 ? p.notRunning : undefined, run: simple('restart', t.propose.restart(r.id), { danger: true, lead: t.propose.restartLead }) },
     {
       key: 'move',
       label: t.actions.move,
@@ -31,7 +33,7 @@ export function resourceActions(r: Resource, nodes: Node[]): ActionSpec[] {
         lead: t.propose.moveLead,
         choice: { label: t.propose.moveTo, options: others.map((n) => ({ value: n.name, label: n.name })), initial: others[0]?.name ?? '' },
         change: (node) => ({ action: 'move', object, value: { node } }),
-        cli: (node) => ['resource', 'move', r.id, '--to', node],
+        cli: (node) => lines.resourceMove(r.id, node),
       },
     },
     { key: 'cleanup', label: t.actions.cleanup, action: 'cleanup', object, divided: true, run: simple('cleanup', t.propose.cleanup(r.id)) },

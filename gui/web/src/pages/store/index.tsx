@@ -49,7 +49,7 @@ export default function Store() {
               {(s.members ?? []).map((m) => (
                 <Tr key={m.node}>
                   <Td dataLabel={c.node}>
-                    <Name to={nodePath(m.node)}>{m.node}</Name>
+                    <Name to={`/store/${encodeURIComponent(m.node)}`}>{m.node}</Name>
                   </Td>
                   <Td dataLabel={c.state}>
                     <State of="store" is={m.state} />

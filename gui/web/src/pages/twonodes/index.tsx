@@ -7,6 +7,7 @@ import { propose } from '../../components/change/proposal';
 import { CLI } from '../../components/CLI';
 import { Document } from '../../components/Document';
 import { TextField } from '../../components/form/controls';
+import { lines } from '../../components/lines';
 import { PageTitle } from '../../components/PageTitle';
 import { quote } from '../../components/quote';
 import { quorum } from '../../texts/protect';
@@ -91,7 +92,7 @@ export default function TwoNodes() {
             {typed.add && field('handover', t.handover, t.handoverHelp)}
             <p>{t.timingLead}</p>
             {ok.timing && ok.delay && <TimingTable value={checked} />}
-            <CLI args={['check', 'timing']} />
+            <CLI args={lines.checkTiming()} />
           </div>
         </WizardStep>
         <WizardStep name={t.steps.review} id="review" isDisabled={!ok.tie || !ok.delay || !ok.timing} footer={{ ...names, nextButtonText: t.show, isNextDisabled: !ready, onNext: show }}>

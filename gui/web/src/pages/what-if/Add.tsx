@@ -1,6 +1,7 @@
 import { Button, Form, FormGroup, FormSelect, FormSelectOption, TextInput } from '@patternfly/react-core';
 import { useState } from 'react';
 import { useSummary } from '../../api/live';
+import { hosts } from '../../components/hosts';
 import { whatIf as t } from '../../texts/what-if';
 import { withNodes, type Scenario } from './scenario';
 
@@ -20,7 +21,7 @@ function sitesOf(nodes: { name: string; site?: string }[]): Map<string, string[]
 
 /** Quick is the questions that are asked first: a node, a site, the quorum. */
 export function Quick({ scenario, onSuppose }: Props) {
-  const nodes = useSummary().nodes ?? [];
+  const nodes = hosts(useSummary());
   const sites = sitesOf(nodes);
   return (
     <div className="b-buttons" role="group" aria-label={t.quick}>
@@ -47,7 +48,7 @@ type Kind = keyof typeof t.kinds;
 /** Add supposes anything. */
 export function Add({ scenario, onSuppose }: Props) {
   const s = useSummary();
-  const nodes = s.nodes ?? [];
+  const nodes = hosts(s);
   const sites = sitesOf(nodes);
   const things: Record<Kind, string[]> = {
     node: nodes.map((n) => n.name),

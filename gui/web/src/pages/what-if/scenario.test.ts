@@ -57,3 +57,13 @@ it('compares where everything is to where it would be', () => {
     ['a', 'stays', 'n1', 'n1'],
   ]);
 });
+
+it('knows the instances of a clone again, which have no number while they run', () => {
+  const db = { id: 'db', instances: ['n1', 'n2', 'n3'].map((node) => ({ instance: 'db', node, role: 'Started', state: 'running' })) } as unknown as Resource;
+  const to = (n: number, node: string) => ({ instance: `db:${n}`, resource: 'db', node, role: node ? 'Started' : 'Stopped', score: 0, why: { cause: '' } }) as Assignment;
+  expect(compare([to(0, 'n1'), to(1, ''), to(2, 'n3')], [db]).map((r) => [r.instance, r.effect, r.now])).toEqual([
+    ['db:1', 'stops', 'n2'],
+    ['db:0', 'stays', 'n1'],
+    ['db:2', 'stays', 'n3'],
+  ]);
+});

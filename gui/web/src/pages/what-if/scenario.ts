@@ -111,14 +111,35 @@ export interface Row {
 
 const runs = new Set(['running', 'promoted', 'starting', 'stopping', 'migrating', 'unmanaged', 'failed']);
 
+interface Running {
+  instance: string;
+  resource: string;
+  node: string;
+  role: string;
+}
+
+/** matched finds for every assignment what runs of it now. The instances of a clone that are all alike have no number while they run: there one that stays where it is counts as the same. */
+function matched(placement: Assignment[], resources: Resource[]): (Running | undefined)[] {
+  const running = resources.flatMap((r) => (r.instances ?? []).filter((i) => runs.has(i.state)).map((i): Running => ({ instance: i.instance, resource: r.id, node: i.node, role: i.role })));
+  const free = new Map<string, Running[]>();
+  for (const x of running) free.set(x.resource, [...(free.get(x.resource) ?? []), x]);
+  const out = placement.map((): Running | undefined => undefined);
+  const rules: ((x: Running, a: Assignment) => boolean)[] = [(x, a) => x.instance === a.instance, (x, a) => x.node === a.node, () => true];
+  for (const rule of rules) {
+    placement.forEach((a, i) => {
+      const left = free.get(a.resource) ?? [];
+      const at = out[i] ? -1 : left.findIndex((x) => rule(x, a));
+      if (at >= 0) out[i] = left.splice(at, 1)[0];
+    });
+  }
+  return out;
+}
+
 /** compare says for every instance what becomes of it; what changes comes first. */
 export function compare(placement: Assignment[], resources: Resource[]): Row[] {
-  const now = new Map<string, { node: string; role: string }>();
-  for (const r of resources) {
-    for (const i of r.instances ?? []) if (runs.has(i.state)) now.set(i.instance, { node: i.node, role: i.role });
-  }
-  const rows = placement.map((a): Row => {
-    const was = now.get(a.instance);
+  const now = matched(placement, resources);
+  const rows = placement.map((a, i): Row => {
+    const was = now[i];
     const then = a.role === 'Stopped' ? '' : (a.node ?? '');
     let effect: Effect = 'down';
     if (was && then) effect = was.node !== then ? 'moves' : was.role !== a.role && was.role !== '' ? 'role' : 'stays';

@@ -1,0 +1,91 @@
+import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
+import { useNavigate, useParams } from 'react-router';
+import { useSummary } from '../../api/live';
+import { useConfig } from '../../api/queries';
+import { Actions } from '../../components/Actions';
+import { CLI } from '../../components/CLI';
+import { lines } from '../../components/lines';
+import { Missing } from '../../components/Missing';
+import { Name, resourcePath } from '../../components/Name';
+import { PageTitle } from '../../components/PageTitle';
+import { Panel } from '../../components/Panel';
+import { State } from '../../components/State';
+import { tickets as t } from '../../texts/protect';
+import { Changes } from '../history/Changes';
+import { ticketActions, type Held } from './actions';
+import { needsOf, why } from './why';
+
+/** TicketState says whether this cluster has a ticket. */
+export function TicketState({ k }: { k: Held }) {
+  return (
+    <>
+      <State of="resource" is={k.granted ? 'running' : 'stopped'}>
+        {k.granted ? t.granted : t.revoked}
+      </State>{' '}
+      {k.standby && (
+        <State of="node" is="standby">
+          {t.standby}
+        </State>
+      )}
+    </>
+  );
+}
+
+/** One ticket: what it lets run, and who granted it when. */
+export default function TicketDetail() {
+  const { id = '' } = useParams();
+  const s = useSummary();
+  const config = useConfig();
+  const navigate = useNavigate();
+  const k = (s.tickets ?? []).find((x) => x.id === id);
+  if (!k) return <Missing what={id} to="/tickets" back={t.title} />;
+  const needs = needsOf(id, s, config.data);
+  const c = t.needs;
+  return (
+    <>
+      <PageTitle title={id} parents={[{ text: t.title, to: '/tickets' }]} state={<TicketState k={k} />} actions={<Actions of={id} list={ticketActions(k, config.data, () => void navigate('/tickets'))} />} />
+      <div className="b-stack">
+        <Panel title={t.whyTitle}>
+          <p>{config.data && why(k, needs.length)}</p>
+          {needs.length > 0 && (
+            <div className="b-table">
+              <Table variant="compact" aria-label={c.title}>
+                <Thead>
+                  <Tr>
+                    {[c.resource, c.state, c.role, c.loss, c.constraint].map((h) => (
+                      <Th key={h}>{h}</Th>
+                    ))}
+                  </Tr>
+                </Thead>
+                <Tbody>
+                  {needs.map((n) => (
+                    <Tr key={n.constraint}>
+                      <Th scope="row" dataLabel={c.resource}>
+                        <Name to={`${resourcePath(n.resource)}?tab=why`}>{n.resource}</Name>
+                      </Th>
+                      <Td dataLabel={c.state}>
+                        <div>
+                          <State of="resource" is={n.state} />
+                          {n.reason && <div className="b-reason b-wrap">{n.reason}</div>}
+                        </div>
+                      </Td>
+                      <Td dataLabel={c.role}>{n.role || c.anyRole}</Td>
+                      <Td dataLabel={c.loss} className="b-wrap">
+                        {t.losses[n.loss] ?? n.loss}
+                      </Td>
+                      <Td dataLabel={c.constraint}>
+                        <Name to={`/configuration/constraint/${encodeURIComponent(n.constraint)}`}>{n.constraint}</Name>
+                      </Td>
+                    </Tr>
+                  ))}
+                </Tbody>
+              </Table>
+            </div>
+          )}
+        </Panel>
+        <Changes of={`ticket/${id}`} />
+        <CLI args={lines.ticketShow(id)} />
+      </div>
+    </>
+  );
+}
