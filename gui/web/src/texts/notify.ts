@@ -12,7 +12,18 @@ export const notify = {
   severities: { indeterminate: 'information', warning: 'warning', minor: 'minor', major: 'major', critical: 'critical' },
   gets: (n: number, all: number) => (all === 0 ? 'nobody but CIM subscriptions' : `${n} of ${all} receivers`),
   comment: 'test from the web GUI',
-  add: 'Add',
+  delivery: {
+    title: 'Delivery',
+    states: { unknown: 'not known', off: 'off', never: 'nothing sent yet', takes: 'Sent', fails: 'Fails' },
+    sent: 'last',
+    waiting: (n: number) => (n === 1 ? '1 waits' : `${n} wait`),
+    refused: (n: number) => (n === 1 ? '1 was refused for good' : `${n} were refused for good`),
+    lost: (n: number) => (n === 1 ? '1 gap: what it should get was no longer kept' : `${n} gaps: what it should get was no longer kept`),
+    syslog: 'Audit log to syslog',
+    noSyslog: 'No rule of the audit sends it to a server.',
+    columns: { id: 'Rule', address: 'Server', node: 'From', delivery: 'Delivery' },
+  },
+  add: (kind: string) => `Add ${kind}`,
   edit: 'Edit…',
   remove: 'Delete…',
   agent: {
@@ -29,13 +40,11 @@ export const notify = {
   targets: {
     title: 'Targets',
     none: 'No target: no SNMP notification is sent.',
-    columns: { id: 'Target', address: 'Address', user: 'User', min: 'From severity', how: 'How', state: 'State' },
+    columns: { id: 'Target', address: 'Address', user: 'User', min: 'From severity', how: 'How' },
     everything: 'everything',
     only: (codes: string) => `only ${codes}`,
     inform: 'inform, repeated until answered',
     trap: 'trap, sent once',
-    on: 'on',
-    off: 'off',
     noUser: (u: string) => `there is no SNMP user ${u}`,
   },
   users: {
@@ -48,20 +57,20 @@ export const notify = {
   webhooks: {
     title: 'Webhooks',
     none: 'No webhook: nothing is posted.',
-    columns: { id: 'Webhook', url: 'URL', min: 'From severity', how: 'Message', state: 'State' },
+    columns: { id: 'Webhook', url: 'URL', min: 'From severity', how: 'Message' },
     signed: 'signed',
     formats: { json: 'the whole event', text: 'a line of text, for chats' } as Record<string, string>,
   },
   mail: {
     title: 'Mail',
     none: 'Nobody gets mail.',
-    columns: { id: 'Receiver', to: 'To', from: 'From', server: 'Server', min: 'From severity', state: 'State' },
+    columns: { id: 'Receiver', to: 'To', from: 'From', server: 'Server', min: 'From severity' },
     min: 'warning',
   },
   subscriptions: {
     title: 'Subscriptions',
     none: 'No subscription: no CIM indication is sent.',
-    columns: { id: 'Subscription', filter: 'Filter', destination: 'Destination', state: 'State', owner: 'Made by' },
+    columns: { id: 'Subscription', filter: 'Filter', destination: 'Destination', owner: 'Made by' },
     broken: (what: string) => `there is no ${what}`,
   },
   destinations: {

@@ -42,6 +42,7 @@ export const whatIf = {
   clear: 'Suppose nothing',
   result: 'What the cluster would do',
   nothingDone: 'Nothing: no resource would start, stop or move.',
+  byItself: 'Nothing together: without quorum each node acts by itself, by the no-quorum-policy.',
   working: 'Simulating',
   placement: 'Where everything would be',
   none: 'No resource is configured.',

@@ -32,7 +32,7 @@ export function Documents({ kind, title, none, config, columns, cells, fixed = [
     return { title: t.propose.remove(form.kinds[kind] ?? kind, id), danger: true, edit, cli: () => cliOf(edit) };
   };
   return (
-    <Panel title={title} actions={<Link to={path('new')}>{`${t.add}: ${form.kinds[kind]}`}</Link>}>
+    <Panel title={title} actions={<Link to={path('new')}>{t.add(form.kinds[kind] ?? kind)}</Link>}>
       {rows.length + fixed.length === 0 ? (
         <p className="b-subtle">{none}</p>
       ) : (

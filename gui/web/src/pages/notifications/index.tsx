@@ -1,7 +1,7 @@
 import { Alert, Button, Tab, Tabs, TabTitleText } from '@patternfly/react-core';
 import { Link, useSearchParams } from 'react-router';
 import { useConfig } from '../../api/queries';
-import type { Config, Document } from '../../api/types';
+import type { Config, Document, NotificationTarget } from '../../api/types';
 import { useAllowed, Why } from '../../components/Actions';
 import { propose } from '../../components/change/proposal';
 import { Facts } from '../../components/Facts';
@@ -14,6 +14,7 @@ import { ProblemAlert } from '../../components/ProblemAlert';
 import { Waiting } from '../../shell/App';
 import { common } from '../../texts/common';
 import { notify as t } from '../../texts/notify';
+import { Delivery, Syslog, useTargets } from './Delivery';
 import { Documents } from './Documents';
 import { gets, ranks } from './gets';
 
@@ -37,11 +38,17 @@ function proposeTest(config: Config | undefined) {
   });
 }
 
+interface Props {
+  config: Config;
+  targets: NotificationTarget[];
+}
+
 /** Notifications: who is told what happens, by SNMP, webhook, mail and CIM. */
 export default function Notifications() {
   const config = useConfig();
   const [params, setParams] = useSearchParams();
   const may = useAllowed('test-notify', 'cluster');
+  const targets = useTargets();
   const tab = params.get('tab') ?? 'snmp';
   return (
     <>
@@ -60,17 +67,17 @@ export default function Notifications() {
         <Tabs activeKey={tab} onSelect={(_, k) => setParams(k === 'snmp' ? {} : { tab: String(k) }, { replace: true })} aria-label={t.title} unmountOnExit mountOnEnter>
           <Tab eventKey="snmp" title={<TabTitleText>{t.tabs.snmp}</TabTitleText>}>
             <div className="b-stack b-tab">
-              <SNMP config={config.data} />
+              <SNMP config={config.data} targets={targets} />
             </div>
           </Tab>
           <Tab eventKey="web" title={<TabTitleText>{t.tabs.web}</TabTitleText>}>
             <div className="b-stack b-tab">
-              <Web config={config.data} />
+              <Web config={config.data} targets={targets} />
             </div>
           </Tab>
           <Tab eventKey="cim" title={<TabTitleText>{t.tabs.cim}</TabTitleText>}>
             <div className="b-stack b-tab">
-              <CIM config={config.data} />
+              <CIM config={config.data} targets={targets} />
             </div>
           </Tab>
         </Tabs>
@@ -83,7 +90,8 @@ export default function Notifications() {
   );
 }
 
-function SNMP({ config }: { config: Config }) {
+function SNMP({ config, targets }: Props) {
+  const delivery = (kind: string, id: string) => <Delivery key="delivery" of={targets.find((x) => x.kind === kind && x.id === id)} />;
   const agent = (config.config.cluster.snmp ?? {}) as Document;
   const users = config.config['snmp-users'] ?? {};
   const a = t.agent;
@@ -97,13 +105,13 @@ function SNMP({ config }: { config: Config }) {
         title={g.title}
         none={g.none}
         config={config}
-        columns={[g.columns.id, g.columns.address, g.columns.user, g.columns.min, g.columns.how, g.columns.state]}
-        cells={(d) => [
+        columns={[g.columns.id, g.columns.address, g.columns.user, g.columns.min, g.columns.how, t.delivery.title]}
+        cells={(d, id) => [
           text(d.address),
           typeof d.user === 'string' && !(d.user in users) ? <span className="b-no">{g.noUser(d.user)}</span> : text(d.user),
           <Min key="min" d={d} none={g.everything} />,
           d.inform === true ? g.inform : g.trap,
-          d.disabled === true ? g.off : g.on,
+          delivery('snmp-target', id),
         ]}
       />
       <Documents
@@ -144,10 +152,10 @@ function Min({ d, none }: { d: Document; none: string }) {
   );
 }
 
-function Web({ config }: { config: Config }) {
+function Web({ config, targets }: Props) {
+  const delivery = (kind: string, id: string) => <Delivery key="delivery" of={targets.find((x) => x.kind === kind && x.id === id)} />;
   const w = t.webhooks;
   const m = t.mail;
-  const state = (d: Document) => (d.disabled === true ? t.targets.off : t.targets.on);
   return (
     <>
       <Documents
@@ -155,22 +163,24 @@ function Web({ config }: { config: Config }) {
         title={w.title}
         none={w.none}
         config={config}
-        columns={[w.columns.id, w.columns.url, w.columns.min, w.columns.how, w.columns.state]}
-        cells={(d) => [text(d.url), <Min key="min" d={d} none={t.targets.everything} />, [w.formats[(d.format as string | undefined) ?? 'json'], d.secret && w.signed].filter(Boolean).join(', '), state(d)]}
+        columns={[w.columns.id, w.columns.url, w.columns.min, w.columns.how, t.delivery.title]}
+        cells={(d, id) => [text(d.url), <Min key="min" d={d} none={t.targets.everything} />, [w.formats[(d.format as string | undefined) ?? 'json'], d.secret && w.signed].filter(Boolean).join(', '), delivery('webhook', id)]}
       />
       <Documents
         kind="mail-target"
         title={m.title}
         none={m.none}
         config={config}
-        columns={[m.columns.id, m.columns.to, m.columns.from, m.columns.server, m.columns.min, m.columns.state]}
-        cells={(d) => [text(((d.to ?? []) as string[]).join(', ')), text(d.from), text(d.server), <Min key="min" d={d} none={m.min} />, state(d)]}
+        columns={[m.columns.id, m.columns.to, m.columns.from, m.columns.server, m.columns.min, t.delivery.title]}
+        cells={(d, id) => [text(((d.to ?? []) as string[]).join(', ')), text(d.from), text(d.server), <Min key="min" d={d} none={m.min} />, delivery('mail-target', id)]}
       />
+      <Syslog targets={targets} />
     </>
   );
 }
 
-function CIM({ config }: { config: Config }) {
+function CIM({ config, targets }: Props) {
+  const delivery = (kind: string, id: string) => <Delivery key="delivery" of={targets.find((x) => x.kind === kind && x.id === id)} />;
   const filters = config.config['cim-filters'] ?? {};
   const destinations = config.config['cim-destinations'] ?? {};
   const s = t.subscriptions;
@@ -188,8 +198,8 @@ function CIM({ config }: { config: Config }) {
         title={s.title}
         none={s.none}
         config={config}
-        columns={[s.columns.id, s.columns.filter, s.columns.destination, s.columns.state, s.columns.owner]}
-        cells={(x) => [known(x.filter, filters, 'cim-filter', builtinFilters), known(x.destination, destinations, 'cim-destination'), x.disabled === true ? t.targets.off : t.targets.on, text(x.owner)]}
+        columns={[s.columns.id, s.columns.filter, s.columns.destination, t.delivery.title, s.columns.owner]}
+        cells={(x, id) => [known(x.filter, filters, 'cim-filter', builtinFilters), known(x.destination, destinations, 'cim-destination'), delivery('cim-subscription', id), text(x.owner)]}
       />
       <Documents
         kind="cim-destination"

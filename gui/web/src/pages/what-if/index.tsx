@@ -123,7 +123,7 @@ function Result({ scenario, of }: { scenario: Scenario; of: string }) {
       <Panel title={t.result}>
         <div className="b-plan" aria-busy={q.isFetching}>
           {q.data.quorum && <Alert variant={q.data.quorumLost ? 'danger' : 'warning'} isInline title={q.data.quorum} />}
-          <Effects plan={q.data.plan} none={t.nothingDone} />
+          <Effects plan={q.data.plan} none={q.data.quorumLost ? t.byItself : t.nothingDone} />
           <p className="b-subtle b-small">{t.based(q.data.revision, q.data.generation)}</p>
           <CLI args={cliOf(scenario)} />
         </div>
