@@ -1,7 +1,8 @@
-import { Link, useNavigate } from 'react-router';
+import { useNavigate } from 'react-router';
 import { useMemo } from 'react';
 import { useConfig } from '../../api/queries';
 import { Actions } from '../../components/Actions';
+import { LinkButton } from '../../components/LinkButton';
 import { lines } from '../../components/lines';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name } from '../../components/Name';
@@ -31,7 +32,7 @@ export default function Constraints() {
   const rows = useMemo(() => Object.entries(documents ?? {}).map(([id, d]) => row(id, d)), [documents]);
   return (
     <>
-      <PageTitle title={t.title} lead={t.lead} actions={<Link to="/configuration/constraint/new">{t.add}</Link>} />
+      <PageTitle title={t.title} lead={t.lead} actions={<LinkButton to="/configuration/constraint/new" action="create" object="constraint/*">{t.add}</LinkButton>} />
       {config.error && <ProblemAlert error={config.error} onRetry={() => void config.refetch()} />}
       <ListTable
         label={t.title}

@@ -1,10 +1,10 @@
 import { useMemo } from 'react';
-import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
 import { useWho } from '../../api/session';
 import type { Node } from '../../api/types';
 import { Age } from '../../components/Age';
 import { hosts } from '../../components/hosts';
+import { LinkButton } from '../../components/LinkButton';
 import { ListTable, type Column } from '../../components/ListTable';
 import { look } from '../../components/look';
 import { Name, nodePath } from '../../components/Name';
@@ -66,7 +66,7 @@ export default function Nodes() {
   const rows = useMemo(() => hosts(s), [s]);
   return (
     <>
-      <PageTitle title={t.title} lead={t.lead} actions={<Link to="/join">{t.add}</Link>} />
+      <PageTitle title={t.title} lead={t.lead} actions={<LinkButton to="/join" action="join" object="cluster">{t.add}</LinkButton>} />
       <ListTable
         label={t.title}
         rows={rows}

@@ -1,10 +1,11 @@
-import { Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from '@patternfly/react-core';
+import { EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter } from '@patternfly/react-core';
 import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
 import type { Resource } from '../../api/types';
 import { show } from '../../components/change/diff';
-import { Actions, useAllowed, Why } from '../../components/Actions';
+import { Actions } from '../../components/Actions';
 import { Age } from '../../components/Age';
+import { LinkButton } from '../../components/LinkButton';
 import { ListTable, type Column } from '../../components/ListTable';
 import { look } from '../../components/look';
 import { Name, nodePath, resourcePath } from '../../components/Name';
@@ -57,7 +58,6 @@ const indent = (r: Resource) => `b-row b-depth-${Math.min(r.depth, 3)}`;
 /** The list of resources: a tree, as long as it is not sorted by anything else. */
 export default function Resources() {
   const s = useSummary();
-  const may = useAllowed('create', 'resource/*');
   return (
     <>
       <PageTitle
@@ -65,16 +65,12 @@ export default function Resources() {
         lead={t.lead}
         actions={
           <>
-            <Why text={may.why}>
-              <Button variant="primary" isAriaDisabled={may.isAriaDisabled} component={may.isAriaDisabled ? 'button' : (p) => <Link {...p} to="/services/new" />}>
-                {t.wizard}
-              </Button>
-            </Why>
-            <Why text={may.why}>
-              <Button variant="secondary" isAriaDisabled={may.isAriaDisabled} component={may.isAriaDisabled ? 'button' : (p) => <Link {...p} to="/resources/new" />}>
-                {t.create}
-              </Button>
-            </Why>
+            <LinkButton to="/services/new" action="create" object="resource/*" variant="primary">
+              {t.wizard}
+            </LinkButton>
+            <LinkButton to="/resources/new" action="create" object="resource/*">
+              {t.create}
+            </LinkButton>
           </>
         }
       />

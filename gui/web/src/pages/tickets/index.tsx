@@ -1,7 +1,7 @@
-import { Link } from 'react-router';
 import { useSummary } from '../../api/live';
 import { useConfig } from '../../api/queries';
 import { Actions } from '../../components/Actions';
+import { LinkButton } from '../../components/LinkButton';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name, resourcePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -43,7 +43,7 @@ export default function Tickets() {
   const rows: Row[] = (s.tickets ?? []).map((x) => ({ ...x, needed: constraints.filter((c) => c?.ticket === x.id).map((c) => c!.resource) }));
   return (
     <>
-      <PageTitle title={t.title} lead={t.lead} actions={<Link to="/configuration/ticket/new">{t.add}</Link>} />
+      <PageTitle title={t.title} lead={t.lead} actions={<LinkButton to="/configuration/ticket/new" action="create" object="ticket/*">{t.add}</LinkButton>} />
       <ListTable label={t.title} rows={rows} columns={columns} id={(r) => r.id} text={(r) => r.id} actions={(r) => <Actions kebab of={r.id} list={ticketActions(r, config.data)} />} empty={<p className="b-subtle">{t.none}</p>} />
     </>
   );
