@@ -32,6 +32,7 @@ export type Transition = S['Transition'];
 export type AccessRow = S['Row'];
 export type LoginSession = S['Session'];
 export type NotificationTarget = S['EngineNotificationTarget'];
+export type Ticket = S['StatusTicket'];
 export type ProblemBody = S['Problem'];
 
 /** A document of the configuration: its shape is that of cluster.schema.json. */

@@ -76,6 +76,9 @@ export const tickets = {
   columns: { ticket: 'Ticket', state: 'State', depends: 'Needed by' },
   granted: 'granted',
   revoked: 'not here',
+  asked: 'asked for',
+  byArbitrator: 'Granted by an arbitrator',
+  facts: { arbitrator: 'Arbitrator', holder: 'Who has it', since: 'Since', renewed: 'Renewed', until: 'Counts as lost' },
   standby: 'standby',
   actions: { grant: 'Grant', revoke: 'Revoke', standby: 'Standby', activate: 'End standby', remove: 'Delete…' },
   propose: {

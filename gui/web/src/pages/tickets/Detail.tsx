@@ -2,9 +2,12 @@ import { Table, Tbody, Td, Th, Thead, Tr } from '@patternfly/react-table';
 import { useNavigate, useParams } from 'react-router';
 import { useSummary } from '../../api/live';
 import { useConfig } from '../../api/queries';
+import type { Ticket } from '../../api/types';
 import { Actions } from '../../components/Actions';
+import { Age } from '../../components/Age';
 import { CLI } from '../../components/CLI';
 import { lines } from '../../components/lines';
+import { Facts } from '../../components/Facts';
 import { Missing } from '../../components/Missing';
 import { Name, resourcePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
@@ -12,15 +15,16 @@ import { Panel } from '../../components/Panel';
 import { State } from '../../components/State';
 import { tickets as t } from '../../texts/protect';
 import { Changes } from '../history/Changes';
-import { ticketActions, type Held } from './actions';
+import { ticketActions } from './actions';
 import { needsOf, why } from './why';
 
 /** TicketState says whether this cluster has a ticket. */
-export function TicketState({ k }: { k: Held }) {
+export function TicketState({ k }: { k: Ticket }) {
+  const asked = !k.held && k.granted && !!k.arbitrator;
   return (
     <>
-      <State of="resource" is={k.granted ? 'running' : 'stopped'}>
-        {k.granted ? t.granted : t.revoked}
+      <State of="resource" is={k.held ? 'running' : asked ? 'starting' : 'stopped'}>
+        {k.held ? t.granted : asked ? t.asked : t.revoked}
       </State>{' '}
       {k.standby && (
         <State of="node" is="standby">
@@ -47,6 +51,7 @@ export default function TicketDetail() {
       <div className="b-stack">
         <Panel title={t.whyTitle}>
           <p>{config.data && why(k, needs.length)}</p>
+          {k.reason && <p className="b-wrap"><bdi>{k.reason}</bdi></p>}
           {needs.length > 0 && (
             <div className="b-table">
               <Table variant="compact" aria-label={c.title}>
@@ -83,6 +88,20 @@ export default function TicketDetail() {
             </div>
           )}
         </Panel>
+        {k.arbitrator && (
+          <Panel title={t.byArbitrator}>
+            <Facts
+              columns={3}
+              rows={[
+                [t.facts.arbitrator, <Name to={`/configuration/quorum-device/${encodeURIComponent(k.arbitrator)}`}>{k.arbitrator}</Name>],
+                [t.facts.holder, k.holder && <Name>{k.holder}</Name>],
+                [t.facts.since, k.since && <Age time={k.since} />],
+                [t.facts.renewed, k.renewed && <Age time={k.renewed} />],
+                [t.facts.until, k.until && <Age time={k.until} />],
+              ]}
+            />
+          </Panel>
+        )}
         <Changes of={`ticket/${id}`} />
         <CLI args={lines.ticketShow(id)} />
       </div>

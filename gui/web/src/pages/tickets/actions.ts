@@ -1,18 +1,14 @@
-import type { Config } from '../../api/types';
+import type { Config, Ticket } from '../../api/types';
 import type { ActionSpec } from '../../components/Actions';
 import type { Edit } from '../../components/change/proposal';
 import { lines } from '../../components/lines';
 import { tickets as t } from '../../texts/protect';
 
-/** Held is a ticket as the cluster holds it. */
-export interface Held {
-  id: string;
-  granted: boolean;
-  standby: boolean;
-}
+/** Held is what a ticket can be set to. */
+type Held = Pick<Ticket, 'granted' | 'standby'>;
 
 /** ticketActions is what can be done with a ticket: each is an edit of its document. */
-export function ticketActions(r: Held, c: Config | undefined, onRemoved?: () => void): ActionSpec[] {
+export function ticketActions(r: Held & Pick<Ticket, 'id'>, c: Config | undefined, onRemoved?: () => void): ActionSpec[] {
   const base = c?.config.tickets?.[r.id];
   const object = `ticket/${r.id}`;
   const act = (key: keyof typeof t.actions & keyof typeof t.propose, change: Partial<Held>, pointless: string | undefined, danger?: boolean): ActionSpec => {

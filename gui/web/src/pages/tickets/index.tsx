@@ -1,15 +1,16 @@
 import { useSummary } from '../../api/live';
 import { useConfig } from '../../api/queries';
+import type { Ticket } from '../../api/types';
 import { Actions } from '../../components/Actions';
 import { LinkButton } from '../../components/LinkButton';
 import { ListTable, type Column } from '../../components/ListTable';
 import { Name, resourcePath } from '../../components/Name';
 import { PageTitle } from '../../components/PageTitle';
 import { tickets as t } from '../../texts/protect';
-import { ticketActions, type Held } from './actions';
+import { ticketActions } from './actions';
 import { TicketState } from './Detail';
 
-interface Row extends Held {
+interface Row extends Ticket {
   needed: string[];
 }
 

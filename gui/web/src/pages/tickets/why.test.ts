@@ -23,6 +23,6 @@ it('lists what needs a ticket', () => {
 });
 
 it('says what a ticket lets run', () => {
-  const texts = new Set([why({ granted: true, standby: false }, 1), why({ granted: true, standby: true }, 1), why({ granted: false, standby: false }, 1), why({ granted: false, standby: false }, 0)]);
+  const texts = new Set([why({ held: true, standby: false }, 1), why({ held: true, standby: true }, 1), why({ held: false, standby: false }, 1), why({ held: false, standby: false }, 0)]);
   expect(texts.size).toBe(4);
 });

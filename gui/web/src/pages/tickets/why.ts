@@ -1,5 +1,5 @@
 // What needs a ticket, and what becomes of it without: pure functions.
-import type { Config, Summary } from '../../api/types';
+import type { Config, Summary, Ticket } from '../../api/types';
 import { tickets as t } from '../../texts/protect';
 
 /** Need is a resource that needs a ticket. */
@@ -23,8 +23,8 @@ export function needsOf(id: string, s: Summary, c: Config | undefined): Need[] {
 }
 
 /** why says what the ticket lets run, and what not. */
-export function why(k: { granted: boolean; standby: boolean }, needs: number): string {
+export function why(k: Pick<Ticket, 'held' | 'standby'>, needs: number): string {
   if (needs === 0) return t.why.unneeded;
-  if (!k.granted) return t.why.revoked;
+  if (!k.held) return t.why.revoked;
   return k.standby ? t.why.standby : t.why.granted;
 }
