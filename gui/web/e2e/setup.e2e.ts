@@ -75,7 +75,7 @@ it('sets up a webhook', async () => {
   await apply(page);
   await page.getByRole('grid', { name: 'Webhooks' }).getByText('https://127.0.0.1:9/hook').waitFor();
   // Nobody listens there: it tells so by itself.
-  await page.getByRole('grid', { name: 'Webhooks' }).getByText('Fails', { exact: true }).waitFor();
+  await page.getByRole('grid', { name: 'Webhooks' }).getByText('Fails', { exact: true }).waitFor({ timeout: 180_000 });
   await accessible(page);
   await picture(page, 'notifications-web');
   expect(complaints).toEqual([]);
