@@ -208,7 +208,8 @@ func newSwarmPeer(ctx context.Context, name string, i int) (*swarmPeer, error) {
 	o := &cib.Options{}
 	p.tracker.Configure(now, membership.Setup{
 		Nodes: []string{heartbeatVoters[0], name}, Voters: heartbeatVoters, VoterEpoch: 1,
-		Detection: o.DetectionTime(), Interval: o.HeartbeatInterval(), Validity: o.ValidityTime(), Links: heartbeatLinks,
+		// It knows of two nodes only, and has the interval of one that knows of all.
+		Detection: o.DetectionTime(), Interval: o.HeartbeatInterval() * 5 / 3, Validity: o.ValidityTime(), Links: heartbeatLinks,
 	})
 	p.tracker.Know(now, membership.Knowledge{Generation: cib.DataGeneration{Number: 1, Nonce: 1}, DC: heartbeatVoters[1], Wall: now, Version: "bench"})
 	return p, nil
