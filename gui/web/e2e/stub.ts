@@ -171,7 +171,7 @@ export function world(nodes: number, resources: number): Summary {
       needed: Math.floor(voters / 2) + 1,
       policy: 'stop',
       epoch: 1,
-      voters: Array.from({ length: voters }, (_, i) => ({ node: name(i), here: true, state: 'online' })),
+      voters: Array.from({ length: voters }, (_, i) => ({ node: name(i), here: true, state: 'online', votes: 1 })),
     },
     nodes: Array.from(
       { length: nodes },
