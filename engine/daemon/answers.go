@@ -182,7 +182,7 @@ func (d *Daemon) getLocal(ctx context.Context, _ *caller, _ *http.Request) (any,
 	if t := e.store.LastContact(); !t.IsZero() {
 		out.SnapshotAge = time.Since(t)
 	}
-	err := e.ask(ctx, func(n *node.Node) {
+	if err := e.ask(ctx, func(n *node.Node) {
 		now := e.clock.now()
 		q := n.Quorum()
 		out.Quorate, out.Quorum = q.Quorate, q.Reason
@@ -191,6 +191,8 @@ func (d *Daemon) getLocal(ctx context.Context, _ *caller, _ *http.Request) (any,
 		for _, m := range n.Alive(now) {
 			out.Alive = append(out.Alive, m.Node)
 		}
-	})
-	return out, err
+	}); err != nil {
+		return nil, err
+	}
+	return out, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/belay-ha/belay/engine/api"
 	"github.com/belay-ha/belay/engine/cib"
 	"github.com/belay-ha/belay/engine/node"
+	"github.com/belay-ha/belay/engine/quorum"
 )
 
 // carryOut commits the change and waits until this node sees it.
@@ -74,11 +75,10 @@ func (c *changing) storeProblem(ctx context.Context, p *prepared, err error) err
 		}
 	}
 	code := api.CodeStore
-	_ = c.ask(ctx, func(n *node.Node) {
-		if q := n.Quorum(); !q.Quorate {
-			code, err = api.CodeNoQuorum, errors.New(q.Reason)
-		}
-	})
+	var q quorum.Result
+	if c.ask(ctx, func(n *node.Node) { q = n.Quorum() }) == nil && !q.Quorate {
+		code, err = api.CodeNoQuorum, errors.New(q.Reason)
+	}
 	return &inDoubt{Problem: api.NewProblem(code, "it is not known whether the change happened: "+err.Error())}
 }
 

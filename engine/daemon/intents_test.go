@@ -8,6 +8,7 @@ import (
 
 	"github.com/belay-ha/belay/audit"
 	"github.com/belay-ha/belay/engine/api"
+	"github.com/belay-ha/belay/engine/cib"
 )
 
 // A change whose engine ended between intent and outcome gets its outcome from the
@@ -63,8 +64,8 @@ func TestDoubtsAreSettled(t *testing.T) {
 		"refused": {made.Generation, api.NewProblem(api.CodeConflict, "no")},
 	} {
 		c := &changing{engine: e, Change: &api.Change{Action: api.ActionPatch, Object: "resource/a", RequestID: id}}
-		p := &prepared{base: d.snapshot(), edit: id != "action", result: &api.ChangeResult{Generation: x.after}}
-		p.base.ConfigGen.Number = made.Generation - 1
+		base := cib.Snapshot{ConfigGen: cib.ConfigGeneration{Number: made.Generation - 1}}
+		p := &prepared{base: &base, edit: id != "action", result: &api.ChangeResult{Generation: x.after}}
 		c.outcome(p, x.err)
 	}
 	results := map[string][]string{}

@@ -173,7 +173,8 @@ func (e *engine) tell(ctx context.Context, ev node.Event) {
 	}
 }
 
-// ask runs a function on the node's goroutine and waits for it.
+// ask runs a function on the node's goroutine and waits for it. After an error it may run
+// yet: what it sets is not to be looked at then.
 func (e *engine) ask(ctx context.Context, f func(*node.Node)) error {
 	done := make(chan struct{})
 	select {

@@ -20,9 +20,13 @@ func (e *engine) quorate(ctx context.Context) (waited bool, err error) {
 	if s := e.snap.Load(); s != nil {
 		o = &s.Config.Cluster.Options
 	}
-	return awaitQuorum(ctx, o, func() (now quorum.Result, passing bool, err error) {
-		err = e.ask(ctx, func(n *node.Node) { now, passing = n.Quorum(), n.QuorumShown() })
-		return now, passing, err
+	return awaitQuorum(ctx, o, func() (quorum.Result, bool, error) {
+		var now quorum.Result
+		var passing bool
+		if err := e.ask(ctx, func(n *node.Node) { now, passing = n.Quorum(), n.QuorumShown() }); err != nil {
+			return quorum.Result{}, false, err // the node may answer yet
+		}
+		return now, passing, nil
 	})
 }
 

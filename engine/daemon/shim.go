@@ -161,9 +161,11 @@ func (t *tools) Local(ctx context.Context) (shim.Local, error) {
 	if err != nil {
 		return shim.Local{}, err
 	}
-	out := shim.Local{Node: e.local.Node}
-	err = e.ask(ctx, func(n *node.Node) { out.Quorate = n.Quorum().Quorate })
-	return out, err
+	var quorate bool
+	if err := e.ask(ctx, func(n *node.Node) { quorate = n.Quorum().Quorate }); err != nil {
+		return shim.Local{}, err
+	}
+	return shim.Local{Node: e.local.Node, Quorate: quorate}, nil
 }
 
 // Nodes are the configured nodes.
