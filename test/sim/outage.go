@@ -68,8 +68,8 @@ func (c *checks) outages(w *World, e *engine, txn *cib.Txn) {
 func (c *checks) serving(w *World, e *engine, name string) []string {
 	s := w.store.snap
 	var out []string
-	if s.Config.Cluster.Options.StopAllResources {
-		return nil
+	if s.Config.Cluster.Options.StopAllResources || s.ConfigGen.Rev > e.seen {
+		return nil // the engine cannot know yet what is managed
 	}
 	parents := s.Config.Parents()
 	for _, id := range sortedKeys(s.Status.Histories[name]) {
