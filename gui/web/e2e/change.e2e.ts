@@ -97,7 +97,7 @@ it('watches a fail-over, and finds the server again when it was gone', async () 
   execFileSync(dev.belay, ['dev', 'power', 'off', lost, '--dir', dev.dir]);
   await box.getByText('demo').waitFor({ state: 'detached', timeout: 60_000 });
   await page.locator('.b-nodebox:not(.b-nodebox--off)', { hasText: 'demo' }).waitFor({ timeout: 60_000 });
-  const move = page.locator('.b-moves > li', { hasText: `${lost} →` }).filter({ hasText: `node ${lost} was fenced` }).first();
+  const move = page.locator('.b-moves > li', { hasText: `${lost} →` }).filter({ hasText: `node ${lost} is lost` }).first();
   await move.getByText('Succeeded').waitFor();
   await picture(page, 'failover');
   execFileSync(dev.belay, ['dev', 'power', 'on', lost, '--dir', dev.dir]);
