@@ -95,13 +95,25 @@ func openOutages(docs map[string]*cib.Outages) map[string][]string {
 	return out
 }
 
+// runsOn reports whether an instance runs on a node. That it has a place there is not
+// enough: something that it needs may be stopped.
+func runsOn(s *cib.Snapshot, host, id string) bool {
+	resource, _, _ := strings.Cut(id, ":")
+	for _, key := range []string{id, resource} { // an anonymous instance has no name on a node
+		if h := s.Status.Histories[host][key]; h != nil && h.Role().Active() {
+			return true
+		}
+	}
+	return false
+}
+
 // untold says which loss is over and was not told, with where each instance should run;
 // "" where there is none.
 func untold(s *cib.Snapshot, hosts map[string]string) string {
 	for _, name := range sortedKeys(s.Status.Outages) {
 		for _, service := range sortedKeys(s.Status.Outages[name].Services) {
 			x := s.Status.Outages[name].Services[service]
-			if len(x.Instances) > 0 && !slices.ContainsFunc(x.Instances, func(id string) bool { return hosts[id] == "" }) {
+			if len(x.Instances) > 0 && !slices.ContainsFunc(x.Instances, func(id string) bool { return !runsOn(s, hosts[id], id) }) {
 				return fmt.Sprintf("%s runs again, which was lost on %s: %s", service, name, x.Reason)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/graph"
 	"github.com/belay-ha/belay/engine/node"
 	"github.com/belay-ha/belay/engine/policy"
 )
@@ -95,19 +96,8 @@ func (w *World) missing() string {
 // depends on them, or they on it: what runs on a node in maintenance is not stopped,
 // so neither is what must be stopped after it.
 func (w *World) tied(s *cib.Snapshot) map[string]bool {
-	parts := func(id string) []string {
-		r := s.Config.Resources[id]
-		if r != nil && r.Clone != nil {
-			id = r.Clone.Resource
-			r = s.Config.Resources[id]
-		}
-		if r != nil && len(r.Group) > 0 {
-			return r.Group
-		}
-		return []string{id}
-	}
 	held := func(id string) bool {
-		for _, part := range parts(id) {
+		for _, part := range parts(s, id) {
 			if !w.checks.managed(w, part) {
 				return true
 			}
@@ -132,7 +122,45 @@ func (w *World) tied(s *cib.Snapshot) map[string]bool {
 			continue
 		}
 		if held(a) || held(b) {
-			for _, part := range append(parts(a), parts(b)...) {
+			for _, part := range append(parts(s, a), parts(s, b)...) {
+				out[part] = true
+			}
+		}
+	}
+	return out
+}
+
+// parts are the primitives of a resource.
+func parts(s *cib.Snapshot, id string) []string {
+	r := s.Config.Resources[id]
+	if r != nil && r.Clone != nil {
+		id = r.Clone.Resource
+		r = s.Config.Resources[id]
+	}
+	if r != nil && len(r.Group) > 0 {
+		return r.Group
+	}
+	return []string{id}
+}
+
+// waiting finds the primitives that the placement names a node for, and that can't start
+// there: an order puts something first that has no place, or waits itself.
+func waiting(s *cib.Snapshot, place *graph.Placement) map[string]bool {
+	placed, out := map[string]bool{}, map[string]bool{}
+	for i := range place.Instances {
+		resource, _, _ := strings.Cut(place.Instances[i].Instance, ":")
+		placed[resource] = placed[resource] || place.Instances[i].Node != ""
+	}
+	lacks := func(part string) bool { return !placed[part] || out[part] }
+	for again := true; again; {
+		again = false
+		for _, id := range sortedKeys(s.Config.Constraints) {
+			o := s.Config.Constraints[id].Order
+			if o == nil || o.Kind == cib.OrderOptional || o.Kind == cib.OrderSerialize || !slices.ContainsFunc(parts(s, o.First), lacks) {
+				continue
+			}
+			for _, part := range parts(s, o.Then) {
+				again = again || !out[part]
 				out[part] = true
 			}
 		}
@@ -221,6 +249,11 @@ func (w *World) misplaced(s *cib.Snapshot) string {
 		// needs is stopped by the configuration.
 		return ""
 	}
+	waits := waiting(s, place)
+	maps.DeleteFunc(want, func(p spot, _ string) bool {
+		resource, _, _ := strings.Cut(p.instance, ":")
+		return waits[resource]
+	})
 	for _, p := range slices.SortedFunc(maps.Keys(want), func(a, b spot) int { return cmp.Compare(a.node+a.instance, b.node+b.instance) }) {
 		return fmt.Sprintf("%s does not run on %s, where the policy wants it (%s)", p.instance, p.node, want[p])
 	}
