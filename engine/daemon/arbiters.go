@@ -204,6 +204,9 @@ func (a *arbiters) saidByQuorumd(w *arbiter, st client.Status, began time.Time) 
 	case quorumd.No:
 		ev.Answer = cib.QuorumNo
 	}
+	if st.Connected {
+		ev.Of, ev.Outdated = cib.DataGeneration(st.Judged), st.Refusal
+	}
 	// A connection that is made anew at once is no failure.
 	if st.Heard.Before(began) {
 		st.Heard = began
@@ -236,6 +239,45 @@ func (a *arbiters) openGeneration(ctx context.Context, device string, next cib.D
 	}
 	if err := c.Open(ctx, quorumd.Generation(next)); err != nil {
 		return fmt.Errorf("open generation %d at quorum device %s: %w", next.Number, device, err)
+	}
+	return nil
+}
+
+// newest returns nil where every arbitrator that the configuration names says that no
+// newer data are known than those that a recovery begins with; or it has opened the
+// next generation for this very recovery, which could not end.
+func (a *arbiters) newest(ctx context.Context, c *cib.Config, r *recovery) error {
+	for _, id := range c.QuorumOrder() {
+		if c.QuorumDevices[id].Kind != cib.QuorumDeviceQuorumd {
+			continue
+		}
+		if err := a.judged(id, r.From); err != nil && (!r.Asked || a.openGeneration(ctx, id, r.Next) != nil) {
+			return err
+		}
+	}
+	return nil
+}
+
+// judged returns nil where an arbitrator says that it knows no newer data than those of
+// a generation.
+func (a *arbiters) judged(id string, gen cib.DataGeneration) error {
+	a.mu.Lock()
+	w := a.work[id]
+	a.mu.Unlock()
+	var q *client.Client
+	if w != nil {
+		w.mu.Lock()
+		q = w.quorumd
+		w.mu.Unlock()
+	}
+	if q == nil {
+		return fmt.Errorf("quorum device %s is not asked yet", id)
+	}
+	switch st := q.Status(); {
+	case !st.Connected || st.Judged != quorumd.Generation(gen):
+		return fmt.Errorf("quorum device %s has not said whether it knows of newer data", id)
+	case st.Refusal != "":
+		return fmt.Errorf("quorum device %s does not take this node's data: %s", id, st.Refusal)
 	}
 	return nil
 }

@@ -96,4 +96,32 @@ func TestOpenGeneration(t *testing.T) {
 	if c := q.View().Clusters[0]; c.Generation.Number != 2 || c.OpenedBy != "n1" {
 		t.Errorf("the arbitrator knows %+v", c)
 	}
+
+	// Another time the disk is old: it says so, to a majority as well, and takes what is
+	// newer than what it knows.
+	judged := func(gen cib.DataGeneration, want string) {
+		t.Helper()
+		claim.Episode, claim.Present, claim.Tie, claim.Generation = claim.Episode+1, claim.Voters, false, gen
+		a.consult(claim)
+		late := time.After(20 * time.Second)
+		for {
+			err := a.newest(t.Context(), e.snap.Load().Config, &recovery{From: gen})
+			if err == nil && want == "" || err != nil && want != "" && strings.Contains(err.Error(), want) {
+				return
+			}
+			select {
+			case <-look.C:
+			case <-e.events:
+			case <-late:
+				t.Fatalf("of generation %d it says: %v", gen.Number, err)
+			}
+		}
+	}
+	judged(gen, "is of generation 1, and 2 is known")
+	judged(cib.DataGeneration{Number: 2, Nonce: 99}, "another history")
+	judged(next, "")
+	judged(cib.DataGeneration{Number: 3, Nonce: 5}, "")
+	if err := a.newest(t.Context(), e.snap.Load().Config, &recovery{From: next}); err == nil {
+		t.Error("it has said of generation 3, and that is taken for generation 2")
+	}
 }

@@ -151,9 +151,9 @@ func (e *engine) storeDown(ctx context.Context, err error) {
 	}
 }
 
-// storeSilent is how long the store may be silent at a tie, or at its sole voter, until
-// it counts as stalled. Its client asks it every second. Else who writes something
-// finds out.
+// storeSilent is how long the store may be silent at a tie, at its sole voter, or at one
+// of two voters whose engine has just started, until it counts as stalled. Its client asks
+// it every second. Else who writes something finds out.
 const storeSilent = 3 * time.Second
 
 var errStoreSilent = fmt.Errorf("it is silent for more than %s", storeSilent)
@@ -162,11 +162,19 @@ var errStoreSilent = fmt.Errorf("it is silent for more than %s", storeSilent)
 func (e *engine) contact(ctx context.Context) {
 	silent, down := time.Since(e.store.LastContact()), e.storeErr.Load() != nil
 	switch {
-	case !down && silent > storeSilent && e.arbiters.alone():
+	case !down && silent > storeSilent && (e.arbiters.alone() || e.unreached(time.Now())):
 		e.work.Go(func() { e.storeDown(ctx, errStoreSilent) })
 	case down && silent < time.Second:
 		e.work.Go(func() { e.storeUp(ctx) })
 	}
+}
+
+// unreached reports whether the engine of one of two voters has waited for the store in
+// vain since it started.
+func (e *engine) unreached(now time.Time) bool {
+	s := e.snap.Load()
+	return e.store.LastContact().IsZero() && now.Sub(time.Unix(0, int64(e.setup.Incarnation))) > storeSilent && //nolint:gosec // it is a time
+		s != nil && !e.external() && recordedPeer(s, e.local.Node) != ""
 }
 
 func (e *engine) storeUp(ctx context.Context) {

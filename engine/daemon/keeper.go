@@ -44,7 +44,7 @@ type keeper struct {
 	forced    chan node.Recover // holds the newest not yet taken
 	resumed   bool              // no recovery of the store is to be gone on with
 	settling  bool              // one may have been begun in vain
-	waitsFor  string            // what the node was told of whom the store waits for
+	waits     node.StoreWaits   // what the node was told last
 
 	lookMu   sync.Mutex
 	stopLook context.CancelFunc // of the present look
@@ -100,7 +100,7 @@ func (e *engine) openStore(ctx context.Context) error {
 	// A recovery that was opened goes on before the member takes part again.
 	if r != nil && r.Opened {
 		e.log.Warn("the store waits for its recovery", "lost", r.Lost)
-	} else if k.hasData() || len(e.local.Initial) > 0 {
+	} else if k.hasData() || len(e.local.Initial) > 0 && !k.lostData(e.snap.Load()) {
 		if err := k.startMember(ctx); err != nil {
 			return err
 		}
@@ -386,6 +386,13 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 		}
 		return nil
 	}
+	if k.running && child.State == store.ChildReady && len(k.local.Initial) > 0 {
+		// It has its data now. Without them it must never begin again by itself.
+		k.local.Initial = nil
+		if err := writeJSON(k.d.path(fileLocal), &k.local); err != nil {
+			return err
+		}
+	}
 	me := s.Config.Nodes[k.local.Node]
 	// A member that has not begun can't as long as it was told of other members than
 	// there are: they may have changed since.
@@ -411,6 +418,11 @@ func (k *keeper) ownMember(ctx context.Context, s *cib.Snapshot) error {
 	found := false
 	for _, m := range members {
 		name := memberNode(s, m)
+		if !k.running && m.Name == k.local.Node {
+			// It has begun once, and its data are gone. It comes back as a learner.
+			k.log.Warn("this node's member has lost its data, and is removed from the store")
+			return k.admin().Remove(ctx, k.local.Node, store.PeerURLs(s.Config.Nodes[k.local.Node]))
+		}
 		found = found || name == k.local.Node
 		if name != "" {
 			initial[name] = m.PeerURLs

@@ -43,6 +43,7 @@ func (e *engine) servePeers(ctx context.Context) {
 		e.answer(w, r, &req, func() (any, error) { return e.admitNode(r.Context(), &req, r.RemoteAddr) })
 	})
 	mux.HandleFunc("POST "+pathPeerAttribute, e.answerMember(e.peerAttribute))
+	mux.HandleFunc("POST "+pathMember, e.answerMember(e.peerMember))
 	mux.HandleFunc("POST "+pathCosign, e.answerMember(e.peerCosign))
 	mux.HandleFunc("POST "+pathHeld, e.answerMember(e.peerHeld))
 	mux.HandleFunc("POST "+pathPage, e.answerMember(e.peerPage))

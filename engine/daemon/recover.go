@@ -32,7 +32,8 @@ import (
 //  4. The arbitrator opens the generation. Up to here everything can be taken back;
 //     from here on the other voter can never go on from what it has, and this one
 //     alone can, after a reboot, too. Where the other one's vote was never recorded,
-//     in all of the log, nobody need be asked: it has quorum nowhere.
+//     in all of the log, nobody need be asked: it has quorum nowhere. Nor where it
+//     says that it has no data any more, and no arbitrator knows of newer ones.
 //  5. Generation, voters and the end of the DC's term are written in one transaction.
 //  6. The copy takes the place of the data, which are kept aside, and serves everybody.
 
@@ -40,11 +41,12 @@ import (
 type recovery struct {
 	From     cib.DataGeneration `json:"from"`
 	Next     cib.DataGeneration `json:"next"`
-	Device   string             `json:"device"`   // of the arbitrator; "": Lost has no vote
-	Lost     string             `json:"lost"`     // the other voter
-	Revision int64              `json:"revision"` // the newest of From that this node has seen
-	Asked    bool               `json:"asked"`    // the arbitrator may have opened Next
-	Opened   bool               `json:"opened"`   // it has, or need not
+	Device   string             `json:"device"`          // of the arbitrator; "": Lost has no vote, or no data
+	Empty    bool               `json:"empty,omitempty"` // Lost has no data
+	Lost     string             `json:"lost"`            // the other voter
+	Revision int64              `json:"revision"`        // the newest of From that this node has seen
+	Asked    bool               `json:"asked"`           // the arbitrator may have opened Next
+	Opened   bool               `json:"opened"`          // it has, or need not
 	Began    time.Time          `json:"began"`
 }
 
@@ -99,7 +101,7 @@ func (k *keeper) recover(ctx context.Context, ask node.Recover) error {
 	}
 	// One that was asked for before keeps its generation: the arbitrator may have
 	// opened it, and the answer was lost.
-	r.Device, r.Lost, r.Revision, r.Began = ask.Device, ask.Lost, max(r.Revision, ask.Revision), time.Now().UTC()
+	r.Device, r.Lost, r.Empty, r.Revision, r.Began = ask.Device, ask.Lost, ask.Empty, max(r.Revision, ask.Revision), time.Now().UTC()
 	if err := writeJSON(k.d.path(fileRecovery), r); err != nil {
 		return err
 	}
@@ -149,10 +151,14 @@ func (k *keeper) stepsOf(ctx context.Context, r *recovery) error {
 	if err != nil {
 		return err
 	}
-	if !r.Opened && r.Device == "" {
-		err = k.unvoted(ctx, r)
-	} else if !r.Opened {
+	switch {
+	case r.Opened:
+	case r.Device != "":
 		err = k.open(ctx, r)
+	case r.Empty:
+		err = k.bereft(ctx, r)
+	default:
+		err = k.unvoted(ctx, r)
 	}
 	if err != nil {
 		return err
@@ -211,6 +217,11 @@ func (k *keeper) unvoted(ctx context.Context, r *recovery) error {
 		replace(k.newest, s)
 		return fmt.Errorf("%s has a vote", r.Lost)
 	}
+	return k.settled(r)
+}
+
+// settled keeps that nobody need be asked any more.
+func (k *keeper) settled(r *recovery) error {
 	settled := *r
 	settled.Opened = true
 	if err := writeJSON(k.d.path(fileRecovery), &settled); err != nil {
@@ -272,6 +283,15 @@ func (k *keeper) look(ctx context.Context, r *recovery) (cib.DataGeneration, err
 	if err := json.Unmarshal(kvs[0].Value, &gen); err != nil {
 		return gen, fmt.Errorf("read the generation of the store's data: %w", err)
 	}
+	if gen.Number > r.From.Number && gen != r.Next {
+		// The snapshot that was kept is older than the store's data: what they say
+		// decides whether this is still to be done.
+		s, serr := k.admin().Snapshot(ctx)
+		if serr != nil {
+			return gen, serr
+		}
+		replace(k.newest, s)
+	}
 	return gen, r.accept(k.local.Node, members, gen, rev)
 }
 
@@ -310,7 +330,11 @@ func (k *keeper) commitForced(ctx context.Context, r *recovery) error {
 	set := &cib.VoterSet{Epoch: voters.Epoch + 1, Voters: []string{k.local.Node}, Since: time.Now().UTC(), Reason: r.Lost + " was lost, and shut out by " + r.Device}
 	told := event.New(event.StoreForced, "node", k.local.Node, "device", r.Device, "number", fmt.Sprint(r.Next.Number), "peer", r.Lost)
 	want := 2
-	if r.Device == "" {
+	switch {
+	case r.Empty:
+		set.Reason = r.Lost + " has lost its data of the store"
+		told = event.New(event.StorePeerEmpty, "node", k.local.Node, "number", fmt.Sprint(r.Next.Number), "peer", r.Lost)
+	case r.Device == "":
 		set.Reason, want = r.Lost+" was lost before it had a vote", 1
 		told = event.New(event.StoreUnpaired, "node", k.local.Node, "number", fmt.Sprint(r.Next.Number), "peer", r.Lost)
 	}
@@ -426,69 +450,6 @@ func (k *keeper) settleGeneration(ctx context.Context, s *cib.Snapshot) error {
 		}
 	}
 	return k.forget()
-}
-
-// tellWaits tells the node which one other voter the store has, as this node's member
-// knows it, while the store does not answer.
-func (k *keeper) tellWaits(ctx context.Context, s *cib.Snapshot) {
-	other := ""
-	if !k.external() && k.running && k.admin() != nil && k.storeErr.Load() != nil {
-		switch ch := k.sup.State(); ch.State {
-		case store.ChildReady:
-			members, err := k.admin().MembersAt(ctx, k.local.Node)
-			if err != nil {
-				return
-			}
-			other = otherVoter(members, k.local.Node)
-		case store.ChildStarting:
-			// One that has begun anew tells nobody anything before it has a leader.
-			if time.Since(ch.Since) < aloneStartMax {
-				return
-			}
-			other = unrecordedVoter(s, k.local.Node)
-		case store.ChildStopped, store.ChildBackoff, store.ChildFailed:
-			return
-		}
-	}
-	if other != k.waitsFor {
-		k.waitsFor = other
-		k.tell(ctx, node.StoreWaits{For: other})
-	}
-}
-
-// aloneStartMax is how long a member that is the only one may take to read its data.
-const aloneStartMax = 5 * time.Second
-
-// otherVoter returns the other one of two voters of the store.
-func otherVoter(members []store.Member, self string) string {
-	other, voting := "", 0
-	for _, m := range members {
-		if !m.Learner {
-			voting++
-			if m.Name != self {
-				other = m.Name
-			}
-		}
-	}
-	if voting != 2 {
-		return ""
-	}
-	return other
-}
-
-// unrecordedVoter returns the one node that is to have a vote, and whose vote was not
-// recorded.
-func unrecordedVoter(s *cib.Snapshot, self string) string {
-	var other []string
-	for _, name := range sortedKeys(s.Config.Nodes) {
-		if s.Config.Nodes[name].Voter && name != self && (s.Status.Voters == nil || !slices.Contains(s.Status.Voters.Voters, name)) {
-			other = append(other, name)
-		}
-	}
-	if len(other) != 1 {
-		return ""
-	}
-	return other[0]
 }
 
 // recovered carries out what the node asked for, and tells it what came of it.

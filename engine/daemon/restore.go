@@ -292,6 +292,11 @@ func newIdentity(ca *pki.CA, names pki.Names) (*pki.Identity, error) {
 	return pki.NewIdentity(ca, cert, key)
 }
 
+// restoreStep is by how much a restore raises the generation of the data: more than it
+// can have risen since the backup, so that an arbitrator takes these data for newer than
+// what was lost.
+const restoreStep = 1000
+
 // finishRestore makes the restored store the cluster's: a higher generation of the
 // data, this node as the only one, as a change that the history and the audit log
 // show. It is done once, by the first engine after a restore.
@@ -348,7 +353,7 @@ func (e *engine) commitRestore(ctx context.Context, s *cib.Snapshot) error {
 			{Key: cib.KeyConfigGen, Value: &cib.ConfigGeneration{Number: gen, Time: now, Numbered: s.ConfigGen.Numbered}},
 			{Key: generationKey(gen), Value: rec},
 			{Key: cib.KeyVoters, Value: &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: []string{e.local.Node}, Since: now, Reason: "restored from a backup"}},
-			{Key: cib.KeyDataGen, Value: &cib.DataGeneration{Number: s.Status.Generation.Number + 1, Nonce: binary.BigEndian.Uint64(nonce[:])}},
+			{Key: cib.KeyDataGen, Value: &cib.DataGeneration{Number: s.Status.Generation.Number + restoreStep, Nonce: binary.BigEndian.Uint64(nonce[:])}},
 		},
 		Delete: []string{cib.KeyDC},
 	}

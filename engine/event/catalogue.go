@@ -108,6 +108,7 @@ const (
 	TicketTimes
 	ServiceFailedOver
 	ServiceNotRecovered
+	StorePeerEmpty
 )
 
 const (
@@ -202,6 +203,7 @@ var Catalogue = []Definition{
 	{TicketTimes, "ticket-times", major, "Ticket without use", "ticket {ticket} of arbitrator {device} is of no use to this cluster: {reason}", []string{"ticket", "reason"}, "See how long it takes to stop what needs it: belay check timing", 0, false, true},
 	{ServiceFailedOver, "service-failed-over", warning, "Service failed over", "service {resource} runs on {node}, {milliseconds} ms after it was lost on {from}: {reason} ({kind}, from {began} to {ended})", []string{"from", "milliseconds", "reason", "kind", "began", "ended"}, "", 0, false, true},
 	{ServiceNotRecovered, "service-not-recovered", major, "Service not recovered", "service {resource}, lost on {from}, is given up after {milliseconds} ms: {why}; it was lost because of {reason} ({kind}, from {began} to {ended})", []string{"from", "milliseconds", "why", "reason", "kind", "began", "ended"}, "See why it runs nowhere: belay explain resource {resource}", 0, false, true},
+	{StorePeerEmpty, "store-peer-empty", major, "Store goes on alone", "the store goes on at node {node} alone, as generation {number} of the data: {peer} came back without its data of the store, or with old ones, and learns them anew", []string{"number", "peer"}, "Find out why the disk of {peer} is old or empty. Until {peer} has its vote again one more failure stops the cluster.", 0, false, true},
 }
 
 // Get returns the definition with a number; an unknown number panics, since it is

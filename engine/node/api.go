@@ -56,6 +56,10 @@ type (
 		// itself, on the steady clock; zero: not known.
 		Settled time.Time
 		Failed  string // why the device does not answer, also while nobody needs it; "": it does
+		// Of is the generation of the data of which an arbitrator has said last whether it
+		// knows newer ones, and Outdated that it does; zero: it has not.
+		Of       cib.DataGeneration
+		Outdated string
 	}
 	// Ticketed says what an arbitrator says of a ticket that the DC wants.
 	Ticketed struct {
@@ -76,8 +80,12 @@ type (
 	}
 	// StoreWaits names the one voter that the store has besides this node, as this
 	// node's own member knows it, while the store does not answer; "": there is none,
-	// there are several, or it answers.
-	StoreWaits struct{ For string }
+	// there are several, or it answers. Empty: that node's engine says that there are no
+	// data of the store on its disk, so that the store waits in vain.
+	StoreWaits struct {
+		For   string
+		Empty bool
+	}
 	// Advised ends an [Advise].
 	Advised struct {
 		Program string
@@ -229,11 +237,13 @@ type (
 	// Recover asks for the forced recovery of the store, under the grant of an
 	// arbitrator that is settled: Lost is shut out with the data of Generation, of
 	// which this node has seen everything up to Revision. Without a device the vote of
-	// Lost was never recorded; that must also be so in the data. Exactly one
-	// [Recovered] answers it.
+	// Lost was never recorded; that must also be so in the data. Empty: it was, and Lost
+	// has no data any more; it must still say so, and no arbitrator may know of newer
+	// data than these. Exactly one [Recovered] answers it.
 	Recover struct {
 		Device     string
 		Lost       string
+		Empty      bool
 		Generation cib.DataGeneration
 		Revision   int64
 	}

@@ -102,6 +102,32 @@ func (n *Node) devices(now time.Time) []quorum.Device {
 	return out
 }
 
+// wordMax is how long a node that starts waits for what the arbitrators say of its data.
+const wordMax = 5 * time.Second
+
+// outdated says why this node should not begin with the data that the voters have. Where
+// the disks of all of them are old ones, a majority hears each other and has a store, and
+// only an arbitrator knows that something was acknowledged since: that is for a person to
+// decide, who lets it forget what it knows. Who has had quorum in this boot goes on.
+func (n *Node) outdated(now time.Time) string {
+	if n.warm || n.quorumEver || !n.isVoter(n.self.Name) {
+		return ""
+	}
+	waits := ""
+	for _, id := range n.snap.Config.QuorumOrder() {
+		if n.snap.Config.QuorumDevices[id].Kind != cib.QuorumDeviceQuorumd {
+			continue
+		}
+		switch s := n.arb.said[id]; {
+		case s.Of == n.snap.Status.Generation && s.Outdated != "":
+			return "quorum device " + id + " knows newer data than the disks of these nodes have: " + s.Outdated
+		case s.Of != n.snap.Status.Generation && s.Failed == "" && now.Before(n.started.Add(wordMax)):
+			waits = "waits for what quorum device " + id + " knows of the data"
+		}
+	}
+	return waits
+}
+
 // lowest answers for the tie-breaker "node": the half with the lowest node id.
 func (n *Node) lowest() (cib.QuorumAnswer, string) {
 	best := ""

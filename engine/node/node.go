@@ -362,7 +362,7 @@ func (n *Node) judge(now time.Time) {
 		}
 	}
 	n.allSeen = n.allSeen || len(in.Present) == len(voters)
-	in.SeenAll, in.Standalone = n.allSeen, n.standalone(voters)
+	in.SeenAll, in.Standalone, in.Outdated = n.allSeen, n.standalone(voters), n.outdated(now)
 	n.arbitrate(now, &in)
 	n.quorum = quorum.Evaluate(in)
 	n.granted(now)

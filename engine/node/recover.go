@@ -1,7 +1,6 @@
 package node
 
 import (
-	"slices"
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
@@ -20,6 +19,13 @@ import (
 // was never recorded can have quorum nowhere. The shell says so once it has found such
 // a member (StoreWaits), and looks again at the data before anything is done.
 
+// A voter whose disk came back old or empty takes no part in the store: where it was
+// shut out before, its old data are no member's any more, and are set aside. The other
+// voter has everything that was acknowledged, and the store waits for a member that
+// nobody has. Nobody has to decide between the two: who has no data can have quorum nowhere until it
+// has learned them anew. It says so itself (StoreWaits.Empty), and an arbitrator, where
+// there is one, must not know of newer data: they may have been on that disk alone.
+
 // recovery is what a node knows of its forced recovery of the store.
 type recovery struct {
 	busy    bool               // it is on its way
@@ -29,6 +35,7 @@ type recovery struct {
 	told    string             // the reason that the operator was told last
 
 	waitsFor string    // see StoreWaits
+	empty    bool      // see StoreWaits
 	since    time.Time // when that was said
 }
 
@@ -50,7 +57,7 @@ func (n *Node) recoverStore(now time.Time) {
 	if n.recovery.busy || now.Before(n.recovery.retryAt) || now.Before(at) || ask.Device != "" && !now.Before(n.arb.until) {
 		return
 	}
-	if m := n.snap.Status.Members[ask.Lost]; m != nil && m.Restart && now.Before(n.lostSince(ask).Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
+	if m := n.snap.Status.Members[ask.Lost]; m != nil && m.Restart && !ask.Empty && now.Before(n.lostSince(ask).Add(n.snap.Config.Cluster.Options.RestartGraceTime())) {
 		return // only its engine restarts
 	}
 	n.recovery.busy, n.recovery.from = true, ask.Generation
@@ -78,12 +85,26 @@ func (n *Node) mayRecover() (ask Recover, at time.Time, ok bool) {
 	switch {
 	case len(voters) == 1 && voters[0] == n.self.Name:
 		ask.Lost, at, ok = n.lostUnrecorded()
-	case len(voters) == 2 && n.fresh:
-		ask.Device, ok = n.grantedBy()
-		at = n.arb.settled
-		ask.Lost = voters[slices.IndexFunc(voters, func(v string) bool { return v != n.self.Name })]
+	case len(voters) == 2:
+		ask.Lost = n.otherVoter()
+		if ask.Empty = n.lostEmpty(ask.Lost); ask.Empty {
+			return ask, n.recovery.since.Add(n.snap.Config.Cluster.Options.DetectionTime()), true
+		}
+		if n.fresh && ask.Lost != "" {
+			ask.Device, ok = n.grantedBy()
+			at = n.arb.settled
+		}
 	}
 	return ask, at, ok
+}
+
+// lostEmpty reports whether the other one of two voters is there without its data of
+// the store, and nobody is heard that knows of newer ones than this node. An engine that
+// has not reached the store since it started is not heard: the shell has asked it.
+func (n *Node) lostEmpty(other string) bool {
+	_, higher := n.tracker.Higher()
+	_, histories := n.tracker.Conflict()
+	return n.recovery.empty && n.recovery.waitsFor == other && !higher && !histories
 }
 
 // grantedBy returns the arbitrator that gave this node the right to go on alone, once
@@ -114,8 +135,8 @@ func (n *Node) lostUnrecorded() (lost string, at time.Time, ok bool) {
 
 // storeWaits takes what the shell has found.
 func (n *Node) storeWaits(now time.Time, ev StoreWaits) {
-	if ev.For != n.recovery.waitsFor {
-		n.recovery.waitsFor, n.recovery.since = ev.For, now
+	if ev.For != n.recovery.waitsFor || ev.Empty != n.recovery.empty {
+		n.recovery.waitsFor, n.recovery.empty, n.recovery.since = ev.For, ev.Empty, now
 	}
 }
 

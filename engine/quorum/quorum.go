@@ -28,6 +28,9 @@ type Input struct {
 	// as removed, cleanly left or proven dead, so that nobody need be waited for.
 	SeenAll    bool
 	Standalone bool
+	// Outdated says why this node's data may be older than what was acknowledged, at a
+	// cold start; "": nobody says so.
+	Outdated string
 
 	Devices []Device // tie-breakers, in the configured order
 }
@@ -53,7 +56,7 @@ type Result struct {
 
 // ModuleAnswer is the answer of one module of the chain.
 type ModuleAnswer struct {
-	Kind   string // majority, store, wait-for-all, or the kind of a quorum device
+	Kind   string // majority, store, wait-for-all, data, or the kind of a quorum device
 	ID     string // of the quorum device
 	Answer cib.QuorumAnswer
 	Reason string
@@ -64,6 +67,7 @@ const (
 	KindMajority   = "majority"
 	KindStore      = "store"
 	KindWaitForAll = "wait-for-all"
+	KindData       = "data"
 )
 
 // Evaluate decides whether a partition may act.
@@ -77,6 +81,9 @@ func Evaluate(in Input) Result {
 		if missing := waitsFor(&in); missing != "" {
 			answer = r.add(KindWaitForAll, "", cib.QuorumNo, missing)
 		}
+	}
+	if answer != cib.QuorumNo && in.Outdated != "" {
+		answer = r.add(KindData, "", cib.QuorumNo, in.Outdated)
 	}
 	r.Tied = answer == cib.QuorumTie
 	for i := 0; answer == cib.QuorumTie && i < len(in.Devices); i++ {

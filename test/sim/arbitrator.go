@@ -34,6 +34,8 @@ type arbClient struct {
 	last  int64 // when its newest request arrives
 	claim node.Claim
 	busy  bool                 // it beats
+	told  node.Arbitrated      // of its data
+	of    cib.DataGeneration   // of the newest beat that has arrived
 	opens func(*quorumd.Reply) // waits for the answer to an open
 }
 
@@ -147,6 +149,7 @@ func (a *arbitrator) send(c *arbClient) {
 			}
 		}
 		c.seq++
+		c.of = claim.Generation
 		a.perform(c, sent, a.core.Receive(a.now(), c.conn, &quorumd.Request{
 			Type: quorumd.Beat, Seq: c.seq, Generation: quorumd.Generation(claim.Generation), Epoch: claim.Epoch, Voters: claim.Voters, Present: claim.Present,
 			Episode: claim.Episode, Want: claim.Tie, Quorate: claim.Quorate, LeaseMs: arbLease.Milliseconds(), HandoverMs: a.w.sc.Config.Cluster.Options.LoserTime().Milliseconds(),
@@ -177,7 +180,10 @@ func (a *arbitrator) perform(c *arbClient, sent time.Time, effects []quorumd.Eff
 			case to == nil:
 			case x.Reply.Type == quorumd.Poke:
 				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() { a.send(to) })
-			case to == c && x.Reply.Type == quorumd.State && x.Reply.Answer != "":
+			case to == c && x.Reply.Type == quorumd.State && x.Reply.Answer == "":
+				of := c.of
+				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() { a.judged(to, of, &x.Reply) })
+			case to == c && x.Reply.Type == quorumd.State:
 				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() { a.answer(to, sent, &x.Reply) })
 			case to == c && (x.Reply.Type == quorumd.Opened || x.Reply.Type == quorumd.Refused):
 				a.w.afterOn(a.delay(), to.e.m, ofEngine, to.e, func() {
@@ -225,6 +231,18 @@ func (a *arbitrator) answer(c *arbClient, sent time.Time, r *quorumd.Reply) {
 		a.check(m, c)
 	}
 	c.e.step(ev)
+}
+
+// judged tells an engine what the arbitrator says of its data.
+func (a *arbitrator) judged(c *arbClient, of cib.DataGeneration, r *quorumd.Reply) {
+	ev := node.Arbitrated{Device: arbDevice, Episode: r.Episode, Of: of}
+	if r.Code == quorumd.CodeStale || r.Code == quorumd.CodeHistories {
+		ev.Outdated = r.Text
+	}
+	if a.cut[c.e.m.i] == 0 && !c.claim.Tie && ev != c.told {
+		c.told = ev
+		c.e.step(ev)
+	}
 }
 
 // check is rule 3 for grants: two halves never have one at the same time.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,6 +46,7 @@ const (
 	CrashForced                            // of a node in a forced recovery of the store, at the step Text; N as above
 	CrashPeer                              // of the node at the other end, when a node claims its next migrate_to or migrate_from, Text; N as above
 	ProxyFault                             // of the node to which the remote node Resource is connected; N as above
+	OldDisk                                // the machine loses power, and comes back without its data of the store; N 1: with an old snapshot, too
 	CrashRemote                            // of a remote node when its proxy claims an action there, Text its operation; N as above
 	AdminStop
 	AdminStart
@@ -69,7 +71,7 @@ const (
 
 var faultNames = strings.Fields(`- power-loss cold-start engine-crash engine-restart node-leave pause stop-engine cut cut-one-way isolate isolate-in
 	isolate-out partition partition-one-way loss slow-net store-stall store-slow member-down watch-stall leader-move agent-spell resource-dies
-	device-broken device-hangs device-unreachable device-lies wall-jump crash-dc crash-executor crash-agent-node crash-forced crash-peer proxy-fault crash-remote stop start unmanage manage delete
+	device-broken device-hangs device-unreachable device-lies wall-jump crash-dc crash-executor crash-agent-node crash-forced crash-peer proxy-fault old-disk crash-remote stop start unmanage manage delete
 	add parameters move standby online node-maintenance node-managed maintenance no-maintenance stop-all no-stop-all cleanup confirm`)
 
 func (k FaultKind) String() string { return faultNames[k] }
@@ -171,6 +173,17 @@ func (w *World) inject(f *Fault) {
 				m.later(f.For+between(w.bootRand, 0, w.sc.BootSpread), func() { m.powerOn("power is back") })
 			}
 		}
+	case OldDisk:
+		if !w.store.spares(m) {
+			return
+		}
+		m.powerOff("power loss, and its disk is replaced by an old one")
+		m.void = slices.Contains(w.store.members, m.i)
+		if f.N == 1 {
+			m.kept = m.old
+		}
+		w.connectivity()
+		m.later(f.For, func() { m.powerOn("power is back") })
 	case EngineCrash, EngineRestart, NodeLeave:
 		if m.remote {
 			m.crashDaemon(f.Kind != EngineCrash || f.N == 1, f.For)

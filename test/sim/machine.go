@@ -32,6 +32,8 @@ type machine struct {
 	inst       map[string]*instance // what runs
 	outlets    map[string]bool      // devices that have switched it off
 	kept       *cib.Snapshot        // on its disk
+	old        *cib.Snapshot        // the first that was
+	void       bool                 // its disk has no data of the store, or old ones, and the store has it as a member
 	inc        uint64
 	memberDown int     // its store member is down, so many times over
 	forced     *forced // on its disk: a recovery of the store that was begun
@@ -82,6 +84,7 @@ type engine struct {
 
 	renewed   int64 // of its lease
 	storeLost bool
+	waits     node.StoreWaits // what it was told last
 	leaving   bool
 	restart   time.Duration // after a Leave: when it is to be started again
 	second    int64
@@ -224,7 +227,8 @@ func (m *machine) startEngine() {
 		Name: m.name, Incarnation: e.inc, BootID: m.bootID, Version: "sim", Cores: 4, Watchdog: dog,
 		Rand: rand.New(rand.NewPCG(w.sc.Seed, e.inc)),
 	}
-	if m.kept != nil && w.bootRand.IntN(8) != 0 {
+	// Without its snapshot it knows nobody, and without the store it learns of nobody.
+	if m.kept != nil && (w.bootRand.IntN(8) != 0 || w.store.bereft()) {
 		setup.Snapshot = m.kept
 	}
 	e.blind = setup.Snapshot == nil
@@ -457,7 +461,11 @@ func (e *engine) wake() {
 }
 
 // disk keeps the newest snapshot.
-func (e *engine) disk(snap *cib.Snapshot) { e.m.kept = snap }
+func (e *engine) disk(snap *cib.Snapshot) {
+	if e.m.kept = snap; e.m.old == nil {
+		e.m.old = snap
+	}
+}
 
 // feed keeps the watchdog quiet until its time-out after until.
 func (m *machine) feed(until time.Time) {

@@ -51,9 +51,24 @@ func (w *World) recover(e *engine, x node.Recover) {
 		if x.Revision > w.store.rev {
 			w.fail(5, "%s has seen revision %d, and its store has %d", m.name, x.Revision, w.store.rev)
 		}
-		if x.Device == "" && len(w.store.snap.Status.Voters.Voters) != 1 {
+		if x.Device == "" && !x.Empty && len(w.store.snap.Status.Voters.Voters) != 1 {
 			w.retract(e, "the other one has a vote")
 			w.store.deliver(e, w.store.snap)
+			return
+		}
+		if x.Empty {
+			lost := w.machines[w.index[x.Lost]]
+			switch known := w.arb.knows(m); {
+			case known == nil || *known != quorumd.Generation(x.Generation) && (!f.asked || *known != quorumd.Generation(f.next)):
+				w.retract(e, "the arbitrator has not said that it knows of no newer data")
+				return
+			case !w.store.saysEmpty(m, lost):
+				w.retract(e, "the other one does not say any more that it has no data")
+				return
+			}
+			f.opened = true
+			w.spring(CrashForced, "opened", m)
+			w.afterOn(between(w.storeRand, 0, commitMax), m, ofEngine, e, func() { w.force(e, f) })
 			return
 		}
 		if f.opened || x.Device == "" || w.mutant != nil && w.mutant.noOpen {
@@ -84,6 +99,15 @@ func (w *World) recover(e *engine, x node.Recover) {
 			}
 		})
 	})
+}
+
+// knows is the generation that the arbitrator knows, if it answers a machine.
+func (a *arbitrator) knows(m *machine) *quorumd.Generation {
+	if a.down > 0 || a.cut[m.i] > 0 {
+		return nil
+	}
+	g := a.core.View(a.now()).Clusters[0].Generation
+	return &g
 }
 
 // retract takes a recovery back.
@@ -169,7 +193,7 @@ func (s *store) tendVoters() {
 			}
 			m.tracef("is a voter of the store again")
 			w.spring(CrashForced, "learned", d)
-			m.forced = nil // with the data that it was about
+			m.forced, m.void = nil, false // with the data that it was about
 			s.members = slices.Sorted(slices.Values(append(slices.Clone(s.members), v)))
 			w.connectivity()
 			w.afterOn(between(w.storeRand, 20*time.Millisecond, 400*time.Millisecond), d, ofEngine, d.engine, func() { s.recordVote(d) })
@@ -248,21 +272,51 @@ func (s *store) votes() []int {
 }
 
 // waitsFor is what the daemon of a machine finds out while the store does not answer.
-func (s *store) waitsFor(m *machine) string {
+func (s *store) waitsFor(m *machine) node.StoreWaits {
 	if len(s.members) != 2 || !slices.Contains(s.members, m.i) || !s.up(m.i) {
-		return ""
+		return node.StoreWaits{}
 	}
 	for _, i := range s.members {
 		if i != m.i {
-			return s.w.machines[i].name
+			return node.StoreWaits{For: s.w.machines[i].name, Empty: s.saysEmpty(m, s.w.machines[i])}
 		}
 	}
-	return ""
+	return node.StoreWaits{}
+}
+
+// saysEmpty reports whether another machine tells one that it has no data of the store.
+func (s *store) saysEmpty(m, other *machine) bool {
+	n := &s.w.net
+	return other.void && other.healthy() && n.both[m.i*n.n+other.i]
+}
+
+// bereft reports whether the store has a member without data.
+func (s *store) bereft() bool {
+	return slices.ContainsFunc(s.members, func(i int) bool { return s.w.machines[i].void })
+}
+
+// lostSnapshot reports whether an engine runs that found no snapshot on its disk, and has
+// not reached the store since. It knows no other node, not even whom it could ask about
+// its data: where that one's disk is lost, too, it waits for a person.
+func (m *machine) lostSnapshot() bool { return m.engine != nil && m.engine.blind && !m.engine.read }
+
+// spares reports whether the store loses nothing with the disk of a machine: what was
+// acknowledged is on another one, and nobody would have to be asked whether it is.
+func (s *store) spares(m *machine) bool {
+	if s.w.arb == nil || m.forced != nil || len(s.members) == 1 && s.members[0] == m.i {
+		return false
+	}
+	for _, o := range s.w.machines {
+		if o != m && (o.void || o.forced != nil || o.kept == nil || o.lostSnapshot() || !slices.Contains(s.votes(), o.i)) {
+			return false
+		}
+	}
+	return true
 }
 
 // joins reports whether a machine could become a voter again, as the DC sees it.
 func (s *store) joins(dc, m *machine) bool {
 	ns := s.snap.Status.Nodes[m.name]
-	return dc != m && ns != nil && ns.State == cib.NodeOnline && m.healthy() && s.up(m.i) && s.reaches(m) && dc.engine.node.EpochSettled() &&
+	return dc != m && ns != nil && ns.State == cib.NodeOnline && m.healthy() && s.runs(m.i) && s.reaches(m) && dc.engine.node.EpochSettled() &&
 		slices.ContainsFunc(dc.engine.node.Alive(dc.steady()), func(v cib.ViewMember) bool { return v.Node == m.name })
 }

@@ -100,6 +100,9 @@ func Generate(seed uint64, nodes int) *Scenario {
 	if nodes == 2 && seed%4 != 0 {
 		sc.forced(rand.New(rand.NewPCG(seed, 7)))
 	}
+	if nodes == 2 && seed%5 == 2 {
+		sc.oldDisks(rand.New(rand.NewPCG(seed, 9)))
+	}
 	if seed%64 == 6 && !large {
 		sc.addRemotes()
 	}
@@ -155,6 +158,29 @@ func (sc *Scenario) forced(r *rand.Rand) {
 		at += long + between(r, 0, 15*time.Second)
 	}
 	sc.Heal = at + 5*time.Second
+}
+
+// oldDisks lets a machine come back with an old disk or an empty one after what went
+// wrong before, the other one being there or not.
+func (sc *Scenario) oldDisks(r *rand.Rand) {
+	sc.StoredVoters = true
+	at := sc.Heal
+	for range pick(r, 1, 1, 2) {
+		a, b := nodeName(sc, 0), nodeName(sc, 1)
+		if r.IntN(2) == 0 {
+			a, b = b, a
+		}
+		off := between(r, 500*time.Millisecond, 40*time.Second)
+		sc.Faults = append(sc.Faults, Fault{At: at, For: off, Kind: OldDisk, Node: a, N: r.IntN(2)})
+		switch r.IntN(4) {
+		case 0, 1: // the other one is off at the same time
+			sc.Faults = append(sc.Faults, Fault{At: at + between(r, 0, off), For: between(r, time.Second, 40*time.Second), Kind: PowerLoss, Node: b})
+		case 2: // and something happens to it while it goes on alone
+			sc.Faults = append(sc.Faults, Fault{At: at, For: between(r, 500*time.Millisecond, 15*time.Second), Kind: CrashForced, N: r.IntN(4), Text: pick(r, forceSteps...)})
+		}
+		at += off + between(r, 20*time.Second, 60*time.Second)
+	}
+	sc.Heal = at
 }
 
 func primitive(interval time.Duration) *cib.Resource {

@@ -349,6 +349,11 @@ func (s *store) reaches(m *machine) bool {
 
 // up reports whether a member runs.
 func (s *store) up(v int) bool {
+	return s.runs(v) && !s.w.machines[v].void
+}
+
+// runs reports whether a member would run, if it had data.
+func (s *store) runs(v int) bool {
 	m := s.w.machines[v]
 	return m.powered && !m.paused && m.memberDown == 0 && m.booted && !m.forcing
 }
@@ -419,8 +424,11 @@ func (s *store) everySecond() {
 				w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{OK: true}); e.step(node.StoreWaits{}) })
 			}
 		} else if !e.storeLost && w.now-e.renewed > int64(3*time.Second) {
-			e.storeLost = true
-			w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{Reason: "no answer"}); e.step(node.StoreWaits{For: s.waitsFor(m)}) })
+			e.storeLost, e.waits = true, s.waitsFor(m)
+			w.afterOn(0, m, ofEngine, e, func() { e.step(node.StoreState{Reason: "no answer"}); e.step(e.waits) })
+		} else if waits := s.waitsFor(m); e.storeLost && waits.Empty != e.waits.Empty {
+			e.waits = waits
+			w.afterOn(0, m, ofEngine, e, func() { e.step(waits) })
 		}
 	}
 	if s.leader < 0 || w.now < s.stallUntil {

@@ -77,6 +77,12 @@ type Status struct {
 	Code    string // of a no
 	Reason  string
 
+	// Judged is the generation of the data in the newest claim that was answered over
+	// this connection, and Refusal why the server does not take it: it knows newer
+	// data, or another history; "": it knows none that are newer.
+	Judged  quorumd.Generation
+	Refusal string
+
 	Tickets map[string]Ticket
 }
 
@@ -227,7 +233,7 @@ func (c *Client) session(ctx context.Context, addr string) error {
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	defer func() { _ = nc.Close() }()
-	s := &session{Client: c, conn: nc, sent: map[uint64]time.Time{}, waiting: map[uint64]*call{}}
+	s := &session{Client: c, conn: nc, sent: map[uint64]sentBeat{}, waiting: map[uint64]*call{}}
 	defer s.abandon()
 	if err := s.write(&quorumd.Request{Type: quorumd.Hello, Version: quorumd.Version, Cluster: c.cfg.Cluster, Node: c.cfg.Node, Incarnation: c.cfg.Incarnation}); err != nil {
 		return err
@@ -288,9 +294,15 @@ type session struct {
 	seq     uint64
 	welcome bool
 	last    *quorumd.Request // the newest full beat
-	sent    map[uint64]time.Time
+	sent    map[uint64]sentBeat
 	oldest  time.Time // of the beats without an answer
 	waiting map[uint64]*call
+}
+
+// sentBeat is a beat without an answer.
+type sentBeat struct {
+	at         time.Time
+	generation quorumd.Generation
 }
 
 func (s *session) write(r *quorumd.Request) error {
@@ -331,7 +343,7 @@ func (s *session) beat() error {
 		return err
 	}
 	s.last = &r
-	s.sent[s.seq] = at
+	s.sent[s.seq] = sentBeat{at, r.Generation}
 	if s.oldest.IsZero() {
 		s.oldest = at
 	}
@@ -383,6 +395,7 @@ func (s *session) take(r *quorumd.Reply) error {
 		s.welcome = true
 		s.mu.Lock()
 		s.status.Connected, s.status.Server, s.status.Heard, s.status.Err = true, r.Server, s.cfg.Now(), nil
+		s.status.Judged, s.status.Refusal = quorumd.Generation{}, ""
 		s.mu.Unlock()
 		poke(s.changed)
 		return s.beat()
@@ -411,22 +424,27 @@ func (s *session) state(r *quorumd.Reply) {
 	now := s.cfg.Now()
 	delete(s.sent, r.Seq)
 	s.oldest = time.Time{}
-	for _, at := range s.sent { // their order does not matter
-		if s.oldest.IsZero() || at.Before(s.oldest) {
-			s.oldest = at
+	for _, b := range s.sent { // their order does not matter
+		if s.oldest.IsZero() || b.at.Before(s.oldest) {
+			s.oldest = b.at
 		}
 	}
 	s.mu.Lock()
 	st := &s.status
 	before := *st
 	st.Heard = now
+	st.Judged, st.Refusal = sent.generation, ""
+	switch r.Code {
+	case quorumd.CodeStale, quorumd.CodeHistories:
+		st.Refusal = r.Text
+	}
 	if r.Answer != "" && r.Episode == s.claim.Episode && s.claim.Want {
 		st.Answer, st.Episode, st.Code, st.Reason = r.Answer, r.Episode, r.Code, r.Text
 		switch {
 		case r.Answer != quorumd.Have:
 			st.Until, st.Settled = time.Time{}, time.Time{}
 		default:
-			if until := sent.Add(time.Duration(r.LeaseMs) * time.Millisecond); until.After(st.Until) {
+			if until := sent.at.Add(time.Duration(r.LeaseMs) * time.Millisecond); until.After(st.Until) {
 				st.Until = until
 			}
 			st.Settled = time.Time{}
@@ -435,8 +453,8 @@ func (s *session) state(r *quorumd.Reply) {
 			}
 		}
 	}
-	lost := s.setTickets(r, sent, false)
-	changed := lost || st.Answer != before.Answer || !st.Until.Equal(before.Until) || st.Code != before.Code || st.Settled.IsZero() != before.Settled.IsZero()
+	lost := s.setTickets(r, sent.at, false)
+	changed := lost || st.Answer != before.Answer || !st.Until.Equal(before.Until) || st.Code != before.Code || st.Judged != before.Judged || st.Refusal != before.Refusal || st.Settled.IsZero() != before.Settled.IsZero()
 	s.mu.Unlock()
 	if changed {
 		poke(s.changed)
