@@ -192,8 +192,10 @@ func (a *app) server(ctx context.Context) string {
 
 func (a *app) clusterJoin() *cobra.Command {
 	var server string
+	var arbiter bool
 	p, x := &place{}, &externalFlags{}
-	c := command("join TOKEN", "Let this node join a cluster", `  belay cluster join --node n2 --address 10.0.0.2,10.1.0.2 TOKEN`, 1, func(c *cobra.Command, args []string) error {
+	c := command("join TOKEN", "Let this node join a cluster", `  belay cluster join --node n2 --address 10.0.0.2,10.1.0.2 TOKEN
+  belay cluster join --node q1 --address 10.0.0.3,10.1.0.3 --arbiter TOKEN`, 1, func(c *cobra.Command, args []string) error {
 		ports, err := p.check()
 		if err != nil {
 			return err
@@ -209,7 +211,7 @@ func (a *app) clusterJoin() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		j, err := a.engine.Join(c.Context(), &api.Join{Code: p.code, Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports, Store: ext})
+		j, err := a.engine.Join(c.Context(), &api.Join{Code: p.code, Token: token, Server: server, Node: p.node, Addresses: p.addresses, Ports: ports, Store: ext, Arbiter: arbiter})
 		if err != nil {
 			return err
 		}
@@ -224,7 +226,10 @@ func (a *app) clusterJoin() *cobra.Command {
 	c.Long = `join makes this node a member of a cluster. The token comes from belay cluster
 token on a member; it pins the cluster's certificate authority. No ssh is needed.
 In a cluster with an external etcd the node shows it the certificate of the member
-that it joins through, unless --store-cert and --store-key name one of its own.`
+that it joins through, unless --store-cert and --store-key name one of its own.
+An arbiter keeps the store and has a vote, as the third of two nodes does; nothing
+is ever started there.`
+	c.Flags().BoolVar(&arbiter, "arbiter", false, "the node has a vote, and hosts nothing")
 	c.Flags().StringVar(&server, "server", "", "`address` of a member, where the token does not name one")
 	p.flags(c)
 	x.flags(c)

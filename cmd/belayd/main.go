@@ -144,6 +144,7 @@ Flags:
 	ocf := fs.String("ocf-root", "/usr/lib/ocf", "`directories` of OCF agents, separated by colons")
 	fence := fs.String("fence-dir", "/usr/sbin", "`directories` of fence agents, separated by colons")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
+	fs.BoolVar(&o.Arbiter, "arbiter", false, "join as an arbiter: a voter that hosts nothing")
 	remote := fs.Bool("remote", false, "run as a remote node: agents only, for the member that connects")
 	listen := fs.String("listen", fmt.Sprintf(":%d", cib.DefaultRemotePort), "`addresses` on which a remote node waits for members, with commas")
 	show := fs.Bool("version", false, "print the version and end")

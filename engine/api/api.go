@@ -408,6 +408,8 @@ type Join struct {
 	// Store is this node's own certificate for an external store; nil: it gets that
 	// of the member it joins through.
 	Store *ExternalStore `json:"store,omitempty"`
+	// Arbiter: it has a vote, and hosts nothing.
+	Arbiter bool `json:"arbiter,omitempty"`
 }
 
 // Joined says that a node has become a member of a cluster.
@@ -433,6 +435,8 @@ type JoinRequest struct {
 	// Remote asks for a certificate of a remote node, which is no member and gets
 	// nothing else.
 	Remote bool `json:"remote,omitempty"`
+	// Arbiter asks for a vote, and for nothing to host.
+	Arbiter bool `json:"arbiter,omitempty"`
 }
 
 // JoinAnswer is what a member answers.

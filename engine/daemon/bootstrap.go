@@ -214,7 +214,7 @@ func (d *Daemon) postJoin(ctx context.Context, c *caller, r *http.Request) (any,
 		return nil, err
 	}
 	ans, ca, err := askToJoin(ctx, in.Server, token, &api.JoinRequest{
-		TokenID: token.ID, Secret: token.Secret, Node: name, Addresses: in.Addresses, Ports: in.Ports, Request: string(req), RootRequest: string(rootReq),
+		TokenID: token.ID, Secret: token.Secret, Node: name, Addresses: in.Addresses, Ports: in.Ports, Request: string(req), RootRequest: string(rootReq), Arbiter: in.Arbiter || d.opts.Arbiter,
 		Version: d.opts.Version, FeatureLevel: cib.FeatureLevel, Wall: time.Now(),
 	})
 	if err != nil {
@@ -227,6 +227,9 @@ func (d *Daemon) postJoin(ctx context.Context, c *caller, r *http.Request) (any,
 	id, err := pki.NewIdentity(ca, cert, key)
 	if err != nil {
 		return nil, err
+	}
+	if (in.Arbiter || d.opts.Arbiter) && !ans.Node.Arbiter {
+		return nil, api.NewProblem(api.CodeVersion, "the member that was asked is of a release that takes no arbiters: remove this node there, and upgrade that member first")
 	}
 	if err := joinExternal(ctx, name, ans, in.Store); err != nil {
 		return nil, err

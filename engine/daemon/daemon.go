@@ -32,6 +32,7 @@ type Options struct {
 	OCFRoots []string // default /usr/lib/ocf
 	FenceDir []string // default /usr/sbin
 	Watchdog string   // device; "" for none
+	Arbiter  bool     // it joins as an arbiter: it has a vote, and hosts nothing
 	Group    string   // whose members may read at the socket; default belay
 	MgmtUID  uint32   // of the management daemon, which may name other actors
 	// Query says what is wrong with the query of a CIM filter; nil: nobody can say.

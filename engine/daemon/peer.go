@@ -292,6 +292,12 @@ func (e *engine) admitNode(ctx context.Context, req *api.JoinRequest, from strin
 	if t.Voter != nil {
 		n.Voter = *t.Voter
 	}
+	if req.Arbiter {
+		if e.external() || t.Voter != nil && !n.Voter {
+			return nil, refuse(api.CodeJoinRefused, "an arbiter has a vote, and this token, or a cluster with an external store, gives it none that it could keep the store with")
+		}
+		n.Voter, n.Arbiter = true, true
+	}
 	if err := e.addNode(ctx, s, req, &n, from, refuse); err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ const (
 type Config struct {
 	Nodes   int  // default 3
 	Spare   int  // further hosts, whose engines wait for an init or a join
+	Arbiter bool // the last node joins as one
 	Quorumd bool // one more host, for an arbitrator: see AddQuorumd
 	Remotes int  // further hosts, which run as remote nodes once AddRemote has been called
 	Options cib.Options
@@ -151,7 +152,7 @@ func (c *Cluster) Join(ctx context.Context, n *Node) error {
 	if err != nil {
 		return fmt.Errorf("token on %s: %w", c.Nodes[0].Name, err)
 	}
-	_, err = n.Client().Join(ctx, &api.Join{Token: token.Token, Server: c.Nodes[0].Host.Addr(0).String(), Node: n.Name, Addresses: n.Addresses()})
+	_, err = n.Client().Join(ctx, &api.Join{Token: token.Token, Server: c.Nodes[0].Host.Addr(0).String(), Node: n.Name, Addresses: n.Addresses(), Arbiter: c.cfg.Arbiter && n == c.Nodes[c.cfg.Nodes-1]})
 	if err != nil {
 		return fmt.Errorf("join of %s: %w", n.Name, err)
 	}
