@@ -45,6 +45,8 @@ type keeper struct {
 	resumed   bool              // no recovery of the store is to be gone on with
 	settling  bool              // one may have been begun in vain
 	waits     node.StoreWaits   // what the node was told last
+	// askedAlone is when the store was asked last whether it has no other member.
+	askedAlone time.Time
 
 	lookMu   sync.Mutex
 	stopLook context.CancelFunc // of the present look
@@ -320,6 +322,9 @@ func (k *keeper) lookAt(ctx context.Context, s *cib.Snapshot) {
 	}
 	if err := k.settleGeneration(ctx, s); err != nil && ctx.Err() == nil {
 		k.log.Warn("the generation of the data waits", "err", err)
+	}
+	if err := k.recordAlone(ctx, s); err != nil && ctx.Err() == nil {
+		k.log.Warn("the votes wait", "err", err)
 	}
 	if err := k.tendVoters(ctx, s); err != nil && ctx.Err() == nil {
 		k.log.Warn("the set of voters waits", "err", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/belay-ha/belay/engine/cib"
+	"github.com/belay-ha/belay/engine/event"
 	"github.com/belay-ha/belay/engine/node"
 	"github.com/belay-ha/belay/engine/store"
 )
@@ -184,4 +185,31 @@ func (k *keeper) bereft(ctx context.Context, r *recovery) error {
 		return err
 	}
 	return k.settled(r)
+}
+
+// recordAlone records that this node is the only voter where the store says so, and who
+// was to record it is gone: the DC that took the other one's member away. That one has
+// acknowledged its removal, and can have quorum nowhere; without this node's word nobody
+// would have it anywhere.
+func (k *keeper) recordAlone(ctx context.Context, s *cib.Snapshot) error {
+	peer := recordedPeer(s, k.local.Node)
+	if peer == "" || k.external() || k.admin() == nil || k.storeErr.Load() != nil || time.Since(k.askedAlone) < membersPause {
+		return nil
+	}
+	quorate := true
+	if err := k.ask(ctx, func(n *node.Node) { quorate = n.Quorum().Quorate }); err != nil || quorate {
+		return err
+	}
+	k.askedAlone = time.Now()
+	members, err := k.admin().Members(ctx)
+	if err != nil || len(members) != 1 || members[0].Name != k.local.Node || members[0].Learner {
+		return err
+	}
+	k.log.Warn("the store has no other member: this node records that it is the only voter", "peer", peer)
+	set := &cib.VoterSet{Epoch: s.Status.Voters.Epoch + 1, Voters: []string{k.local.Node}, Since: time.Now().UTC(), Reason: peer + " was removed"}
+	_, _, err = k.admin().Commit(ctx, cib.Txn{
+		If:  []cib.Compare{{Key: cib.KeyVoters, ModRev: s.Status.Voters.Rev}},
+		Put: []cib.Put{{Key: cib.KeyVoters, Value: set}, k.eventPut(event.New(event.VoterSetChanged, "voters", k.local.Node, "reason", set.Reason))},
+	})
+	return err
 }
