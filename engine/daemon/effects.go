@@ -86,6 +86,10 @@ func (e *engine) perform(ctx context.Context, eff node.Effect) {
 		e.arbiters.consult(eff.Claim)
 	case node.Tickets:
 		e.arbiters.wantTickets(eff.Want)
+	case node.EpochKnown:
+		if err := writeJSON(e.d.runPath(fileVoters), epochKnown{Boot: e.d.bootID, Epoch: eff.Epoch}); err != nil {
+			e.log.Error("what is known of the voters can't be kept", "err", err)
+		}
 	case node.Recover:
 		e.keeper.force(eff)
 	case node.Advise:
@@ -173,7 +177,7 @@ func (e *engine) contact(ctx context.Context) {
 // vain since it started.
 func (e *engine) unreached(now time.Time) bool {
 	s := e.snap.Load()
-	return e.store.LastContact().IsZero() && now.Sub(time.Unix(0, int64(e.setup.Incarnation))) > storeSilent && //nolint:gosec // it is a time
+	return e.store.LastContact().IsZero() && now.Sub(time.Unix(0, int64(e.setup.Incarnation))) > storeSilent &&
 		s != nil && !e.external() && recordedPeer(s, e.local.Node) != ""
 }
 

@@ -83,6 +83,27 @@ func writeJSON(path string, v any) error {
 	return pki.WriteFile(path, append(data, '\n'), 0o600)
 }
 
+// fileVoters is below the run directory: what an engine knew of the voters, for the next
+// one in this boot.
+const fileVoters = "voters.json"
+
+// epochKnown is the file.
+type epochKnown struct {
+	Boot  string `json:"boot"`
+	Epoch uint64 `json:"epoch"` // of the newest set of voters that a majority of it was heard to know
+}
+
+// knownEpoch reads it; 0 where there is none of this boot.
+func (d *Daemon) knownEpoch() uint64 {
+	var k epochKnown
+	if err := readJSON(d.runPath(fileVoters), &k); err != nil || k.Boot != d.bootID {
+		return 0
+	}
+	return k.Epoch
+}
+
+func (d *Daemon) runPath(name string) string { return filepath.Join(d.opts.RunDir, name) }
+
 // kept is one document of the snapshot kept on disk.
 type kept struct {
 	Key   string          `json:"k"`

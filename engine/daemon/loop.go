@@ -143,10 +143,12 @@ func (e *engine) publish(s *cib.Snapshot) {
 	}
 }
 
-// vital reports whether a snapshot shows other nodes, voters or data than the one
-// before. A node that loses its power must know these after it, to find the others.
+// vital reports whether a snapshot shows other nodes, voters, tie-breakers or data than
+// the one before. A node that loses its power, or an engine that is killed, must know these
+// after it, to find the others, or to go on without them.
 func vital(old, s *cib.Snapshot) bool {
 	return old == nil || old.Status.Generation != s.Status.Generation || !reflect.DeepEqual(old.Status.Voters, s.Status.Voters) ||
+		!reflect.DeepEqual(old.Config.QuorumDevices, s.Config.QuorumDevices) ||
 		!maps.EqualFunc(old.Config.Nodes, s.Config.Nodes, func(a, b *cib.Node) bool { return slices.Equal(a.Addresses, b.Addresses) })
 }
 
@@ -293,7 +295,7 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	wall := time.Now()
 	e.setup = node.Setup{
-		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores,
+		Name: e.local.Node, Incarnation: uint64(wall.UnixNano()), BootID: e.d.bootID, Version: e.d.opts.Version, Cores: e.d.cores, EpochKnown: e.d.knownEpoch(),
 		Rand: rand.New(rand.NewPCG(uint64(wall.UnixNano()), 0)), Snapshot: old, //nolint:gosec // nonces come from packet-wise random salts, see comm
 	}
 	if err := e.renewExpired(); err != nil {

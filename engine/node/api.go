@@ -234,6 +234,9 @@ type (
 	// Tickets says what is to be done about tickets at their arbitrators from now on.
 	// What is not named is renewed no more.
 	Tickets struct{ Want []TicketWant }
+	// EpochKnown says that a majority of the newest voters was heard to know their set's
+	// epoch. An engine that starts later in this boot is told so ([Setup.EpochKnown]).
+	EpochKnown struct{ Epoch uint64 }
 	// Recover asks for the forced recovery of the store, under the grant of an
 	// arbitrator that is settled: Lost is shut out with the data of Generation, of
 	// which this node has seen everything up to Revision. Without a device the vote of
@@ -274,6 +277,7 @@ func (Journal) effect()    {}
 func (Silent) effect()     {}
 func (Consult) effect()    {}
 func (Tickets) effect()    {}
+func (EpochKnown) effect() {}
 func (Recover) effect()    {}
 func (Advise) effect()     {}
 func (Remove) effect()     {}

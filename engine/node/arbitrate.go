@@ -110,7 +110,7 @@ const wordMax = 5 * time.Second
 // only an arbitrator knows that something was acknowledged since: that is for a person to
 // decide, who lets it forget what it knows. Who has had quorum in this boot goes on.
 func (n *Node) outdated(now time.Time) string {
-	if n.warm || n.quorumEver || !n.isVoter(n.self.Name) {
+	if n.warm || n.sameBoot || n.quorumEver || !n.isVoter(n.self.Name) {
 		return ""
 	}
 	waits := ""
@@ -153,8 +153,9 @@ func (n *Node) arbitrate(now time.Time, in *quorum.Input) {
 	if claim.Episode == 0 || !slices.Equal(claim.Present, n.arb.claim.Present) || !slices.Equal(claim.Voters, n.arb.claim.Voters) {
 		claim.Episode++
 	}
-	if n.tracker.EpochSettled() {
+	if n.tracker.EpochSettled() && n.arb.epoch != epoch {
 		n.arb.epoch = epoch
+		n.out = append(n.out, EpochKnown{Epoch: epoch})
 	}
 	tied := quorum.Evaluate(*in).Tied
 	// A tie-breaker knows halves of voters with one vote each.

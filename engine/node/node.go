@@ -25,6 +25,7 @@ type Setup struct {
 	Rand        *rand.Rand
 	Watchdog    *cib.Watchdog // the one that can be armed, or nil
 	Snapshot    *cib.Snapshot // the last one kept on disk, or nil
+	EpochKnown  uint64        // what an earlier engine of this boot said last, see the effect; 0: nothing
 }
 
 // Node decides for one cluster node. See the package comment.
@@ -36,6 +37,7 @@ type Node struct {
 	snap     *cib.Snapshot // nil: nothing known yet
 	fresh    bool          // snap came from the store, not from disk
 	warm     bool          // the engine began in a cluster that was alive in this boot: no cold start
+	sameBoot bool          // so says the snapshot from disk
 	diskRead bool          // the local resource manager has been shown the one from disk
 	started  time.Time
 	now      time.Time     // of the present Step
@@ -107,7 +109,15 @@ type Node struct {
 
 // New returns the node of an engine that has just started.
 func New(s Setup, now time.Time) *Node {
+	// Whose snapshot shows it in a view in this boot had quorum in it: an engine that was
+	// killed while it waits to go on alone begins where it was.
+	sameBoot := false
+	if s.Snapshot != nil {
+		m, ok := s.Snapshot.Status.View.Member(s.Name)
+		sameBoot = ok && m.BootID == s.BootID
+	}
 	return &Node{
+		sameBoot: sameBoot, allSeen: sameBoot, arb: arbitration{epoch: s.EpochKnown},
 		self: s, watchdog: s.Watchdog, started: now, storeOK: true, snap: s.Snapshot, invalidFrom: now,
 		tracker: membership.New(s.Name, s.Incarnation, s.BootID, s.Rand, now),
 		lrm:     lrm.New(s.Name, s.Incarnation, s.BootID),

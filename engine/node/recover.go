@@ -90,7 +90,7 @@ func (n *Node) mayRecover() (ask Recover, at time.Time, ok bool) {
 		if ask.Empty = n.lostEmpty(ask.Lost); ask.Empty {
 			return ask, n.recovery.since.Add(n.snap.Config.Cluster.Options.DetectionTime()), true
 		}
-		if n.fresh && ask.Lost != "" {
+		if (n.fresh || n.sameBoot) && ask.Lost != "" {
 			ask.Device, ok = n.grantedBy()
 			at = n.arb.settled
 		}

@@ -71,7 +71,7 @@ func (a *Arbiter) accept(now time.Time, p *peer) (code, text string) {
 			cl.Epoch = b.Epoch
 			a.save(cl)
 		}
-	case cl.openedBy(p):
+	case b.Want && cl.openedBy(p): // and only then: its disk may be one from before
 		return "", ""
 	case b.Generation.Number < known.Number:
 		return CodeStale, fmt.Sprintf("its data is of generation %d, and %d is known", b.Generation.Number, known.Number)

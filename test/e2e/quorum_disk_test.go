@@ -151,7 +151,7 @@ func TestQuorumOldDisks(t *testing.T) {
 		}
 		return ""
 	})
-	_, err := c.Quorumd.Host.Exec(deadline(t, 10*time.Second), "/usr/sbin/belay-quorumd", "forget", "lab")
+	_, err := c.Quorumd.Host.Exec(deadline(t, 10*time.Second), "/usr/sbin/belay-quorumd", "cluster", "forget", "lab")
 	must(t, err)
 	rejoined(t, c, 1)
 }

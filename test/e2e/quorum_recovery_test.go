@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -114,6 +115,47 @@ func TestQuorumRecoveryKilled(t *testing.T) {
 	w.check(victim)
 }
 
+// The engine of the survivor is killed while it waits until it may go on alone, and again
+// when it has begun to. The other node stays off: the hand-over goes on all the same, and
+// is granted once.
+func TestQuorumHandOverKilled(t *testing.T) {
+	c := twoNodes(t)
+	w := newWriter(t, c)
+	victim, other := c.Nodes[0], c.Nodes[1]
+	w.start(other)
+	w.await(10)
+	victim.Hold()
+	must(t, victim.Host.PowerOff())
+	until(t, 60*time.Second, "the survivor has the grant", func() string {
+		l, err := other.Client().Local(t.Context())
+		if err != nil {
+			return err.Error()
+		}
+		if !strings.Contains(l.Quorum, "quorumd q: have") {
+			return l.Quorum
+		}
+		return ""
+	})
+	w.stop()
+	other.Kill()
+	until(t, 90*time.Second, "the recovery begins", func() string {
+		if _, err := other.Host.ReadFile(cluster.StateDir + "/recovery.json"); err != nil {
+			return "not yet"
+		}
+		return ""
+	})
+	other.Kill()
+	alone(t, c, other, 2)
+	w.start(other)
+	w.await(5)
+	w.stop()
+	w.check(other)
+	must(t, victim.Host.PowerOn(deadline(t, 20*time.Second)))
+	must(t, victim.Release())
+	rejoined(t, c, 2)
+	w.check(victim)
+}
+
 // alone waits until a node is the only voter of the store, in a generation.
 func alone(t *testing.T, c *cluster.Cluster, n *cluster.Node, generation uint64) {
 	t.Helper()
@@ -121,6 +163,9 @@ func alone(t *testing.T, c *cluster.Cluster, n *cluster.Node, generation uint64)
 		s, err := n.Client().Snapshot(deadline(t, 5*time.Second))
 		if err != nil {
 			return err.Error()
+		}
+		if s.Status.Voters == nil {
+			return "it has not read the store yet"
 		}
 		if g := s.Status.Generation.Number; g != generation || !slices.Equal(s.Status.Voters.Voters, []string{n.Name}) {
 			return fmt.Sprintf("generation %d, voters %v", g, s.Status.Voters.Voters)
@@ -152,7 +197,7 @@ func together(t *testing.T, c *cluster.Cluster, generation uint64) string {
 		case err != nil:
 			return err.Error()
 		case s.Status.Voters == nil:
-			return n.Name + " knows nothing yet"
+			return n.Name + " has not read the store yet"
 		case len(s.Status.Voters.Voters) != 2 || s.Status.Generation.Number != generation:
 			return fmt.Sprintf("%s: generation %d, voters %v", n.Name, s.Status.Generation.Number, s.Status.Voters.Voters)
 		}

@@ -247,11 +247,16 @@ func TestQuorumCutOff(t *testing.T) {
 	must(t, c.Lab.Partition([]*lab.Host{lone.Host}, []*lab.Host{other.Host, c.Quorumd.Host}))
 	until(t, 30*time.Second, "the other one goes on, the lone one has stopped", func() string {
 		l, err := other.Client().Local(t.Context())
-		if err != nil || !l.Valid || !strings.Contains(l.Quorum, "quorumd q: have") {
+		if err != nil {
+			return err.Error()
+		}
+		if !l.Valid || !strings.Contains(l.Quorum, "quorumd q: have") {
 			return other.Name + ": " + l.Quorum
 		}
-		l, err = lone.Client().Local(t.Context())
-		if err != nil || l.Valid || l.Quorate {
+		if l, err = lone.Client().Local(t.Context()); err != nil {
+			return err.Error()
+		}
+		if l.Valid || l.Quorate {
 			return lone.Name + ": " + l.Quorum
 		}
 		if countRuns(t, c, "on-"+lone.Name, cib.OpStop) == 0 {

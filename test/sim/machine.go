@@ -39,6 +39,7 @@ type machine struct {
 	forced     *forced // on its disk: a recovery of the store that was begun
 	forcing    bool    // its store member is busy with that
 	watchStall int64
+	epochKnown uint64 // of the voters, as an engine of this boot knew it
 	keptEpoch  uint64 // of the newest connection that this boot has taken
 	noRestart  int    // faults that keep its engine from starting
 
@@ -181,7 +182,7 @@ func (m *machine) powerOff(why string) {
 	m.forcing = false
 	m.offAt = m.w.now
 	m.held = nil
-	m.daemon, m.keptEpoch = nil, 0
+	m.daemon, m.keptEpoch, m.epochKnown = nil, 0, 0
 	m.endEngine()
 	m.feeding = false
 	m.w.checks.powerLost(m.w, m)
@@ -224,7 +225,7 @@ func (m *machine) startEngine() {
 		dog = &cib.Watchdog{Device: "/dev/watchdog", Identity: "sim", Timeout: cib.Duration(w.sc.WatchdogTime), Hardware: true}
 	}
 	setup := node.Setup{
-		Name: m.name, Incarnation: e.inc, BootID: m.bootID, Version: "sim", Cores: 4, Watchdog: dog,
+		Name: m.name, Incarnation: e.inc, BootID: m.bootID, Version: "sim", Cores: 4, Watchdog: dog, EpochKnown: m.epochKnown,
 		Rand: rand.New(rand.NewPCG(w.sc.Seed, e.inc)),
 	}
 	// Without its snapshot it knows nobody, and without the store it learns of nobody.

@@ -32,7 +32,11 @@ func (w *World) recover(e *engine, x node.Recover) {
 	m := e.m
 	voters := w.store.snap.Status.Voters
 	given := voters != nil && len(voters.Voters) == 2 && len(w.store.members) == 1 // and not recorded yet
-	if !given && (len(w.store.members) != 2 || !slices.Contains(w.store.members, m.i)) {
+	// An engine that goes by a snapshot from disk may ask for what an earlier one has done.
+	behind := func() bool {
+		return x.Generation.Number < w.store.snap.Status.Generation.Number && slices.Contains(w.store.members, m.i)
+	}
+	if !given && !behind() && (len(w.store.members) != 2 || !slices.Contains(w.store.members, m.i)) {
 		w.fail(3, "%s would go on alone with the store, and is not one of two voters", m.name)
 	}
 	if m.forced == nil || m.forced.from != x.Generation {
@@ -48,6 +52,12 @@ func (w *World) recover(e *engine, x node.Recover) {
 			w.retract(e, "its data say that it has no vote")
 			return
 		}
+		if behind() {
+			m.forced = nil
+			w.retract(e, "its data are of a newer generation than its snapshot")
+			w.store.deliver(e, w.store.snap)
+			return
+		}
 		if x.Revision > w.store.rev {
 			w.fail(5, "%s has seen revision %d, and its store has %d", m.name, x.Revision, w.store.rev)
 		}
@@ -58,8 +68,8 @@ func (w *World) recover(e *engine, x node.Recover) {
 		}
 		if x.Empty {
 			lost := w.machines[w.index[x.Lost]]
-			switch known := w.arb.knows(m); {
-			case known == nil || *known != quorumd.Generation(x.Generation) && (!f.asked || *known != quorumd.Generation(f.next)):
+			switch known, own := w.arb.knows(m), quorumd.Generation(x.Generation); {
+			case known == nil || known.Number >= own.Number && *known != own && (!f.asked || *known != quorumd.Generation(f.next)):
 				w.retract(e, "the arbitrator has not said that it knows of no newer data")
 				return
 			case !w.store.saysEmpty(m, lost):
@@ -154,9 +164,10 @@ func (w *World) force(e *engine, f *forced) {
 // has it again. A recovery that was begun in vain is ended, too.
 func (s *store) tendVoters() {
 	w, st := s.w, &s.snap.Status
-	if w.arb == nil || st.Voters == nil {
+	if w.sc.Nodes != 2 || st.Voters == nil {
 		return
 	}
+	s.recordAlone()
 	for _, m := range w.machines {
 		if f := m.forced; f != nil && !f.opened && !m.forcing && m.healthy() && s.reaches(m) && st.Generation == f.from && len(s.members) == 2 {
 			if f.asked {
@@ -217,8 +228,25 @@ func (s *store) releaseVote(d *machine) {
 		d.tracef("takes the vote of %s", leaver)
 		s.members, s.leader = []int{d.i}, -1
 		w.connectivity()
+		w.spring(CrashForced, "removed", d)
 		w.afterOn(between(w.storeRand, 20*time.Millisecond, 400*time.Millisecond), d, ofEngine, d.engine, func() { s.recordVote(d) })
 	})
+}
+
+// recordAlone is the daemon of a node that finds itself the only member of the store,
+// after who was to record that is gone.
+func (s *store) recordAlone() {
+	v := s.snap.Status.Voters
+	if len(s.members) != 1 || len(v.Voters) != 2 {
+		return
+	}
+	m := s.w.machines[s.members[0]]
+	if !m.healthy() || !slices.Contains(v.Voters, m.name) || !s.reaches(m) || m.engine.node.Quorum().Quorate {
+		return
+	}
+	m.tracef("records that it is the only voter")
+	s.apply(cib.Txn{Put: []cib.Put{{Key: cib.KeyVoters, Value: &cib.VoterSet{Epoch: v.Epoch + 1, Voters: []string{m.name}, Reason: "alone"}}}}, nil)
+	s.w.connectivity()
 }
 
 // recordVote is the last step of a DC that has made another one a voter of the store, or
@@ -290,6 +318,12 @@ func (s *store) saysEmpty(m, other *machine) bool {
 	return other.void && other.healthy() && n.both[m.i*n.n+other.i]
 }
 
+// knowsVoters reports whether a machine's disk says who the voters are.
+func (m *machine) knowsVoters(s *store) bool {
+	v := s.snap.Status.Voters
+	return m.kept != nil && m.kept.Status.Voters != nil && v != nil && m.kept.Status.Voters.Epoch == v.Epoch
+}
+
 // bereft reports whether the store has a member without data.
 func (s *store) bereft() bool {
 	return slices.ContainsFunc(s.members, func(i int) bool { return s.w.machines[i].void })
@@ -307,7 +341,7 @@ func (s *store) spares(m *machine) bool {
 		return false
 	}
 	for _, o := range s.w.machines {
-		if o != m && (o.void || o.forced != nil || o.kept == nil || o.lostSnapshot() || !slices.Contains(s.votes(), o.i)) {
+		if o != m && (o.void || o.forced != nil || !o.knowsVoters(s) || o.lostSnapshot() || !slices.Contains(s.votes(), o.i)) {
 			return false
 		}
 	}

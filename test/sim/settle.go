@@ -24,6 +24,7 @@ func (w *World) settle() {
 		at += time.Second
 		w.runUntil(at)
 		w.bringUp()
+		w.endMaintenance()
 		if missing = w.missing(); missing != "" {
 			good = 0
 			continue
@@ -34,6 +35,17 @@ func (w *World) settle() {
 		}
 	}
 	w.fail(ruleSettle, "%s after everything healed: %s", w.sc.Settle, missing)
+}
+
+// endMaintenance is the administrator who was told that a node in maintenance does not
+// leave while something runs there, and who could reach nobody before.
+func (w *World) endMaintenance() {
+	for _, name := range sortedKeys(w.store.snap.Status.Nodes) {
+		ns := w.store.snap.Status.Nodes[name]
+		if c := w.store.snap.Config.Nodes[name]; c != nil && c.Maintenance && ns.State == cib.NodeLeaving {
+			w.admin.do(w, &Fault{Kind: AdminNodeManaged, Node: name})
+		}
+	}
 }
 
 // missing says what the cluster still lacks; "" when nothing.

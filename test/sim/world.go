@@ -312,6 +312,8 @@ func (w *World) perform(e *engine, effects []node.Effect) {
 			if w.arb != nil {
 				w.arb.consult(e, x.Claim)
 			}
+		case node.EpochKnown:
+			e.m.epochKnown = x.Epoch
 		case node.Recover:
 			w.recover(e, x)
 		case node.Remove:
