@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -133,6 +134,9 @@ func (d *trapd) log() []string {
 	}
 	var out []string
 	for _, m := range received.FindAllStringSubmatch(string(b), -1) {
+		if m[1] == probe {
+			continue
+		}
 		out = append(out, strings.TrimSuffix(strings.TrimPrefix(m[1], "."+testRoot.String()+".0.")+"#"+m[2], "#"))
 	}
 	return out
@@ -190,7 +194,7 @@ func TestKinds(t *testing.T) {
 			t.Parallel()
 			d, e := newTrapd(t), outboxtest.New()
 			d.start()
-			awaitPort(t, d)
+			awaitReady(t, d)
 			e.Add(testEvent(1, event.NodeLost)) // before there was a target
 			target := d.target(x.version, x.inform)
 			if x.user == "safe" {
@@ -213,18 +217,23 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// awaitPort waits until the receiver listens: a trap before that would be lost, as traps
-// are.
-func awaitPort(t *testing.T, d *trapd) {
+// probe is a notification that only tests send: linkUp.
+const probe = ".1.3.6.1.6.3.1.1.5.4"
+
+// awaitReady waits until the receiver writes down what it gets: a trap before that would be
+// lost, as traps are. That it has its port is not enough.
+func awaitReady(t *testing.T, d *trapd) {
 	t.Helper()
-	want := fmt.Sprintf("%02X%02X%02X%02X:%04X", d.host[3], d.host[2], d.host[1], d.host[0], d.port)
-	for end := time.Now().Add(20 * time.Second); ; <-time.After(2 * time.Millisecond) {
-		b, err := os.ReadFile("/proc/net/udp")
-		if err == nil && strings.Contains(string(b), want) {
+	for end := time.Now().Add(40 * time.Second); ; <-time.After(20 * time.Millisecond) {
+		cmd := exec.CommandContext(t.Context(), "snmptrap", "-v2c", "-c", "public", net.JoinHostPort(d.host.String(), strconv.Itoa(d.port)), "", probe)
+		cmd.Env = append(os.Environ(), "SNMP_PERSISTENT_DIR="+d.dir, "MIBS=")
+		_ = cmd.Run() // refused, as long as there is nobody
+		b, err := os.ReadFile(filepath.Join(d.dir, "log"))
+		if err == nil && strings.Contains(string(b), probe) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatal("snmptrapd does not listen")
+			t.Fatalf("snmptrapd is not ready: %s", b)
 		}
 	}
 }
@@ -252,7 +261,7 @@ func TestNothingIsLost(t *testing.T) {
 func TestHeartbeat(t *testing.T) {
 	d, e := newTrapd(t), outboxtest.New()
 	d.start()
-	awaitPort(t, d)
+	awaitReady(t, d)
 	e.Put("snmp-cursor/nms", &outbox.Cursor{Sequence: 41})
 	cfg := testConfig()
 	cfg.Heartbeat = 20 * time.Millisecond
