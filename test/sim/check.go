@@ -274,7 +274,8 @@ func (w *World) noisy() bool {
 	}
 	// With validity as short as detection five heartbeats in a row end it; at 5 %
 	// loss each way that happens once in a few thousand worlds.
-	return w.sc.Loss > 0.01 || w.net.loss != nil || w.net.slow > 0
+	slow := w.net.slow > 0 || w.net.slowEnded > 0 && w.now-w.net.slowEnded < int64(w.validity())
+	return slow || w.sc.Loss > 0.01 || w.net.loss != nil
 }
 
 // fence is called when a fence agent is about to switch.

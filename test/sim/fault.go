@@ -237,7 +237,7 @@ func (w *World) inject(f *Fault) {
 		ends("loss", func() { w.net.loss[m.i*w.net.n+peer.i] = 0 })
 	case SlowNet:
 		w.net.slow += time.Duration(f.N) * time.Millisecond
-		ends("slow net", func() { w.net.slow -= time.Duration(f.N) * time.Millisecond })
+		ends("slow net", func() { w.net.slow, w.net.slowEnded = w.net.slow-time.Duration(f.N)*time.Millisecond, w.now })
 	case StoreStall:
 		w.store.stallUntil = max(w.store.stallUntil, w.now+int64(f.For))
 		w.checks.heals = append(w.checks.heals, func() { w.store.stallUntil = 0 })

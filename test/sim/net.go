@@ -13,6 +13,8 @@ type network struct {
 	cuts     []int16   // number of cuts, by from, to, link
 	loss     []float64 // further loss, by from, to; nil: none
 	slow     time.Duration
+	// slowEnded is when it was slow last. What was said then is good for the time of validity.
+	slowEnded int64
 
 	// What follows from cuts, power and pauses; kept up by World.connectivity.
 	both []bool // by a, b: messages can pass both ways
