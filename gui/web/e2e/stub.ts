@@ -97,6 +97,8 @@ export class Stub {
       case 'GET /v1/agents':
       case 'GET /v1/history':
         return json([]);
+      case 'GET /v1/events':
+        return json({ items: [] });
       case 'POST /v1/change':
         return json({ generation: this.summary.cluster.generation, requestId: 'r', plan: { steps: [] }, planToken: 'p' });
     }
