@@ -74,7 +74,8 @@ it('sets up a webhook', async () => {
   await page.getByRole('button', { name: 'Show the plan' }).click();
   await apply(page);
   await page.getByRole('grid', { name: 'Webhooks' }).getByText('https://127.0.0.1:9/hook').waitFor();
-  // Nobody listens there: it tells so by itself.
+  // Nobody listens there: it tells so by itself as soon as there is something to send.
+  await belay('events', 'test', '--severity', 'major', '--comment', 'for the webhook');
   await page.getByRole('grid', { name: 'Webhooks' }).getByText('Fails', { exact: true }).waitFor({ timeout: 180_000 });
   await accessible(page);
   await picture(page, 'notifications-web');
