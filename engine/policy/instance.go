@@ -3,6 +3,8 @@ package policy
 import (
 	"cmp"
 	"maps"
+	"strconv"
+	"strings"
 
 	"github.com/belay-ha/belay/engine/cib"
 )
@@ -254,11 +256,29 @@ func (b *planner) wasMultiple(r *rsc, here *fact) string {
 		if f == here || f.dead || f.history == nil || f.role > cib.RoleStopped {
 			continue
 		}
-		if op := newestChange(f); op != nil && op.Op == cib.OpStop && op.Why.Rule == "multiple-active" && since != nil && !op.Ended.Before(since.Ended) {
+		if op := newestChange(f); op != nil && op.Op == cib.OpStop && op.Why.Rule == "multiple-active" && since != nil && !askedLater(since, op) {
 			return b.nodes[f.node].name
 		}
 	}
 	return ""
+}
+
+// askedLater reports whether an operation was asked for after another one, which may be
+// another node's. Transitions are numbered in one order whatever the nodes' clocks say;
+// what no transition asked for has its time only.
+func askedLater(a, b *cib.OpResult) bool {
+	x, okX := transitionOf(a)
+	y, okY := transitionOf(b)
+	if okX && okY && x != y {
+		return x > y
+	}
+	return b.Ended.Before(a.Ended)
+}
+
+func transitionOf(op *cib.OpResult) (uint64, bool) {
+	number, _, _ := strings.Cut(op.ActionID, ".")
+	n, err := strconv.ParseUint(number, 10, 64)
+	return n, err == nil
 }
 
 // newestChange returns the newest start or stop on a node.
