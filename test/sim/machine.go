@@ -72,6 +72,7 @@ type engine struct {
 
 	wakeAt     int64
 	seen       int64 // revision delivered
+	basis      int64 // revision that its transaction is made of
 	read       bool  // the first read is done
 	watching   bool
 	commits    int    // without an answer

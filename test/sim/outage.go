@@ -68,14 +68,14 @@ func (c *checks) outages(w *World, e *engine, txn *cib.Txn) {
 func (c *checks) serving(w *World, e *engine, name string) []string {
 	s := w.store.snap
 	var out []string
-	if s.Config.Cluster.Options.StopAllResources || s.ConfigGen.Rev > e.seen {
+	if s.Config.Cluster.Options.StopAllResources || s.ConfigGen.Rev > e.basis {
 		return nil // the engine cannot know yet what is managed
 	}
 	parents := s.Config.Parents()
 	for _, id := range sortedKeys(s.Status.Histories[name]) {
 		h := s.Status.Histories[name][id]
 		r := s.Config.Resources[id]
-		if r == nil || r.Kind() != cib.KindPrimitive || parents[id] != "" || h.Rev > e.seen || h.BootID != s.Status.Nodes[name].BootID || !h.Role().Active() ||
+		if r == nil || r.Kind() != cib.KindPrimitive || parents[id] != "" || h.Rev > e.basis || h.BootID != s.Status.Nodes[name].BootID || !h.Role().Active() ||
 			r.Meta.TargetRole == cib.RoleStopped || !c.managedOn(w, id, name) {
 			continue
 		}

@@ -86,6 +86,7 @@ type request struct {
 	e        *engine // nil: an administrator's
 	m        *machine
 	commit   node.Commit
+	seen     int64 // the revision that the engine had seen when it made it
 	answered bool
 	then     func(node.Outcome, int64) // of an administrator's
 }
@@ -105,7 +106,7 @@ func (s *store) commit(e *engine, c node.Commit) {
 	if e.commits > commitsMax {
 		w.fail(ruleGrowth, "node %s has %d transactions on their way", e.m.name, e.commits)
 	}
-	s.send(&request{e: e, m: e.m, commit: c})
+	s.send(&request{e: e, m: e.m, commit: c, seen: e.seen})
 }
 
 const commitsMax = 2000
@@ -186,6 +187,7 @@ func (s *store) apply(txn cib.Txn, by *request) (int64, bool) {
 	kvs := make([]cib.KV, 0, len(txn.Put)+len(txn.Delete))
 	rev := s.rev + 1
 	if by != nil && by.e != nil {
+		by.e.basis = by.seen
 		w.checks.before(w, by.e, &txn)
 	}
 	for _, p := range txn.Put {
