@@ -54,8 +54,11 @@ func TestStoreMember(t *testing.T) {
 	old := child()
 	sh(t, victim, "kill -9 "+old)
 	until(t, 20*time.Second, "another member runs", func() string {
-		if now := child(); now == "" || now == old {
-			return now
+		switch now := child(); now {
+		case "":
+			return "none runs"
+		case old:
+			return "it is " + now + " still"
 		}
 		return ""
 	})
